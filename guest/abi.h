@@ -1,0 +1,183 @@
+/* The contract between kvmux and a tiny guest: one self-contained C/C++ header, nothing else needed.
+ *
+ * Start: every vCPU enters the ELF entry point in 64-bit long mode at CPL 0, interrupts off, with
+ *   RDI = struct kvmux_boot_info *    RSI = index of this vCPU (0 … vcpu_count-1)    RSP = its own stack
+ * so that (built with -mno-red-zone -mgeneral-regs-only) `void _start(const struct kvmux_boot_info *boot,
+ * uint64_t vcpu)` is a complete guest. RAM is mapped one to one and user-accessible (the first 4 KiB are not
+ * mapped: null pointers fault), and so are the doorbell and local APIC pages. The GDT, a TSS (RSP0 and IST1
+ * on stacks of their own) and the page tables are in place; the IDT is the guest's business. A guest that
+ * wants native speed on every host drops to CPL 3 with kvmux_enter_user(): hosts without hardware
+ * virtualization interpret CPL 0 code.
+ *
+ * No exits are needed to report progress: a vCPU stores into its own struct kvmux_vcpu_results.
+ * Everything here is versioned by KVMUX_ABI_VERSION; a guest must check magic and version before use.
+ */
+#ifndef KVMUX_GUEST_ABI_H_
+#define KVMUX_GUEST_ABI_H_
+
+#ifdef __cplusplus
+#include <cstddef>
+#include <cstdint>
+#else
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#define KVMUX_ABI_MAGIC 0x3176586d764b4bedULL
+#define KVMUX_ABI_VERSION 1u
+
+/* Segment selectors of the GDT that a vCPU starts with (SYSRET order). */
+#define KVMUX_SEL_KERNEL_CODE 0x08u
+#define KVMUX_SEL_KERNEL_DATA 0x10u
+#define KVMUX_SEL_USER_DATA 0x1bu
+#define KVMUX_SEL_USER_CODE 0x23u
+#define KVMUX_SEL_TSS 0x28u
+
+/* I/O ports, CPL 0 only: a 16550 serial console and QEMU's isa-debug-exit (status `(code << 1) | 1`). */
+#define KVMUX_PORT_SERIAL 0x3f8u
+#define KVMUX_PORT_DEBUG_EXIT 0xf4u
+
+/* The doorbell: 64-bit stores to boot->doorbell + offset. Each one is an exit to the hypervisor. */
+#define KVMUX_BELL_SPIN 0x00u   /* I am busy-waiting; value: enum kvmux_wait_kind */
+#define KVMUX_BELL_LOG 0x08u    /* value: address of a NUL-terminated string, at most KVMUX_LOG_MAX bytes */
+#define KVMUX_BELL_RESULT 0x10u /* value: address of a struct kvmux_check */
+#define KVMUX_BELL_STOP 0x18u   /* this vCPU is done; value: exit code, 0 is success; never returns */
+#define KVMUX_BELL_SIZE 0x1000u
+#define KVMUX_LOG_MAX 1024u
+
+/* What a spinning vCPU waits for, as far as it knows. Policies must work with KVMUX_WAIT_UNKNOWN. */
+enum kvmux_wait_kind { KVMUX_WAIT_UNKNOWN = 0 };
+
+enum kvmux_lock_kind { KVMUX_LOCK_TTAS = 0, KVMUX_LOCK_TICKET = 1, KVMUX_LOCK_MCS = 2 };
+
+#define KVMUX_FANOUT_ALL 0xffffffffu
+
+/* Parameters of the built-in workloads; a guest of your own may use or ignore them. Times are in nanoseconds
+ * of uninterrupted execution: turn them into loop counts with delay_iters_per_ms. */
+struct kvmux_workload {
+  uint64_t think_ns; /* work outside the critical section, mean; each turn draws from ±25 % */
+  uint64_t hold_ns;  /* lock: work inside the critical section; ipi: work in the interrupt handler; mixed: per
+                        stage */
+  uint32_t lock_kind;  /* enum kvmux_lock_kind */
+  uint32_t lock_count; /* lock: number of locks, ≥ 1 */
+  uint32_t fanout;     /* ipi: receivers per send, 1 … vcpu_count-1, or KVMUX_FANOUT_ALL (all but self) */
+  uint32_t senders;    /* ipi: vCPUs 0 … senders-1 send, the others compute; 0 means all send */
+  uint32_t stages;     /* mixed: pipeline stages */
+  uint32_t batch;      /* mixed: items a vCPU handles between two barriers */
+};
+
+struct kvmux_boot_info {
+  uint64_t magic;   /* KVMUX_ABI_MAGIC */
+  uint32_t version; /* KVMUX_ABI_VERSION */
+  uint32_t size;    /* sizeof(struct kvmux_boot_info) */
+  uint32_t vm_id;
+  uint32_t vcpu_count;
+  uint32_t ring; /* 3: run the workload at CPL 3; 0: stay at CPL 0 */
+  uint32_t reserved;
+  uint64_t memory_bytes; /* RAM from address 0 */
+  uint64_t free_start;   /* RAM from here … */
+  uint64_t free_end;     /* … to here belongs to the guest (page aligned) */
+  uint64_t doorbell;     /* address of the doorbell page */
+  uint64_t lapic;        /* address of the local APIC page (xAPIC mode at start) */
+  uint64_t results;      /* address of vcpu_count struct kvmux_vcpu_results, one after the other */
+  uint64_t seed;         /* of this VM; mix in the vCPU index */
+  uint64_t tsc_khz;
+  uint64_t delay_iters_per_ms; /* kvmux_delay() iterations in one millisecond of uninterrupted execution */
+  uint64_t pauses_per_ms;      /* spin-loop turns (PAUSE, load, compare) in one millisecond */
+  uint64_t spin_window_ns;     /* ring KVMUX_BELL_SPIN after this much time in PAUSE; 0: never */
+  struct kvmux_workload workload;
+  char args[256]; /* --guest-args, NUL-terminated */
+};
+
+enum kvmux_vcpu_state { KVMUX_VCPU_NOT_STARTED = 0, KVMUX_VCPU_RUNNING = 1, KVMUX_VCPU_DONE = 2 };
+
+/* Log-linear histogram of TSC ticks: 8 buckets an octave. Bucket of v: v itself below 8, else
+ * 8 * (o - 2) + the three bits below the leading one, where o = index of the leading one. */
+#define KVMUX_HIST_BUCKETS 512u
+
+/* One per vCPU, written by that vCPU only (plain stores), read by the host at any time. All counters only
+ * grow. */
+struct kvmux_vcpu_results {
+  uint64_t state;                        /* enum kvmux_vcpu_state */
+  uint64_t operations;                   /* finished units of work: the throughput that is reported */
+  uint64_t work_iters;                   /* kvmux_delay() iterations done as counted work (think + hold) */
+  uint64_t spin_pauses;                  /* spin-loop turns spent waiting */
+  uint64_t spin_rings;                   /* KVMUX_BELL_SPIN stores */
+  uint64_t ipis_sent;                    /* receivers counted one by one */
+  uint64_t ipis_acked;                   /* acknowledged to this vCPU as the sender */
+  uint64_t ipis_handled;                 /* interrupts this vCPU handled */
+  uint64_t wakeups;                      /* times this vCPU came back from HLT */
+  uint64_t errors;                       /* broken expectations that a self-checking workload saw */
+  uint64_t user[54];                     /* free for a guest of your own */
+  uint32_t ack_hist[KVMUX_HIST_BUCKETS]; /* send → acknowledge, TSC ticks */
+  uint8_t pad[4096 - 64 * 8 - KVMUX_HIST_BUCKETS * 4];
+};
+
+/* A named check of a self-checking guest, printed and kept in the JSON. */
+struct kvmux_check {
+  char name[48];
+  uint64_t value;
+  uint32_t ok; /* 0: failed */
+  uint32_t reserved;
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(kvmux_vcpu_results) == 4096, "one page a vCPU");
+static_assert(sizeof(kvmux_check) == 64, "part of the contract");
+static_assert(offsetof(kvmux_boot_info, workload) == 120, "part of the contract");
+#else
+_Static_assert(sizeof(struct kvmux_vcpu_results) == 4096, "one page a vCPU");
+_Static_assert(sizeof(struct kvmux_check) == 64, "part of the contract");
+_Static_assert(offsetof(struct kvmux_boot_info, workload) == 120, "part of the contract");
+#endif
+
+/* Bucket of a TSC difference; the host uses the same function to read the histogram. */
+static inline uint32_t kvmux_hist_bucket(uint64_t ticks) {
+  if (ticks < 8) return (uint32_t)ticks;
+  uint32_t octave = 63u - (uint32_t)__builtin_clzll(ticks);
+  return 8u * (octave - 2u) + (uint32_t)((ticks >> (octave - 3u)) & 7u);
+}
+
+#ifdef KVMUX_GUEST /* helpers for guest code only */
+
+static inline void kvmux_ring_bell(const struct kvmux_boot_info* boot, uint32_t offset, uint64_t value) {
+  *(volatile uint64_t*)(boot->doorbell + offset) = value;
+}
+
+static inline struct kvmux_vcpu_results* kvmux_results(const struct kvmux_boot_info* boot, uint64_t vcpu) {
+  return (struct kvmux_vcpu_results*)boot->results + vcpu;
+}
+
+static inline uint64_t kvmux_tsc(void) {
+  uint32_t lo, hi;
+  __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+  return ((uint64_t)hi << 32) | lo;
+}
+
+/* The unit of counted work: a loop whose speed does not depend on where the linker puts it. */
+static inline void kvmux_delay(uint64_t iterations) {
+  if (iterations == 0) return;
+  __asm__ volatile(".p2align 6\n1: dec %0\n\tjnz 1b" : "+r"(iterations) : : "cc");
+}
+
+/* CPL 0 → CPL 3 on the same stack; returns there. Interrupts are on afterwards if `interrupts` is not 0,
+ * so load an IDT first. */
+static inline void kvmux_enter_user(int interrupts) {
+  uint64_t flags = interrupts ? 0x202u : 0x2u;
+  __asm__ volatile(
+      "mov %%rsp, %%rax\n\t"
+      "push %0\n\t"
+      "push %%rax\n\t"
+      "push %1\n\t"
+      "push %2\n\t"
+      "lea 1f(%%rip), %%rax\n\t"
+      "push %%rax\n\t"
+      "iretq\n"
+      "1:"
+      :
+      : "i"(KVMUX_SEL_USER_DATA), "r"(flags), "i"(KVMUX_SEL_USER_CODE)
+      : "rax", "memory");
+}
+
+#endif /* KVMUX_GUEST */
+#endif /* KVMUX_GUEST_ABI_H_ */
