@@ -1,0 +1,68 @@
+// What a policy is: data. A preset is a set of features plus tuning constants; every feature has a flag, so
+// that any ablation can be run. The strategies that give a feature its meaning live in one file each:
+//   candidate.cc     whom a spinning vCPU yields to          (features: spin, candidates, relaxed)
+//   yield_effect.cc  what the yield does to the run queue    (buddy, forfeit, hier, penalty, credit, pull)
+//   ipi_model_*.cc   what is remembered of IPIs              (ipi)
+//
+// Plain data, any thread; built before a run and constant during it. Source of the presets: Linux 6.19, the
+// v2 and v3 series for oversubscribed KVM and its review thread (see sched/README.md).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sched/tuning.h"
+
+namespace sched {
+
+// The run queue; holds for a whole run.
+enum class QueueKind : uint8_t {
+  kEevdf,
+  kRoundRobin,
+  kGang,
+  kHost,       // no M:N: a thread per vCPU, the host's scheduler decides
+  kHostYield,  // the same with sched_yield() on a spin exit
+  kHostKvm,    // the same with KVM's own LAPIC and PAUSE-loop handling
+};
+
+enum class CandidateRule : uint8_t {
+  kMainline,    // kvm_vcpu_on_spin of Linux 6.19
+  kPriorities,  // the series: awaited receiver, pending interrupt, preempted
+  kKvmux,       // awaited set and chains first, then who was seen to help
+};
+
+enum class IpiModelKind : uint8_t { kNone, kV2, kV3, kKvmux };
+
+struct Features {
+  QueueKind queue = QueueKind::kEevdf;
+  bool spin = false;  // a spin exit leads to a directed yield
+  CandidateRule candidates = CandidateRule::kMainline;
+  IpiModelKind ipi = IpiModelKind::kNone;
+  bool relaxed = false;           // second round gated by 'preempted' alone
+  bool reset_tries = true;        // the second round gets its tries back (v2 does not)
+  bool buddy = false;             // nominate the target as next on its queue
+  bool forfeit = false;           // the yielder gives up the rest of its request
+  bool hier = false;              // proportional forfeit up the hierarchy
+  bool deboost = false;           // vruntime penalty on the yielder at the lowest common ancestor
+  bool rate_limit_first = false;  // count rejected attempts against the penalty interval (v2 does)
+  bool credit = false;            // lag credit to the target's chain
+  bool pull = false;  // bring the target to the spinner's worker, run it at once on the donated slice
+};
+
+struct Policy {
+  std::string name;  // as given, e.g. "v2" or "v2,deboost=off"
+  Features features;
+  Tuning tuning;
+};
+
+struct Preset {
+  std::string_view name;
+  std::string_view summary;
+  Features features;
+};
+
+std::span<const Preset> presets();
+
+}  // namespace sched

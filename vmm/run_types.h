@@ -1,0 +1,127 @@
+// What a run is asked to do and what it found: the one contract between the command line, the KVM backend and
+// the simulator backend. JSON, tables and comparisons are made from these and from nothing else.
+//
+// Plain data, any thread. Times are host nanoseconds unless a name says otherwise.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "guest/abi.h"
+#include "sched/policy.h"
+#include "sched/stats.h"
+#include "sched/types.h"
+
+namespace vmm {
+
+using sched::Nanos;
+
+enum class Backend : uint8_t { kKvm, kSim };
+enum class SpinDetect : uint8_t { kDoorbell, kSample, kBoth, kOff };
+enum class Irqchip : uint8_t { kUser, kSplit };
+
+struct VmSpec {
+  std::string guest = "lock";  // an embedded guest's name, or a path to an ELF64 image
+  uint32_t vcpus = 4;
+  sched::Policy policy;
+  sched::Weight weight{};
+  std::string group;          // "prod/web", empty: directly below the root
+  uint64_t memory_bytes = 0;  // 0: as much as guest and vCPUs need
+  uint32_t ring = 3;
+  kvmux_workload workload{};
+  std::string args;
+  std::optional<uint32_t> handicap_percent;  // burns this share of each turn: plants a known loss
+};
+
+struct GroupSpec {
+  std::string path;  // "prod/web"; parents are made as needed
+  sched::Weight weight{};
+};
+
+struct RunSpec {
+  Backend backend = Backend::kKvm;
+  std::vector<VmSpec> vms;
+  std::vector<GroupSpec> groups;
+  uint32_t workers = 2;
+  Nanos duration{1'000'000'000};
+  Nanos warmup{100'000'000};  // discarded before measuring starts
+  uint64_t seed = 1;
+  SpinDetect spin_detect = SpinDetect::kDoorbell;
+  Nanos spin_window{0};  // 0: adapt to the measured exit cost
+  Irqchip irqchip = Irqchip::kUser;
+  std::string cost_profile;    // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
+  bool quiet_console = false;  // guests' console lines are not printed
+};
+
+// Where a vCPU's time went during the measured window; adds up to the window's length.
+struct Ledger {
+  Nanos guest{};     // in the guest, without spinning
+  Nanos spinning{};  // in the guest, busy-waiting (counted by the guest in PAUSE turns)
+  Nanos waiting{};   // runnable, waiting for a worker
+  Nanos halted{};
+  Nanos exits{};      // exit handling in the VMM
+  Nanos injection{};  // preparing entry and injecting
+  Nanos migration{};  // switching vCPUs and moving them between workers
+  Nanos stolen{};     // host took the CPU from the worker while this vCPU was on it
+  Nanos stopped{};    // before its start or after its end
+  Nanos sum() const {
+    return guest + spinning + waiting + halted + exits + injection + migration + stolen + stopped;
+  }
+};
+
+struct VcpuResult {
+  uint64_t operations = 0;
+  uint64_t work_iters = 0;
+  Nanos work_time{};  // work_iters by the host's calibration
+  uint64_t spin_pauses = 0;
+  uint64_t ipis_sent = 0;
+  uint64_t ipis_acked = 0;
+  uint64_t wakeups = 0;
+  uint64_t guest_errors = 0;
+  uint64_t exits = 0;      // KVM_RUN returns
+  uint64_t kicks = 0;      // returns caused by a kick
+  sched::VcpuStats sched;  // difference over the measured window
+  Ledger ledger;
+};
+
+struct CheckResult {
+  uint32_t vcpu = 0;
+  std::string name;
+  uint64_t value = 0;
+  bool ok = false;
+};
+
+struct VmResult {
+  std::string guest;
+  std::string policy;
+  std::vector<VcpuResult> vcpus;
+  std::array<uint64_t, KVMUX_HIST_BUCKETS> ack_hist{};  // IPI send → acknowledge, see ack_bucket_ns()
+  std::vector<CheckResult> checks;
+  std::optional<int> exit_code;  // the guest ended by itself
+  std::string failure;           // why kvmux ended it; empty: it did not
+  double ops_per_second = 0;     // all vCPUs together
+};
+
+struct HostNoise {
+  double steal_ms = 0;                // of the CPUs used, from /proc/stat
+  uint64_t involuntary_switches = 0;  // of the worker threads
+  std::optional<double> mhz;          // if the host tells
+};
+
+struct RunResult {
+  Nanos window{};  // length of the measured window
+  std::vector<VmResult> vms;
+  Nanos spin_window{};  // that was in force
+  double tsc_khz = 0;   // to read ack_hist
+  double delay_iters_per_ms = 0;
+  double pauses_per_ms = 0;
+  HostNoise noise;
+  std::vector<Nanos> worker_busy;  // per worker: time with a vCPU
+  uint64_t sim_events = 0;         // simulator only
+  bool interrupted = false;        // ended early by Ctrl-C; the window says how much was measured
+};
+
+}  // namespace vmm
