@@ -1,0 +1,213 @@
+#include "sched/policy_parse.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "sched/text.h"
+
+using namespace sched;
+using namespace std::chrono_literals;
+
+TEST_CASE("time: reads units and decimals, refuses the rest") {
+  struct Case {
+    std::string_view text;
+    std::optional<Nanos> want;
+  };
+  const Case cases[] = {
+      {"0", 0ns},
+      {"50ns", 50ns},
+      {"600us", 600us},
+      {"2.8ms", 2800us},
+      {"1s", 1s},
+      {"0.5s", 500ms},
+      {"0ms", 0ns},
+      {"1.000000001s", 1'000'000'001ns},
+      {"1.50us", 1500ns},
+      {"1.0ns", 1ns},
+      {"1.5ns", {}},
+      {"0.0000000001s", {}},
+      {"3", {}},
+      {"ms", {}},
+      {"", {}},
+      {"-1ms", {}},
+      {"1 ms", {}},
+      {"1.ms", {}},
+      {".5ms", {}},
+      {"1e3us", {}},
+      {"9999999999s", {}},
+      {"99999999999999999999ns", {}},
+      {"5min", {}},
+      {"1.2.3ms", {}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    CHECK(parse_time(c.text) == c.want);
+  }
+}
+
+TEST_CASE("time: is written in the largest unit and reads back exactly") {
+  CHECK(format_time(0ns) == "0");
+  CHECK(format_time(2800us) == "2.8ms");
+  CHECK(format_time(600us) == "600us");
+  CHECK(format_time(999ns) == "999ns");
+  CHECK(format_time(1s) == "1s");
+  CHECK(format_time(1'000'000'001ns) == "1.000000001s");
+  CHECK(format_time(-3ms) == "-3ms");
+  for (int64_t nanos = 1; nanos < 1'000'000'000'000; nanos = nanos * 7 + 3) {
+    CHECK(parse_time(format_time(Nanos{nanos})) == Nanos{nanos});
+  }
+}
+
+TEST_CASE("nearest: finds slips, not other words") {
+  const std::string_view words[] = {"deboost", "ipi", "kvmux", "yield"};
+  CHECK(nearest("debost", words) == "deboost");
+  CHECK(nearest("yeild", words) == "yield");
+  CHECK(nearest("xyz", words) == "");
+  CHECK(nearest("kvmx", words) == "kvmux");
+  CHECK(nearest("banana", words) == "");
+  CHECK(did_you_mean("debost", words) == " (did you mean deboost?)");
+}
+
+TEST_CASE("presets: features as specified") {
+  struct Case {
+    std::string_view name;
+    Features want;
+  };
+  using enum CandidateRule;
+  const auto queue = [](QueueKind kind) { return Features{.queue = kind}; };
+  const Features yield{.spin = true, .buddy = true, .forfeit = true};
+  const auto with = [](Features features, auto change) {
+    change(features);
+    return features;
+  };
+  const Features ipi = with(yield, [](Features& f) {
+    f.candidates = kPriorities;
+    f.ipi = IpiModelKind::kV2;
+    f.relaxed = true;
+  });
+  const Case cases[] = {
+      {"rr", queue(QueueKind::kRoundRobin)},
+      {"fair", Features{}},
+      {"yield", yield},
+      {"hier", with(yield, [](Features& f) { f.hier = true; })},
+      {"deboost", with(yield, [](Features& f) { f.deboost = true; })},
+      {"ipi", ipi},
+      {"v2",
+       with(ipi, [](Features& f) { f.deboost = true, f.reset_tries = false, f.rate_limit_first = true; })},
+      {"v3", with(ipi, [](Features& f) { f.ipi = IpiModelKind::kV3, f.credit = true; })},
+      {"gang", queue(QueueKind::kGang)},
+      {"host", queue(QueueKind::kHost)},
+      {"host-yield", queue(QueueKind::kHostYield)},
+      {"host-kvm", queue(QueueKind::kHostKvm)},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    const Preset* preset = find_preset(c.name);
+    REQUIRE(preset != nullptr);
+    CHECK(preset->features.queue == c.want.queue);
+    for (const FeatureField& field : feature_fields()) {
+      CAPTURE(field.name);
+      CHECK(feature_word(field, preset->features) == feature_word(field, c.want));
+    }
+  }
+  REQUIRE(find_preset("kvmux") != nullptr);
+  CHECK(find_preset("kvmux")->features.ipi == IpiModelKind::kKvmux);
+  CHECK(find_preset("nosuch") == nullptr);
+}
+
+TEST_CASE("tuning: names are unique and defaults lie in range") {
+  std::set<std::string_view> names;
+  for (const FeatureField& field : feature_fields()) CHECK(names.insert(field.name).second);
+  for (const TuningField& field : tuning_fields()) {
+    CAPTURE(field.name);
+    CHECK(names.insert(field.name).second);
+    Tuning tuning;
+    CHECK(field.get(tuning) >= field.min);
+    CHECK(field.get(tuning) <= field.max);
+    field.set(tuning, field.max);
+    CHECK(field.get(tuning) == field.max);
+  }
+}
+
+TEST_CASE("policy: an ablation changes its keys and nothing else") {
+  const auto policy = parse_policy("v2,deboost=off,ipi-window=10ms,yield-tries=5,slice=3ms");
+  REQUIRE(policy.has_value());
+  CHECK(policy->name == "v2,deboost=off,ipi-window=10ms,yield-tries=5,slice=3ms");
+  CHECK_FALSE(policy->features.deboost);
+  CHECK(policy->features.relaxed);
+  CHECK(policy->features.ipi == IpiModelKind::kV2);
+  CHECK(policy->tuning.ipi_window == 10ms);
+  CHECK(policy->tuning.yield_tries == 5);
+  CHECK(policy->tuning.slice == 3ms);
+  CHECK(policy->tuning.debounce_window == Tuning{}.debounce_window);
+}
+
+TEST_CASE("policy: the canonical form parses back to the same policy") {
+  for (const Preset& preset : presets()) {
+    CAPTURE(preset.name);
+    const Policy policy{std::string{preset.name}, preset.features, Tuning{}};
+    const std::string text = canonical_policy(policy);
+    const auto again = parse_policy(text);
+    REQUIRE(again.has_value());
+    CHECK(canonical_policy(*again) == text);
+  }
+  CHECK(canonical_policy(*parse_policy("v2,deboost=off")) != canonical_policy(*parse_policy("v2")));
+  CHECK(canonical_policy(*parse_policy("v2,deboost=on")) == canonical_policy(*parse_policy("v2")));
+}
+
+TEST_CASE("policy list: keys bind to the policy before them") {
+  struct Case {
+    std::string_view text;
+    std::vector<std::string> names;
+  };
+  const Case cases[] = {
+      {"yield", {"yield"}},
+      {"yield,fair", {"yield", "fair"}},
+      {"yield,v2,deboost=off,fair", {"yield", "v2,deboost=off", "fair"}},
+      {"yield;v2,deboost=off,slice=3ms;fair", {"yield", "v2,deboost=off,slice=3ms", "fair"}},
+      {"yield,yield", {"yield", "yield"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    const auto list = parse_policy_list(c.text);
+    REQUIRE(list.has_value());
+    REQUIRE(list->size() == c.names.size());
+    for (size_t i = 0; i < c.names.size(); ++i) CHECK((*list)[i].name == c.names[i]);
+  }
+}
+
+TEST_CASE("policy errors name the bad part and what is accepted") {
+  struct Case {
+    std::string_view text;
+    std::vector<std::string_view> mentions;
+  };
+  const Case cases[] = {
+      {"", {"unknown policy ''", "yield", "kvmux"}},
+      {"kvmx", {"unknown policy 'kvmx'", "did you mean kvmux?", "host-kvm"}},
+      {"v2,,fair", {"unknown policy ''"}},
+      {"slice=3ms", {"slice=3ms", "no policy before it"}},
+      {"yield;slice=3ms", {"slice=3ms", "no policy before it"}},
+      {"v2,debost=off", {"policy 'v2'", "unknown key 'debost'", "did you mean deboost?", "ipi-window"}},
+      {"v2,deboost=maybe", {"deboost=maybe", "off, on"}},
+      {"v2,ipi=v4", {"ipi=v4", "none, v2, v3, kvmux"}},
+      {"v2,candidates=", {"candidates=", "mainline, priorities, kvmux"}},
+      {"v2,slice=3", {"slice=3", "50ns", "from 100us to 1s"}},
+      {"v2,slice=0", {"slice=0", "from 100us to 1s"}},
+      {"v2,yield-tries=0", {"yield-tries=0", "a whole number from 1 to 1024"}},
+      {"v2,yield-tries=1.5", {"yield-tries=1.5", "a whole number"}},
+      {"v2,slice=1ms=2", {"slice=1ms=2"}},
+      {"host,deboost=on", {"policy 'host' takes no keys", "deboost=on"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    const auto list = parse_policy_list(c.text);
+    REQUIRE_FALSE(list.has_value());
+    for (const std::string_view mention : c.mentions) {
+      CAPTURE(mention);
+      CAPTURE(list.error());
+      CHECK(list.error().find(mention) != std::string::npos);
+    }
+  }
+  CHECK_FALSE(parse_policy("yield,fair").has_value());
+}
