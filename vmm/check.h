@@ -1,0 +1,15 @@
+// Always-on invariants of the host side. A broken one is a bug of kvmux itself, never the guest's doing: the
+// process ends at once, before it can report wrong figures or touch foreign memory. Any thread.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+
+// The message says which invariant it is, in words: KVMUX_CHECK(fd >= 0, "a vCPU outlived its VM").
+#define KVMUX_CHECK(condition, message)                                                                    \
+  do {                                                                                                     \
+    if (!(condition)) [[unlikely]] {                                                                       \
+      std::fprintf(stderr, "%s:%d: broken invariant: %s (%s)\n", __FILE__, __LINE__, message, #condition); \
+      std::abort();                                                                                        \
+    }                                                                                                      \
+  } while (false)

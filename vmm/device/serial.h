@@ -1,0 +1,57 @@
+// A 16550A UART as software sees it (National Semiconductor PC16550D data sheet): registers, FIFOs, interrupt
+// identification, loopback. Time is left out: bytes are sent at once and no receive time-out exists, so a
+// waiting byte raises "data available" whatever the trigger level.
+//
+// Pure: output bytes go to a function, the interrupt line is a question. One caller at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <span>
+
+namespace vmm {
+
+class Uart16550 {
+ public:
+  using Output = std::function<void(uint8_t byte)>;
+
+  explicit Uart16550(Output output) : output_(std::move(output)) {}
+
+  // `offset` is port - base, 0 … 7. Reading may have effects, as on the chip.
+  [[nodiscard]] uint8_t read(uint8_t offset);
+  void write(uint8_t offset, uint8_t value);
+
+  // Bytes typed at the console. What does not fit into the bounded queue is dropped as overrun.
+  void receive(std::span<const uint8_t> bytes);
+  // Room for receive() right now.
+  [[nodiscard]] size_t receive_room() const;
+
+  // Level of the interrupt output (IRQ 4 for COM1). MCR.OUT2 gates it, as on a PC.
+  [[nodiscard]] bool interrupt_line() const;
+
+ private:
+  [[nodiscard]] bool divisor_access() const;
+  [[nodiscard]] uint8_t identify() const;
+  [[nodiscard]] uint8_t line_status() const;
+  [[nodiscard]] uint8_t modem_status();
+  [[nodiscard]] uint8_t modem_inputs() const;
+  void accept(uint8_t byte);
+  void transmit(uint8_t byte);
+  void write_fifo_control(uint8_t value);
+
+  Output output_;
+  std::deque<uint8_t> received_;
+  uint8_t ier_ = 0;
+  uint8_t lcr_ = 0;
+  uint8_t mcr_ = 0;
+  uint8_t scratch_ = 0;
+  uint8_t divisor_low_ = 12;  // 9600 baud
+  uint8_t divisor_high_ = 0;
+  uint8_t modem_seen_;  // modem inputs when MSR was last read
+  bool fifo_enabled_ = false;
+  bool overrun_ = false;
+  bool transmitter_empty_pending_ = false;
+};
+
+}  // namespace vmm

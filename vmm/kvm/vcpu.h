@@ -1,0 +1,89 @@
+// A KVM vCPU: its fd and its kvm_run area. Registers and events are read and written in the sync area inside
+// kvm_run, never by an ioctl: KVM fills all of it at every exit and takes what is marked dirty at the next
+// entry.
+//
+// Only the holder of the vCPU's lease may call anything here, from any thread; the one exception is
+// request_exit(), which any thread and any signal handler may call while the vCPU exists.
+//
+// Facts of KVM to know when using it:
+// - On an MMIO or port exit the instruction is unfinished: RIP still stands on it (not for OUT), and the next
+//   run() finishes it first. Injecting an interrupt meanwhile is allowed, it is taken afterwards.
+// - After run() returned EINTR a queued injection may not have reached the guest: injection_pending() tells.
+// It
+//   needs no repetition.
+// - Dirty marks are consumed by run(), also by one that returns EINTR at once.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <cstdint>
+#include <span>
+
+#include "vmm/ids.h"
+#include "vmm/kvm/fd.h"
+#include "vmm/kvm/mapping.h"
+#include "vmm/result.h"
+
+namespace vmm {
+
+class VcpuFd {
+ public:
+  // For VmFd::create_vcpu(). Takes over `fd`; reads the reset state.
+  [[nodiscard]] static Result<VcpuFd> adopt(UniqueFd fd, size_t run_area_bytes);
+
+  // Enters the guest. 0: an exit to handle is in area(); else the errno of KVM_RUN (EINTR: a signal or
+  // request_exit(); anything else is trouble). Never allocates, never logs.
+  [[nodiscard]] int run();
+
+  [[nodiscard]] kvm_run& area() { return *area_; }
+  [[nodiscard]] const kvm_run& area() const { return *area_; }
+
+  // State as of the last exit, plus what has been written since.
+  [[nodiscard]] const kvm_regs& regs() const { return area_->s.regs.regs; }
+  [[nodiscard]] const kvm_sregs& sregs() const { return area_->s.regs.sregs; }
+  [[nodiscard]] const kvm_vcpu_events& events() const { return area_->s.regs.events; }
+  [[nodiscard]] uint64_t rip() const { return regs().rip; }
+  // SS.DPL is the CPL in every mode but real mode (SDM vol. 3, 5.5).
+  [[nodiscard]] unsigned cpl() const { return sregs().cr0 & 1u ? sregs().ss.dpl : 0u; }
+
+  // To change: everything written through the reference reaches KVM at the next run().
+  [[nodiscard]] kvm_regs& mutable_regs();
+  [[nodiscard]] kvm_sregs& mutable_sregs();
+  [[nodiscard]] kvm_vcpu_events& mutable_events();
+
+  // LAPIC in user space. An interrupt may be injected if the guest can take it at once; ask for a window exit
+  // otherwise. Injecting needs can_inject().
+  [[nodiscard]] bool can_inject() const;
+  [[nodiscard]] bool injection_pending() const { return events().interrupt.injected != 0; }
+  void inject_interrupt(Vector vector);
+  void inject_nmi();  // KVM itself holds it back while NMIs are blocked
+  void request_window(bool wanted) { area_->request_interrupt_window = wanted ? 1 : 0; }
+
+  // Task priority, 0 … 15, both directions: KVM takes it at entry and gives it back at exit.
+  [[nodiscard]] uint64_t cr8() const { return area_->cr8; }
+  void set_cr8(uint64_t value) { area_->cr8 = value; }
+  // IA32_APIC_BASE as KVM knows it: drives the CPUID APIC bit. Writes to the MSR exit instead of changing it.
+  [[nodiscard]] uint64_t apic_base() const { return sregs().apic_base; }
+  void set_apic_base(uint64_t value) { mutable_sregs().apic_base = value; }
+
+  // Makes a running or coming run() return EINTR until clear_exit_request(). A vCPU inside the guest needs a
+  // signal to its thread on top. Async-signal-safe, wait-free.
+  void request_exit();
+  void clear_exit_request();
+
+  // Set-up, before the first run().
+  [[nodiscard]] Result<void> set_cpuid(std::span<const kvm_cpuid_entry2> entries);
+  [[nodiscard]] Result<void> make_runnable();  // LapicPlace::kKernel: no waiting for a SIPI
+  [[nodiscard]] Result<uint64_t> tsc_khz() const;
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  VcpuFd(UniqueFd fd, Mapping mapping);
+
+  UniqueFd fd_;
+  Mapping mapping_;
+  kvm_run* area_;  // = mapping_.data()
+};
+
+}  // namespace vmm
