@@ -4,10 +4,12 @@
  *   RDI = struct kvmux_boot_info *    RSI = index of this vCPU (0 … vcpu_count-1)    RSP = its own stack
  * so that (built with -mno-red-zone -mgeneral-regs-only) `void _start(const struct kvmux_boot_info *boot,
  * uint64_t vcpu)` is a complete guest. RAM is mapped one to one and user-accessible (the first 4 KiB are not
- * mapped: null pointers fault), and so are the doorbell and local APIC pages. The GDT, a TSS (RSP0 and IST1
- * on stacks of their own) and the page tables are in place; the IDT is the guest's business. A guest that
- * wants native speed on every host drops to CPL 3 with kvmux_enter_user(): hosts without hardware
- * virtualization interpret CPL 0 code.
+ * mapped: null pointers fault), and so are the doorbell and local APIC pages. RAM outside the image and the
+ * boot information is zero. The GDT, a TSS (RSP0 and IST1 on stacks of their own) and the page tables are in
+ * place; the IDT is the guest's business. The start stack has at least KVMUX_STACK_MIN bytes, the RSP0 and
+ * IST1 stacks half of that. The local APIC id of a vCPU is its index. A guest that wants native speed on
+ * every host drops to CPL 3 with kvmux_enter_user(): hosts without hardware virtualization interpret CPL 0
+ * code.
  *
  * No exits are needed to report progress: a vCPU stores into its own struct kvmux_vcpu_results.
  * Everything here is versioned by KVMUX_ABI_VERSION; a guest must check magic and version before use.
@@ -33,6 +35,8 @@
 #define KVMUX_SEL_USER_CODE 0x23u
 #define KVMUX_SEL_TSS 0x28u
 
+#define KVMUX_STACK_MIN 8192u
+
 /* I/O ports, CPL 0 only: a 16550 serial console and QEMU's isa-debug-exit (status `(code << 1) | 1`). */
 #define KVMUX_PORT_SERIAL 0x3f8u
 #define KVMUX_PORT_DEBUG_EXIT 0xf4u
@@ -56,8 +60,8 @@ enum kvmux_lock_kind { KVMUX_LOCK_TTAS = 0, KVMUX_LOCK_TICKET = 1, KVMUX_LOCK_MC
  * of uninterrupted execution: turn them into loop counts with delay_iters_per_ms. */
 struct kvmux_workload {
   uint64_t think_ns; /* work outside the critical section, mean; each turn draws from ±25 % */
-  uint64_t hold_ns;  /* lock: work inside the critical section; ipi: work in the interrupt handler; mixed: per
-                        stage */
+  uint64_t hold_ns; /* lock: work inside the critical section; ipi: work in the interrupt handler; mixed: work
+                       inside a stage's queue lock, per item */
   uint32_t lock_kind;  /* enum kvmux_lock_kind */
   uint32_t lock_count; /* lock: number of locks, ≥ 1 */
   uint32_t fanout;     /* ipi: receivers per send, 1 … vcpu_count-1, or KVMUX_FANOUT_ALL (all but self) */
@@ -66,14 +70,18 @@ struct kvmux_workload {
   uint32_t batch;      /* mixed: items a vCPU handles between two barriers */
 };
 
+/* Boot flag: the local APIC takes a 64-bit store to 0x300 as ICR high, then ICR low: one exit instead of two.
+ * Without it only 32-bit stores are understood, as the SDM says. */
+#define KVMUX_BOOT_ICR64 1u
+
 struct kvmux_boot_info {
   uint64_t magic;   /* KVMUX_ABI_MAGIC */
   uint32_t version; /* KVMUX_ABI_VERSION */
   uint32_t size;    /* sizeof(struct kvmux_boot_info) */
   uint32_t vm_id;
   uint32_t vcpu_count;
-  uint32_t ring; /* 3: run the workload at CPL 3; 0: stay at CPL 0 */
-  uint32_t reserved;
+  uint32_t ring;         /* 3: run the workload at CPL 3; 0: stay at CPL 0 */
+  uint32_t flags;        /* KVMUX_BOOT_* */
   uint64_t memory_bytes; /* RAM from address 0 */
   uint64_t free_start;   /* RAM from here … */
   uint64_t free_end;     /* … to here belongs to the guest (page aligned) */
