@@ -1,0 +1,242 @@
+#include "sched/eevdf_queue.h"
+
+#include <algorithm>
+
+#include "sched/check.h"
+
+namespace sched {
+namespace {
+
+// lag · num / den in 128 bits.
+Vruntime scale(Vruntime v, int64_t num, int64_t den) {
+  return {static_cast<int64_t>(static_cast<Int128>(v.ticks) * num / den)};
+}
+
+Entity* parent_of(const Entity& entity) { return entity.timeline->owner(); }
+
+}  // namespace
+
+EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed)
+    : hierarchy_(hierarchy), tuning_(tuning), rng_(seed) {
+  for (uint32_t i = 0; i < hierarchy.size(); ++i) {
+    const GroupId group{i};
+    Slot& slot = slots_.emplace_back(group);
+    slot.entity.id = i;
+    slot.entity.weight = hierarchy.weight(group);
+    slot.entity.slice = hierarchy.slice(group);
+    slot.entity.own = &slot.timeline;
+  }
+}
+
+// A request of jittered length, from the entity's vruntime on.
+void EevdfQueue::new_request(Entity& entity) {
+  const int64_t spread = tuning_.slice_jitter_permille;
+  const int64_t permille =
+      spread == 0 ? 1000 : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
+  entity.request = to_virtual(entity.slice * permille / 1000, entity.weight);
+  entity.deadline = entity.vruntime + entity.request;
+}
+
+// Where an entity that joins stands: at the average less the lag it left with. A debt is worked off while away, at
+// the pace of the average it left; nothing else changes in sleep. Because the joining entity itself pulls the average
+// towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity).
+void EevdfQueue::place(Entity& entity, Timeline& timeline) {
+  const Vruntime average = timeline.average();
+  Vruntime lag = entity.lag;
+  if (lag < Vruntime{} && entity.timeline == &timeline) {
+    lag = std::min(Vruntime{}, lag + std::max(Vruntime{}, average - entity.left_at));
+  }
+  if (timeline.members() > 0) {
+    lag = scale(lag, timeline.load().value + entity.weight.value, timeline.load().value);
+  }
+  const Vruntime limit = lag_limit(entity);
+  entity.vruntime = average - std::clamp(lag, -limit, limit);
+  new_request(entity);
+}
+
+void EevdfQueue::remember_lag(Entity& entity) {
+  const Vruntime limit = lag_limit(entity);
+  entity.left_at = entity.timeline->average();
+  entity.lag = std::clamp(entity.left_at - entity.vruntime, -limit, limit);
+}
+
+void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
+  charge(now);
+  vcpu.entity.weight = kDefaultWeight;
+  vcpu.entity.slice = vcpu.slice;
+  vcpu.entity.id = index_of(vcpu.id);
+  Entity* entity = &vcpu.entity;
+  for (GroupId group = vcpu.group;; group = hierarchy_.parent(group)) {
+    Timeline& timeline = timeline_above(group);
+    ++timeline.runnable_vcpus;
+    if (!entity->queued) {
+      place(*entity, timeline);
+      timeline.join(*entity);
+      if (group != kRootGroup) hierarchy_.add_load(group, entity->weight.value);
+    }
+    if (group == kRootGroup) return;
+    entity = timeline.owner();
+    if (entity->queued) {
+      refresh_share(*entity);
+    } else {
+      entity->weight = hierarchy_.share(group, timeline.load());
+    }
+  }
+}
+
+void EevdfQueue::leave(Entity& entity) {
+  remember_lag(entity);
+  Timeline& timeline = *entity.timeline;
+  timeline.leave(entity);
+  if (timeline.owner() != nullptr) {
+    hierarchy_.add_load(slot_of(*timeline.owner()).group, -entity.weight.value);
+  }
+}
+
+void EevdfQueue::dequeue(Vcpu& vcpu, Nanos now) {
+  charge(now);
+  if (&vcpu == current_) {
+    // The chain's groups stay, but none of them runs until the next pick.
+    for (Entity* e = parent_of(vcpu.entity); e != nullptr; e = parent_of(*e)) e->timeline->put_current();
+    current_ = nullptr;
+    turn_over_ = false;
+  }
+  Entity* entity = &vcpu.entity;
+  bool leaving = true;
+  while (entity != nullptr) {
+    Timeline& timeline = *entity->timeline;
+    --timeline.runnable_vcpus;
+    if (leaving) {
+      leave(*entity);
+      leaving = timeline.members() == 0;
+    }
+    entity = timeline.owner();
+    if (entity != nullptr && !leaving) refresh_share(*entity);
+  }
+}
+
+Vcpu* EevdfQueue::pick(Nanos now) {
+  SCHED_DCHECK(current_ == nullptr);
+  charged_until_ = now;
+  turn_over_ = false;
+  if (root_.runnable_vcpus == 0) return nullptr;
+  Timeline* timeline = &root_;
+  for (;;) {
+    Entity* entity = timeline->pick();
+    if (entity->is_group()) refresh_share(*entity);
+    timeline->set_current(*entity);
+    if (!entity->is_group()) {
+      current_ = &vcpu_of(*entity);
+      return current_;
+    }
+    timeline = entity->own;
+  }
+}
+
+void EevdfQueue::put(Nanos now) {
+  charge(now);
+  for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) e->timeline->put_current();
+  current_ = nullptr;
+  turn_over_ = false;
+}
+
+void EevdfQueue::charge(Nanos now) {
+  if (current_ == nullptr) return;
+  const Nanos ran = now - charged_until_;
+  if (ran <= Nanos::zero()) return;
+  charged_until_ = now;
+  for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
+    Timeline& timeline = *e->timeline;
+    if (e->is_group()) refresh_share(*e);
+    timeline.advance_current(to_virtual(ran, e->weight));
+    if (e->vruntime >= e->deadline) {
+      new_request(*e);
+      turn_over_ = turn_over_ || timeline.contested();
+    }
+  }
+}
+
+bool EevdfQueue::tick(Nanos now) {
+  charge(now);
+  return turn_over_;
+}
+
+Nanos EevdfQueue::turn_end() const {
+  if (current_ == nullptr) return kForever;
+  if (turn_over_) return charged_until_;
+  Nanos left = kForever;
+  for (const Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
+    if (e->timeline->contested()) left = std::min(left, to_real(e->deadline - e->vruntime, e->weight));
+  }
+  return left == kForever ? kForever : charged_until_ + left;
+}
+
+Nanos EevdfQueue::turn_left() const {
+  const Entity& e = current_->entity;
+  return std::max(Nanos::zero(), to_real(e.deadline - e.vruntime, e.weight));
+}
+
+bool EevdfQueue::preempts(const Vcpu& woken) const {
+  for (const Entity* e = &woken.entity; e != nullptr; e = parent_of(*e)) {
+    const Entity* running = e->timeline->current();
+    if (running == nullptr || running == e) continue;
+    // Run to parity: while eligible and inside its request, the running entity is protected.
+    return !e->timeline->eligible(*running) && e->timeline->peek() == e;
+  }
+  return false;
+}
+
+Vcpu* EevdfQueue::stealable(Nanos ran_before) {
+  constexpr int kTries = 8;  // bounds the walk; a queue of warm vCPUs is left alone
+  Timeline* timeline = &root_;
+  while (timeline != nullptr) {
+    Timeline* below = timeline->current() != nullptr ? timeline->current()->own : nullptr;
+    int tries = kTries;
+    for (Entity* e = timeline->tree().first(); e != nullptr && tries-- > 0; e = Tree::next(*e)) {
+      if (e->is_group()) {
+        below = e->own;
+        break;
+      }
+      if (vcpu_of(*e).last_ran <= ran_before) return &vcpu_of(*e);
+    }
+    timeline = below;
+  }
+  return nullptr;
+}
+
+// Group weights follow load: on change, keep the entity's lag in real service and rescale its request.
+void EevdfQueue::refresh_share(Entity& entity) {
+  const Weight weight = hierarchy_.share(slot_of(entity).group, entity.own->load());
+  if (weight == entity.weight) return;
+  const GroupId parent = hierarchy_.parent(slot_of(entity).group);
+  if (parent != kRootGroup) hierarchy_.add_load(parent, weight.value - entity.weight.value);
+  const Vruntime average = entity.timeline->average();
+  const int64_t from = entity.weight.value;
+  const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, weight);
+  const Vruntime lag = std::clamp(scale(average - entity.vruntime, from, weight.value), -limit, limit);
+  const Vruntime rest = scale(entity.deadline - entity.vruntime, from, weight.value);
+  entity.request = scale(entity.request, from, weight.value);
+  entity.timeline->replace(entity, average - lag, average - lag + rest, weight);
+}
+
+Weight EevdfQueue::load_of(const Vcpu& vcpu) const {
+  // The vCPU's part of its chain's weight at the root.
+  int64_t part = vcpu.entity.weight.value;
+  for (const Entity* e = &vcpu.entity; e->timeline->owner() != nullptr; e = e->timeline->owner()) {
+    part = e->timeline->owner()->weight.value * part / std::max<int64_t>(1, e->timeline->load().value);
+  }
+  return {part};
+}
+
+uint64_t EevdfQueue::steps() const {
+  uint64_t sum = root_.steps();
+  for (const Slot& slot : slots_) sum += slot.timeline.steps();
+  return sum;
+}
+
+void EevdfQueue::check() const {
+  root_.check_sums();
+  for (const Slot& slot : slots_) slot.timeline.check_sums();
+}
+
+}  // namespace sched

@@ -1,0 +1,98 @@
+// Hierarchical EEVDF on one worker: a timeline for the root and one for every group, an entity for every group.
+//
+// Invariants: a group's entity is queued exactly while its timeline has members; from pick() on, every timeline on
+// the running vCPU's chain has a current; a group entity's weight is its share of the group's load here.
+// Guarded by the worker's lock. O(depth · log n) per operation; nothing is allocated after construction.
+#pragma once
+
+#include <deque>
+
+#include "sched/hierarchy.h"
+#include "sched/rng.h"
+#include "sched/run_queue.h"
+#include "sched/timeline.h"
+#include "sched/tuning.h"
+
+namespace sched {
+
+class EevdfQueue final : public RunQueue {
+ public:
+  EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed);
+
+  void enqueue(Vcpu& vcpu, Nanos now) override;
+  void dequeue(Vcpu& vcpu, Nanos now) override;
+  Vcpu* pick(Nanos now) override;
+  void put(Nanos now) override;
+  bool tick(Nanos now) override;
+  Nanos turn_end() const override;
+  bool preempts(const Vcpu& woken) const override;
+  Vcpu* stealable(Nanos ran_before) override;
+  Vcpu* current() const override { return current_; }
+  uint32_t runnable() const override { return root_.runnable_vcpus; }
+  Weight load() const override { return root_.load(); }
+  Weight load_of(const Vcpu& vcpu) const override;
+  uint64_t steps() const override;
+
+  // --- What a directed yield may do here; see yield_effect.h for which policy does what. ---
+  // All but nominate() act on the running vCPU, which must exist and be charged up to now (tick()).
+
+  // Nominates at every level of the target's chain, each use bounded by `slack` past the average.
+  void nominate(Vcpu& target, Nanos slack);
+  // Gives up the rest of the request if eligible: vruntime := deadline, and a new request.
+  void forfeit();
+  // The proportional forfeit up the hierarchy.
+  void forfeit_ancestors();
+  // The level at which the chains of the running vCPU and of the target part.
+  struct Siblings {
+    Entity* yielder;
+    Entity* target;
+  };
+  Siblings siblings(Vcpu& target) const;
+  // vruntime += penalty, with a fresh deadline; false and unchanged on overflow.
+  bool penalize(Entity& yielder, Vruntime penalty);
+  // Gives every level of the target's chain that is not eligible a small positive lag. True if any was.
+  bool credit(Vcpu& target);
+  // The running vCPU's protection ends: the next tick() says its turn is over.
+  void cancel_protection() { turn_over_ = true; }
+  // What is left of the running vCPU's own turn at its leaf level.
+  Nanos turn_left() const;
+
+  Vruntime scaled_slice(const Entity& entity) const { return to_virtual(entity.slice, entity.weight); }
+  const Timeline& root() const { return root_; }
+  const Timeline& timeline(GroupId group) const { return slots_[index_of(group)].timeline; }
+  // Debug and property tests: every sum against a recomputation.
+  void check() const;
+
+ private:
+  struct Slot {
+    explicit Slot(GroupId g) : group(g), timeline(&entity) {}
+    GroupId group;
+    Entity entity;
+    Timeline timeline;
+  };
+  Timeline& timeline_above(GroupId parent) {
+    return parent == kRootGroup ? root_ : slots_[index_of(parent)].timeline;
+  }
+  Slot& slot_of(Entity& group_entity) { return slots_[group_entity.id]; }
+
+  void charge(Nanos now);
+  void place(Entity& entity, Timeline& timeline);
+  void remember_lag(Entity& entity);
+  void leave(Entity& entity);
+  void refresh_share(Entity& group_entity);
+  void new_request(Entity& entity);
+  Vruntime lag_limit(const Entity& entity) const {
+    return to_virtual(entity.slice * tuning_.lag_limit_slices, entity.weight);
+  }
+
+  Hierarchy& hierarchy_;
+  const Tuning tuning_;
+  Rng rng_;
+  Timeline root_;
+  std::deque<Slot> slots_;  // by GroupId; a deque, because timelines point at their entities
+  Vcpu* current_ = nullptr;
+  Nanos charged_until_{};
+  bool turn_over_ = false;
+};
+
+}  // namespace sched

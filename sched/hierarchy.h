@@ -1,0 +1,55 @@
+// The group tree that all workers share: root → group → … → VM. A group's weight on one worker is its share of
+// the load there, so the group's total load is the only thing that workers tell each other.
+//
+// Built before the run by one thread. During it, add_load() and share() may be called by any thread.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+
+#include "sched/types.h"
+
+namespace sched {
+
+class Hierarchy {
+ public:
+  GroupId add(GroupId parent, Weight weight, Nanos slice) {
+    groups_.emplace_back(parent, weight, slice);
+    return GroupId{static_cast<uint32_t>(groups_.size() - 1)};
+  }
+
+  uint32_t size() const { return static_cast<uint32_t>(groups_.size()); }
+  GroupId parent(GroupId group) const { return at(group).parent; }
+  Weight weight(GroupId group) const { return at(group).weight; }
+  Nanos slice(GroupId group) const { return at(group).slice; }
+
+  // A worker's load of this group changed. Relaxed: a share computed from a sum that is a moment old is corrected
+  // at the next charge.
+  void add_load(GroupId group, int64_t change) {
+    groups_[index_of(group)].load.fetch_add(change, std::memory_order_relaxed);
+  }
+
+  // The weight that the group has on a worker where its load is `local`: weight · local / total.
+  Weight share(GroupId group, Weight local) const {
+    const Group& g = at(group);
+    const int64_t total = std::max(g.load.load(std::memory_order_relaxed), local.value);
+    if (total <= 0) return g.weight;
+    return std::clamp(Weight{g.weight.value * local.value / total}, kMinWeight, g.weight);
+  }
+
+ private:
+  struct Group {
+    Group(GroupId p, Weight w, Nanos s) : parent(p), weight(w), slice(s) {}
+    GroupId parent;
+    Weight weight;
+    Nanos slice;
+    std::atomic<int64_t> load{0};  // Σ over workers of the weights queued directly in the group
+  };
+  const Group& at(GroupId group) const { return groups_[index_of(group)]; }
+
+  std::deque<Group> groups_;  // a deque, because an atomic cannot move
+};
+
+}  // namespace sched

@@ -1,0 +1,66 @@
+// Who waits for whose acknowledgement, as far as a model can tell from IPIs and EOIs. One model per VM; the VMM
+// feeds it at LAPIC delivery, directed yield asks it.
+//
+// Any thread may call anything at any time; nothing locks. The answers are hints: a reader that races with a send or
+// an EOI may see either side of it, never a broken state. vCPUs are named by their index within the VM.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sched/policy.h"
+#include "sched/types.h"
+
+namespace sched {
+
+// A set of vCPU indices within one VM.
+class VcpuSet {
+ public:
+  explicit VcpuSet(uint32_t capacity = 0) : words_((capacity + 63) / 64) {}
+  void insert(uint32_t index) { words_[index / 64] |= uint64_t{1} << (index % 64); }
+  void clear() { std::fill(words_.begin(), words_.end(), 0); }
+  uint64_t word(size_t i) const { return words_[i]; }
+  size_t words() const { return words_.size(); }
+  uint32_t size() const {
+    int n = 0;
+    for (const uint64_t word : words_) n += __builtin_popcountll(word);
+    return static_cast<uint32_t>(n);
+  }
+  template <class Fn>
+  void for_each(Fn fn) const {
+    for (size_t w = 0; w < words_.size(); ++w) {
+      for (uint64_t bits = words_[w]; bits != 0; bits &= bits - 1) {
+        fn(static_cast<uint32_t>(w * 64) + static_cast<uint32_t>(__builtin_ctzll(bits)));
+      }
+    }
+  }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
+// An IPI that was delivered: a vCPU's ICR write with delivery mode Fixed, and who accepted it.
+struct IpiSend {
+  uint32_t sender;
+  IrqVector vector;
+  bool shorthand;            // self, all, all but self
+  const VcpuSet& receivers;  // that accepted it
+};
+
+class IpiModel {
+ public:
+  virtual ~IpiModel() = default;
+  virtual void sent(const IpiSend& send, Nanos now) = 0;
+  virtual void eoi(uint32_t receiver, IrqVector vector, Nanos now) = 0;
+  // Does `sender` wait for `receiver`?
+  virtual bool awaits(uint32_t sender, uint32_t receiver, Nanos now) const = 0;
+  // The first awaited receiver after `after`, wrapping round to and including it; none: nothing is awaited.
+  virtual std::optional<uint32_t> next_awaited(uint32_t sender, uint32_t after, Nanos now) const = 0;
+};
+
+// Null for IpiModelKind::kNone. `window`: how long a send counts at most (kvmux adapts below it).
+std::unique_ptr<IpiModel> make_ipi_model(IpiModelKind kind, uint32_t vcpus, Nanos window);
+
+}  // namespace sched
