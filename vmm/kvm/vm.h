@@ -29,7 +29,7 @@ struct VmOptions {
   // In-kernel PAUSE-loop exits make the host scheduler yield between our workers, which is our own
   // scheduler's decision to take. Only the thread-per-vCPU baseline keeps them.
   bool kernel_pause_exits = false;
-  uint32_t ioapic_pins = 24;  // routes reserved for our IOAPIC, kKernel only
+  uint32_t ioapic_pins = 24;  // routes that KVM reserves for our IOAPIC, kKernel only
 };
 
 class VmFd {
@@ -42,9 +42,6 @@ class VmFd {
   [[nodiscard]] Result<void> map_memory(const GuestMemory& memory, Gpa at = {});
   [[nodiscard]] Result<VcpuFd> create_vcpu(VcpuIndex index, const CpuidOptions& cpuid);
 
-  // kKernel only: delivers a message-signalled interrupt (KVM_SIGNAL_MSI).
-  [[nodiscard]] Result<void> signal_msi(uint64_t address, uint32_t data) const;
-
   // True if an instruction that KVM cannot emulate exits without a queued #UD, so that it can be completed
   // here.
   [[nodiscard]] bool reports_emulation_failures() const { return emulation_failures_; }
@@ -54,8 +51,10 @@ class VmFd {
 
  private:
   VmFd(const System& system, const VmOptions& options) : system_(&system), options_(options) {}
+  Result<void> reserve_pages() const;
   Result<void> enable(int capability, uint64_t argument, const char* name) const;
   Result<void> set_up_exits();
+  Result<void> place_lapic() const;
   Result<void> filter_msrs() const;
 
   const System* system_;
