@@ -14,7 +14,4 @@ using sched::VmId;
 // is dense over all VMs instead.
 enum class VcpuIndex : uint32_t {};
 
-// An interrupt vector on its way into KVM.
-enum class Vector : uint8_t {};
-
 }  // namespace vmm

@@ -56,11 +56,11 @@ kvm_vcpu_events& VcpuFd::mutable_events() {
 
 bool VcpuFd::can_inject() const { return area_->ready_for_interrupt_injection != 0 && !injection_pending(); }
 
-void VcpuFd::inject_interrupt(Vector vector) {
+void VcpuFd::inject_interrupt(apic::Vector vector) {
   KVMUX_CHECK(can_inject(), "an interrupt is injected only where the guest can take it");
   auto& interrupt = mutable_events().interrupt;
   interrupt.injected = 1;
-  interrupt.nr = static_cast<uint8_t>(vector);
+  interrupt.nr = apic::raw(vector);
   interrupt.soft = 0;
 }
 

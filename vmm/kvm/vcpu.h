@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <span>
 
+#include "apic/types.h"
 #include "vmm/ids.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/kvm/mapping.h"
@@ -55,7 +56,7 @@ class VcpuFd {
   // otherwise. Injecting needs can_inject().
   [[nodiscard]] bool can_inject() const;
   [[nodiscard]] bool injection_pending() const { return events().interrupt.injected != 0; }
-  void inject_interrupt(Vector vector);
+  void inject_interrupt(apic::Vector vector);
   void inject_nmi();  // KVM itself holds it back while NMIs are blocked
   void request_window(bool wanted) { area_->request_interrupt_window = wanted ? 1 : 0; }
 
