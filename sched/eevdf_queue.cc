@@ -32,14 +32,15 @@ EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed
 void EevdfQueue::new_request(Entity& entity) {
   const int64_t spread = tuning_.slice_jitter_permille;
   const int64_t permille =
-      spread == 0 ? 1000 : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
+      spread == 0 ? 1000
+                  : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
   entity.request = to_virtual(entity.slice * permille / 1000, entity.weight);
   entity.deadline = entity.vruntime + entity.request;
 }
 
-// Where an entity that joins stands: at the average less the lag it left with. A debt is worked off while away, at
-// the pace of the average it left; nothing else changes in sleep. Because the joining entity itself pulls the average
-// towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity).
+// Where an entity that joins stands: at the average less the lag it left with. A debt is worked off while
+// away, at the pace of the average it left; nothing else changes in sleep. Because the joining entity itself
+// pulls the average towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity).
 void EevdfQueue::place(Entity& entity, Timeline& timeline) {
   const Vruntime average = timeline.average();
   Vruntime lag = entity.lag;

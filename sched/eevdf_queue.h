@@ -1,8 +1,10 @@
-// Hierarchical EEVDF on one worker: a timeline for the root and one for every group, an entity for every group.
+// Hierarchical EEVDF on one worker: a timeline for the root and one for every group, an entity for every
+// group.
 //
-// Invariants: a group's entity is queued exactly while its timeline has members; from pick() on, every timeline on
-// the running vCPU's chain has a current; a group entity's weight is its share of the group's load here.
-// Guarded by the worker's lock. O(depth · log n) per operation; nothing is allocated after construction.
+// Invariants: a group's entity is queued exactly while its timeline has members; from pick() on, every
+// timeline on the running vCPU's chain has a current; a group entity's weight is its share of the group's
+// load here. Guarded by the worker's lock. O(depth · log n) per operation; nothing is allocated after
+// construction.
 #pragma once
 
 #include <deque>

@@ -1,5 +1,5 @@
-// What a directed yield does to an EEVDF queue, feature by feature. See yield_effect.cc for the order and the rules
-// by which a policy uses these.
+// What a directed yield does to an EEVDF queue, feature by feature. See yield_effect.cc for the order and the
+// rules by which a policy uses these.
 #include <algorithm>
 
 #include "sched/check.h"
@@ -69,12 +69,12 @@ bool EevdfQueue::penalize(Entity& yielder, Vruntime penalty) {
   return true;
 }
 
-// The margin: an eighth of a slice for each vCPU queued at that level, at most one slice. A deeper queue has more
-// entities that could be picked first, so the target needs more lag to come to its turn in the same time; one slice
-// stays below the lag that placement itself may grant (lag_limit_slices ≥ 1).
+// The margin: an eighth of a slice for each vCPU queued at that level, at most one slice. A deeper queue has
+// more entities that could be picked first, so the target needs more lag to come to its turn in the same
+// time; one slice stays below the lag that placement itself may grant (lag_limit_slices ≥ 1).
 //
-// With total weight W and own weight w, moving the entity also moves the average. Seen from the others' average A,
-// the lag is m exactly when vruntime = A − m · W / (W − w).
+// With total weight W and own weight w, moving the entity also moves the average. Seen from the others'
+// average A, the lag is m exactly when vruntime = A − m · W / (W − w).
 bool EevdfQueue::credit(Vcpu& target) {
   constexpr int64_t kFullDepth = 8;
   bool moved = false;

@@ -50,9 +50,7 @@ void FifoQueue::put(Nanos) {
   current_ = nullptr;
 }
 
-bool FifoQueue::tick(Nanos now) {
-  return turn_end() <= now;
-}
+bool FifoQueue::tick(Nanos now) { return turn_end() <= now; }
 
 Nanos FifoQueue::turn_end() const {
   return current_ == nullptr || head_ == nullptr ? kForever : turn_start_ + current_->slice;

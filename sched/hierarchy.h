@@ -1,5 +1,5 @@
-// The group tree that all workers share: root → group → … → VM. A group's weight on one worker is its share of
-// the load there, so the group's total load is the only thing that workers tell each other.
+// The group tree that all workers share: root → group → … → VM. A group's weight on one worker is its share
+// of the load there, so the group's total load is the only thing that workers tell each other.
 //
 // Built before the run by one thread. During it, add_load() and share() may be called by any thread.
 #pragma once
@@ -25,8 +25,8 @@ class Hierarchy {
   Weight weight(GroupId group) const { return at(group).weight; }
   Nanos slice(GroupId group) const { return at(group).slice; }
 
-  // A worker's load of this group changed. Relaxed: a share computed from a sum that is a moment old is corrected
-  // at the next charge.
+  // A worker's load of this group changed. Relaxed: a share computed from a sum that is a moment old is
+  // corrected at the next charge.
   void add_load(GroupId group, int64_t change) {
     groups_[index_of(group)].load.fetch_add(change, std::memory_order_relaxed);
   }

@@ -53,8 +53,8 @@ void KvmuxIpiModel::sent(const IpiSend& send, Nanos now) {
   }
 }
 
-// The reverse bit is taken away first and put back if another vector of this sender is still pending here, so a send
-// that comes in between keeps its bit.
+// The reverse bit is taken away first and put back if another vector of this sender is still pending here, so
+// a send that comes in between keeps its bit.
 void KvmuxIpiModel::acknowledge(uint32_t sender, uint32_t receiver, uint32_t vector, Nanos now) {
   senders_to(receiver, sender / 64).fetch_and(~bit(sender), kRelaxed);
   bool more = false;
@@ -84,8 +84,8 @@ void KvmuxIpiModel::eoi(uint32_t receiver, IrqVector vector, Nanos now) {
 }
 
 Nanos KvmuxIpiModel::window() const {
-  return std::clamp(Nanos{mean_ack_.load(kRelaxed) * kWindowPerMean}, std::min(kShortestWindow, longest_window_),
-                    longest_window_);
+  return std::clamp(Nanos{mean_ack_.load(kRelaxed) * kWindowPerMean},
+                    std::min(kShortestWindow, longest_window_), longest_window_);
 }
 
 bool KvmuxIpiModel::live(const Slot& slot, Nanos now) const {
@@ -94,7 +94,8 @@ bool KvmuxIpiModel::live(const Slot& slot, Nanos now) const {
 
 bool KvmuxIpiModel::awaits(uint32_t sender, uint32_t receiver, Nanos now) const {
   for (uint32_t i = 0; i < kSlots; ++i) {
-    if ((pending(sender, i, receiver / 64).load(kRelaxed) & bit(receiver)) != 0 && live(slot(sender, i), now)) {
+    if ((pending(sender, i, receiver / 64).load(kRelaxed) & bit(receiver)) != 0 &&
+        live(slot(sender, i), now)) {
       return true;
     }
   }

@@ -1,6 +1,6 @@
-// kvmux's model: for every sender the set of receivers that have not acknowledged yet, by vector, multicast and
-// broadcast included. Two senders to one receiver do not hide each other, and how long a send counts follows the
-// send → EOI times of this VM.
+// kvmux's model: for every sender the set of receivers that have not acknowledged yet, by vector, multicast
+// and broadcast included. Two senders to one receiver do not hide each other, and how long a send counts
+// follows the send → EOI times of this VM.
 //
 // Memory: five bits per pair of vCPUs.
 #pragma once

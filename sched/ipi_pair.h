@@ -8,8 +8,8 @@
 
 namespace sched {
 
-// Common to both: only a unicast is seen (Fixed, no shorthand, exactly one receiver, not oneself), and a sender
-// remembers only the last one.
+// Common to both: only a unicast is seen (Fixed, no shorthand, exactly one receiver, not oneself), and a
+// sender remembers only the last one.
 class PairIpiModel : public IpiModel {
  public:
   PairIpiModel(uint32_t vcpus, Nanos window) : contexts_(vcpus), window_(window) {}
@@ -25,7 +25,7 @@ class PairIpiModel : public IpiModel {
     std::atomic<uint8_t> sent_vector{0};
     std::atomic<bool> pending{false};
     std::atomic<int64_t> sent_at{0};
-    std::atomic<uint32_t> sender{kNobody};    // of the last IPI to me
+    std::atomic<uint32_t> sender{kNobody};  // of the last IPI to me
     std::atomic<uint8_t> received_vector{0};
   };
   bool recent(const Context& context, Nanos now) const {
@@ -36,8 +36,8 @@ class PairIpiModel : public IpiModel {
   const Nanos window_;
 };
 
-// v2, faults included: any EOI by R ends R's own wait as well, whatever its vector, and a second sender to R hides
-// the first.
+// v2, faults included: any EOI by R ends R's own wait as well, whatever its vector, and a second sender to R
+// hides the first.
 class V2IpiModel final : public PairIpiModel {
  public:
   using PairIpiModel::PairIpiModel;

@@ -31,8 +31,8 @@ int64_t upper_bound(int64_t gran, uint32_t queued) {
 
 }  // namespace
 
-// The series goes on with a table of fractions of gran for need == 0. It is left out: the clamp below has already
-// made the penalty at least gran, so the table could never raise it.
+// The series goes on with a table of fractions of gran for need == 0. It is left out: the clamp below has
+// already made the penalty at least gran, so the table could never raise it.
 Vruntime penalty(const PenaltyInput& input) {
   SCHED_CHECK(input.gran.ticks > 0 && input.need.ticks >= 0 && input.queued >= 2);
   const int64_t gran = input.gran.ticks;
@@ -50,8 +50,7 @@ bool DeboostState::admit(Nanos now, Nanos interval) {
 }
 
 bool DeboostState::record_pair(VcpuId yielder, VcpuId target, Nanos now, Nanos window) {
-  const bool reverse =
-      last_yielder_ == target && last_target_ == yielder && now - last_pair_ <= window;
+  const bool reverse = last_yielder_ == target && last_target_ == yielder && now - last_pair_ <= window;
   last_yielder_ = yielder;
   last_target_ = target;
   last_pair_ = now;

@@ -1,30 +1,43 @@
 // One worker's run queue, whatever its discipline: EEVDF, round robin or gang.
 //
-// Guarded by the worker's lock (Scheduler holds it around every call). `now` never goes back between two calls.
-// The running vCPU stays a member; it is `current` from pick() to put() or dequeue().
+// Guarded by the worker's lock (Scheduler holds it around every call). `now` never goes back between two
+// calls. The running vCPU stays a member; it is `current` from pick() to put() or dequeue().
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "sched/entity.h"
 #include "sched/stats.h"
+#include "sched/status.h"
 #include "sched/types.h"
 
 namespace sched {
 
-// A vCPU as the run queues see it.
+// What became of a vCPU's last directed yield, until that is known.
+struct YieldOutcome {
+  enum class Stage : uint8_t { kNone, kAway, kBack } stage = Stage::kNone;
+  VcpuId target = kNoVcpu;
+  uint32_t target_runs = 0;  // the target's pulse when we yielded
+  uint32_t target_spins = 0;
+  VcpuId helper = kNoVcpu;  // the target of the last yield that ended a wait
+};
+
+// A vCPU as the scheduler sees it. Guarded by the lock of the queue it is on; while it is on none, it belongs
+// to whoever put it into RunState::kMoving, or to nobody.
 struct Vcpu {
   Entity entity;
   VcpuId id{};
   VmId vm{};
-  GroupId group{};       // the VM's own group
-  uint32_t index = 0;    // within its VM
-  Nanos slice{};         // of its VM's policy, before jitter
-  Nanos last_ran{};      // when it last left a worker
-  Nanos state_since{};   // for stats.times
-  VcpuId yielded_to = kNoVcpu;   // outcome bookkeeping of its last directed yield
-  uint64_t target_switches = 0;  // the target's switches_in then
-  uint64_t target_spins = 0;     // the target's spin_exits then
+  GroupId group{};                     // the VM's own group
+  uint32_t index = 0;                  // within its VM
+  Nanos slice{};                       // of its VM's policy, before jitter
+  Nanos last_ran{};                    // when it last left a worker
+  Nanos came_on{};                     // when it last came onto a worker
+  Nanos state_since{};                 // for stats.times
+  RunState state = RunState::kHalted;  // whose time runs since then
+  WorkerId last_worker{};
+  YieldOutcome yield;
   VcpuStats stats;
 };
 
@@ -37,7 +50,8 @@ class RunQueue {
  public:
   virtual ~RunQueue() = default;
 
-  // Becomes runnable here: started, woken or moved. Bounded lag from before is kept, nothing is gained by sleeping.
+  // Becomes runnable here: started, woken or moved. Bounded lag from before is kept, nothing is gained by
+  // sleeping.
   virtual void enqueue(Vcpu& vcpu, Nanos now) = 0;
   // Leaves: halted, stopped or moved away. It may be current.
   virtual void dequeue(Vcpu& vcpu, Nanos now) = 0;
@@ -51,7 +65,8 @@ class RunQueue {
   virtual Nanos turn_end() const = 0;
   // Should this newly enqueued vCPU run before current goes on?
   virtual bool preempts(const Vcpu& woken) const = 0;
-  // A waiting vCPU that another worker may take, or null; `ran_before` excludes those whose cache is still warm.
+  // A waiting vCPU that another worker may take, or null; `ran_before` excludes those whose cache is still
+  // warm.
   virtual Vcpu* stealable(Nanos ran_before) = 0;
 
   virtual Vcpu* current() const = 0;

@@ -1,5 +1,5 @@
-// One level of the hierarchy on one worker: the entities that compete with each other, their load-weighted average
-// vruntime, and the EEVDF pick among them.
+// One level of the hierarchy on one worker: the entities that compete with each other, their load-weighted
+// average vruntime, and the EEVDF pick among them.
 //
 // An entity is a member from join() to leave(). One member at most is `current` (running, or containing the
 // running vCPU); the others are in the tree. Sums count all members, so the average needs no special case.
@@ -32,9 +32,7 @@ class Timeline {
   Vruntime average() const;
   // Lag ≥ 0, that is vruntime ≤ average, without the rounding of average().
   bool eligible(const Entity& entity) const { return eligible(entity.vruntime); }
-  bool eligible(Vruntime vruntime) const {
-    return static_cast<Int128>(vruntime.ticks) * load_ <= weighted_;
-  }
+  bool eligible(Vruntime vruntime) const { return static_cast<Int128>(vruntime.ticks) * load_ <= weighted_; }
   // average − vruntime: positive is owed service.
   Vruntime lag(const Entity& entity) const { return average() - entity.vruntime; }
 
@@ -48,8 +46,8 @@ class Timeline {
   // Any member: change vruntime, deadline or weight and put it back in order.
   void replace(Entity& entity, Vruntime vruntime, Vruntime deadline, Weight weight);
 
-  // The nomination ("next buddy"): honoured by pick() while the nominee's vruntime is at most `slack` past the
-  // average, and used once. slack 0 means eligible.
+  // The nomination ("next buddy"): honoured by pick() while the nominee's vruntime is at most `slack` past
+  // the average, and used once. slack 0 means eligible.
   void nominate(Entity& entity, Vruntime slack) { nominee_ = &entity, nominee_slack_ = slack; }
   Entity* nominee() const { return nominee_; }
 

@@ -1,5 +1,5 @@
-// The timeline's search tree: an intrusive AVL tree ordered by (deadline, vruntime, id) in which every node knows
-// the smallest vruntime below it. That is what makes "earliest deadline among the eligible" one descent
+// The timeline's search tree: an intrusive AVL tree ordered by (deadline, vruntime, id) in which every node
+// knows the smallest vruntime below it. That is what makes "earliest deadline among the eligible" one descent
 // (Stoica and Abdel-Wahab, "Earliest Eligible Virtual Deadline First", 1995; the augmentation is Linux's).
 //
 // No allocation; insert, erase and pick take O(log n) steps, which the tests count through steps().

@@ -1,0 +1,44 @@
+// Whom a spinning vCPU yields to: the scan over its VM and the rules by which a candidate is good.
+//
+// Runs on the spinner's worker without any lock: what it reads of others are hints, and the attempt itself
+// looks again under the target's lock.
+#pragma once
+
+#include <span>
+
+#include "sched/ipi_model.h"
+#include "sched/policy.h"
+#include "sched/stats.h"
+#include "sched/status.h"
+
+namespace sched {
+
+// What the scan sees. vCPUs by index within the VM.
+struct SpinScan {
+  std::span<Status> vcpus;
+  uint32_t me;
+  uint32_t start_after;            // the last boosted one
+  bool in_kernel;                  // me spins at CPL 0
+  const IpiModel* ipi;             // may be null
+  std::optional<uint32_t> helper;  // whom a yield helped last time
+  Nanos now;
+};
+
+// Does the yield to one candidate.
+class YieldAttempt {
+ public:
+  enum class Result : uint8_t {
+    kDone,
+    kFailed,       // counts against the tries
+    kNotRunnable,  // it is not waiting any more: does not count
+  };
+  virtual Result operator()(uint32_t target, YieldReason reason) = 0;
+
+ protected:
+  ~YieldAttempt() = default;
+};
+
+// Tries candidates in order until one yield is done; its index, or nothing.
+std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& scan, YieldAttempt& attempt);
+
+}  // namespace sched

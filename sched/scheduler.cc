@@ -1,0 +1,279 @@
+#include "sched/scheduler.h"
+
+#include <algorithm>
+
+#include "sched/check.h"
+#include "sched/fifo_queue.h"
+#include "sched/gang_queue.h"
+
+namespace sched {
+namespace {
+
+// Above this cost of a move every vCPU stays on the worker that it started on.
+constexpr Nanos kDearMove{1'000'000};
+
+uint32_t count_vcpus(const Setup& setup) {
+  uint32_t n = 0;
+  for (const VmSetup& vm : setup.vms) n += vm.vcpus;
+  return n;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const Setup& setup, Host& host)
+    : host_(host),
+      tuning_(setup.tuning),
+      spin_window_(setup.spin_window),
+      moves_(setup.tuning.migration_cost < kDearMove),
+      status_(new Status[count_vcpus(setup)]),
+      pulse_(new Pulse[count_vcpus(setup)]),
+      idle_((setup.workers + 63) / 64) {
+  SCHED_CHECK(setup.workers >= 1 && setup.workers < kMaxWorkers);
+  for (const GroupSetup& group : setup.groups) hierarchy_.add(group.parent, group.weight, tuning_.slice);
+  for (const VmSetup& config : setup.vms) {
+    Vm& vm = vms_.emplace_back();
+    vm.policy = config.policy;
+    vm.first = static_cast<uint32_t>(vcpus_.size());
+    vm.size = config.vcpus;
+    vm.group = hierarchy_.add(config.parent, config.weight, config.policy.tuning.slice);
+    vm.ipi = make_ipi_model(config.policy.features.ipi, config.vcpus, config.policy.tuning.ipi_window);
+    for (uint32_t i = 0; i < config.vcpus; ++i) {
+      Vcpu& vcpu = vcpus_.emplace_back();
+      vcpu.id = VcpuId{vm.first + i};
+      vcpu.vm = VmId{static_cast<uint32_t>(vms_.size() - 1)};
+      vcpu.group = vm.group;
+      vcpu.index = i;
+      vcpu.slice = config.policy.tuning.slice;
+      vcpu.last_worker = WorkerId{index_of(vcpu.id) % setup.workers};
+    }
+  }
+  build_queues(setup);
+}
+
+Scheduler::~Scheduler() = default;
+
+void Scheduler::build_queues(const Setup& setup) {
+  std::shared_ptr<GangPlan> gangs;
+  if (setup.queue == QueueKind::kGang) {
+    gangs = std::make_shared<GangPlan>(setup.workers, tuning_.slice);
+    for (const VmSetup& vm : setup.vms) gangs->add(vm.vcpus, vm.weight);
+    gangs->finish();
+    for (Vcpu& vcpu : vcpus_) vcpu.last_worker = gangs->place(vcpu.vm, vcpu.index).column;
+    moves_ = false;
+  }
+  for (uint32_t i = 0; i < setup.workers; ++i) {
+    workers_.push_back(std::make_unique<Worker>());
+    Worker& worker = *workers_.back();
+    MutexLock lock(worker.mutex);
+    switch (setup.queue) {
+      case QueueKind::kRoundRobin:
+        worker.queue = std::make_unique<FifoQueue>();
+        break;
+      case QueueKind::kGang:
+        worker.queue = std::make_unique<GangQueue>(gangs);
+        break;
+      default: {
+        SCHED_CHECK(setup.queue == QueueKind::kEevdf);  // the host presets have no run queue of ours
+        auto queue = std::make_unique<EevdfQueue>(hierarchy_, tuning_, setup.seed * setup.workers + i);
+        worker.eevdf = queue.get();
+        worker.queue = std::move(queue);
+      }
+    }
+    // Staggered, so that workers do not all look at each other at once.
+    worker.next_balance = tuning_.balance_interval * (i + 1) / setup.workers;
+  }
+}
+
+// Ends the stretch of time in the current state.
+void Scheduler::account_state(Vcpu& vcpu, RunState next, Nanos now) {
+  const Nanos stretch = now - vcpu.state_since;
+  StateTimes& times = vcpu.stats.times;
+  switch (vcpu.state) {
+    case RunState::kRunning:
+      times.running += stretch;
+      break;
+    case RunState::kQueued:
+      times.waiting += stretch;
+      if (next != RunState::kQueued) vcpu.stats.worst_wait = std::max(vcpu.stats.worst_wait, stretch);
+      break;
+    case RunState::kHalted:
+      times.halted += stretch;
+      break;
+    case RunState::kMoving:
+    case RunState::kStopped:
+      times.stopped += stretch;
+      break;
+  }
+  vcpu.state = next;
+  vcpu.state_since = now;
+}
+
+void Scheduler::publish(Worker& worker) {
+  worker.load.store(worker.queue->load().value, std::memory_order_relaxed);
+  worker.waiting.store(worker.queue->waiting(), std::memory_order_relaxed);
+}
+
+// Asks the host for a tick at the end of the turn, if that has changed; `again`: the tick may have fired.
+void Scheduler::arm(Worker& worker, WorkerId id, bool again) {
+  const Nanos end = worker.queue->turn_end();
+  if (end == worker.armed && !again) return;
+  worker.armed = end;
+  host_.arm_tick(id, end);
+}
+
+std::optional<Turn> Scheduler::pick_locked(Worker& worker, WorkerId id, Nanos now) {
+  Vcpu* vcpu = worker.queue->pick(now);
+  if (vcpu == nullptr) return std::nullopt;
+  account_state(*vcpu, RunState::kRunning, now);
+  vcpu->came_on = now;
+  ++vcpu->stats.switches_in;
+  if (vcpu->last_worker != id) ++vcpu->stats.migrations;
+  vcpu->last_worker = id;
+  status_at(vcpu->id).set_running(id);
+  Pulse& pulse = pulse_[index_of(vcpu->id)];
+  pulse.runs.store(pulse.runs.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  note_return(*vcpu);
+  publish(worker);
+  arm(worker, id);
+  return Turn{vcpu->id, worker.armed};
+}
+
+std::optional<Turn> Scheduler::pick(WorkerId id, Nanos now) {
+  Worker& worker = worker_at(id);
+  bool balance_now = false;
+  {
+    MutexLock lock(worker.mutex);
+    if (worker.idle) mark_idle(id, worker.idle = false);
+    balance_now = now >= worker.next_balance;
+    if (balance_now) {
+      worker.next_balance = now + tuning_.balance_interval;
+    } else if (auto turn = pick_locked(worker, id, now)) {
+      return turn;
+    }
+  }
+  if (balance_now && moves_) balance(id, now);
+  for (;;) {
+    {
+      MutexLock lock(worker.mutex);
+      if (auto turn = pick_locked(worker, id, now)) return turn;
+    }
+    if (moves_ && steal(id, now)) continue;
+    MutexLock lock(worker.mutex);
+    if (worker.queue->runnable() > 0) continue;  // came in meanwhile
+    mark_idle(id, worker.idle = true);
+    arm(worker, id);
+    return std::nullopt;
+  }
+}
+
+std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
+  Worker& worker = worker_at(id);
+  MutexLock lock(worker.mutex);
+  Vcpu* vcpu = worker.queue->current();
+  SCHED_CHECK(vcpu != nullptr);
+  if (worker.queue->tick(now)) return std::nullopt;
+  arm(worker, id, true);
+  return Turn{vcpu->id, worker.armed};
+}
+
+// What put(), halt() and stop() have in common.
+Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
+  Vcpu* vcpu = worker.queue->current();
+  SCHED_CHECK(vcpu != nullptr);
+  vcpu->last_ran = now;
+  note_outcome(*vcpu, false, now);
+  return *vcpu;
+}
+
+void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
+  Worker& worker = worker_at(id);
+  bool others_wait = false;
+  {
+    MutexLock lock(worker.mutex);
+    Vcpu& vcpu = leave_current(worker, now);
+    worker.queue->put(now);
+    account_state(vcpu, RunState::kQueued, now);
+    ++vcpu.stats.preemptions;
+    status_at(vcpu.id).set_preempted(in_kernel);
+    publish(worker);
+    others_wait = worker.queue->runnable() > 1;
+  }
+  if (!others_wait) return;
+  // An idle worker can take what will wait here.
+  if (const auto idle = find_idle(id)) host_.kick(*idle);
+}
+
+void Scheduler::halt(WorkerId id, Nanos now) {
+  Worker& worker = worker_at(id);
+  MutexLock lock(worker.mutex);
+  Vcpu& vcpu = leave_current(worker, now);
+  worker.queue->dequeue(vcpu, now);
+  account_state(vcpu, RunState::kHalted, now);
+  publish(worker);
+  status_at(vcpu.id).set_halted();  // from here on a waker may own it
+}
+
+void Scheduler::stop(WorkerId id, Nanos now) {
+  Worker& worker = worker_at(id);
+  MutexLock lock(worker.mutex);
+  Vcpu& vcpu = leave_current(worker, now);
+  worker.queue->dequeue(vcpu, now);
+  account_state(vcpu, RunState::kStopped, now);
+  publish(worker);
+  status_at(vcpu.id).set_stopped();
+}
+
+void Scheduler::start(VcpuId id, Nanos now) {
+  Vcpu& vcpu = vcpu_at(id);
+  SCHED_CHECK(status_at(id).claim_halted());
+  vcpu.state_since = now;
+  enqueue_moving(vcpu, vcpu.last_worker, now);
+}
+
+Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
+  Status& status = status_at(target);
+  status.set_irq_pending();
+  if (status.claim_halted()) {
+    Vcpu& vcpu = vcpu_at(target);
+    ++vcpu.stats.wakeups;
+    enqueue_moving(vcpu, choose_worker(vcpu.last_worker), now);
+    return Posted::kWoken;
+  }
+  return status.view().state() == RunState::kRunning ? Posted::kRunning : Posted::kNothing;
+}
+
+void Scheduler::ipi_sent(VmId vm, const IpiSend& send, Nanos now) {
+  Vm& sender_vm = vm_at(vm);
+  vcpus_[sender_vm.first + send.sender].stats.ipis_sent += send.receivers.size();
+  if (sender_vm.ipi != nullptr) sender_vm.ipi->sent(send, now);
+}
+
+void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {
+  Vcpu& vcpu = vcpu_at(receiver);
+  ++vcpu.stats.eois;
+  Vm& vm = vm_at(vcpu.vm);
+  if (vm.ipi != nullptr) vm.ipi->eoi(vcpu.index, vector, now);
+}
+
+VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {
+  Vcpu copy = vcpu_at(id);
+  account_state(copy, copy.state, now);
+  return copy.stats;
+}
+
+uint64_t Scheduler::steps() {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < workers(); ++i) {
+    sum += inspect(WorkerId{i}, [](RunQueue& queue) { return queue.steps(); });
+  }
+  return sum;
+}
+
+void Scheduler::check() {
+  for (const auto& worker : workers_) {
+    MutexLock lock(worker->mutex);
+    if (worker->eevdf != nullptr) worker->eevdf->check();
+  }
+}
+
+}  // namespace sched

@@ -1,0 +1,184 @@
+// The scheduler: all workers' run queues, the policies of all VMs, and the rules by which vCPUs move, halt,
+// wake and yield. The same object drives real vCPUs and the simulator; time comes in as an argument, effects
+// go out through Host.
+//
+// Threads. `worker calls` are made by the worker itself, `any thread` calls by anyone. Every queue has a
+// lock; at most one is held at a time, never across a guest's run. A vCPU that pick() returned belongs to
+// that worker until put(), halt() or stop(): the caller must let go of it (its lease) before these, because
+// another worker may pick it at once.
+//
+// A worker's life: pick() → run the guest → {tick() | spin() | halt() | put()} → … → pick().
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sched/eevdf_queue.h"
+#include "sched/host.h"
+#include "sched/ipi_model.h"
+#include "sched/mutex.h"
+#include "sched/penalty.h"
+#include "sched/policy.h"
+#include "sched/status.h"
+
+namespace sched {
+
+struct GroupSetup {
+  std::string path;  // "prod/web"
+  GroupId parent = kRootGroup;
+  Weight weight{};
+};
+
+struct VmSetup {
+  uint32_t vcpus = 1;
+  Weight weight{};
+  GroupId parent = kRootGroup;
+  Policy policy;
+};
+
+struct Setup {
+  uint32_t workers = 1;
+  QueueKind queue = QueueKind::kEevdf;  // kEevdf, kRoundRobin or kGang
+  std::vector<GroupSetup> groups;       // a parent comes before its children
+  std::vector<VmSetup> vms;             // vCPU ids are dealt in this order
+  Tuning tuning;                        // of the queues themselves
+  Nanos spin_window{50'000};  // a wait shorter than twice this after a yield means that it did not help
+  uint64_t seed = 1;
+};
+
+// What pick() and tick() grant: run this vCPU, look again at `end` at the latest.
+struct Turn {
+  VcpuId vcpu;
+  Nanos end;  // kForever: nobody waits
+};
+
+class Scheduler {
+ public:
+  Scheduler(const Setup& setup, Host& host);
+  ~Scheduler();
+
+  uint32_t workers() const { return static_cast<uint32_t>(workers_.size()); }
+  uint32_t vcpus() const { return static_cast<uint32_t>(vcpus_.size()); }
+  VcpuId vcpu_id(VmId vm, uint32_t index) const { return VcpuId{vms_[index_of(vm)].first + index}; }
+  VmId vm_of(VcpuId vcpu) const { return vcpu_at(vcpu).vm; }
+  uint32_t index_in_vm(VcpuId vcpu) const { return vcpu_at(vcpu).index; }
+  const Policy& policy(VmId vm) const { return vms_[index_of(vm)].policy; }
+
+  // --- worker calls ---
+  // Nothing of this worker's runs. Chooses the next vCPU, taking one from another worker if there is none
+  // here. Nothing at all: the worker is marked idle and will be kicked.
+  std::optional<Turn> pick(WorkerId worker, Nanos now);
+  // Charges the running vCPU. Its new end, or nothing: its turn is over, put() it.
+  std::optional<Turn> tick(WorkerId worker, Nanos now);
+  // The running vCPU stays runnable but leaves the worker. in_kernel: it was taken off at CPL 0.
+  void put(WorkerId worker, Nanos now, bool in_kernel);
+  // It executed HLT with nothing to take. Afterwards the caller must look at its interrupts once more and
+  // call interrupt_posted() if there are any (status.h says why).
+  void halt(WorkerId worker, Nanos now);
+  // It ended and never runs again.
+  void stop(WorkerId worker, Nanos now);
+  // It is busy-waiting: choose whom to yield to and do what the VM's policy does. True: the yielder must be
+  // put().
+  bool spin(WorkerId worker, Nanos now, bool in_kernel);
+
+  // --- any thread ---
+  // First run of a vCPU: spread over the workers in order of ids.
+  void start(VcpuId vcpu, Nanos now);
+  enum class Posted : uint8_t { kNothing, kWoken, kRunning };
+  // Call after the interrupt is visible in the target's LAPIC. Wakes the target if it is halted; kRunning:
+  // the caller should make the worker that runs it look at the LAPIC.
+  Posted interrupt_posted(VcpuId target, Nanos now);
+  // The vCPU is about to take its interrupts: forget the hint. Call before reading the LAPIC.
+  void interrupts_seen(VcpuId vcpu) { status_[index_of(vcpu)].clear_irq_pending(); }
+  Status::View status(VcpuId vcpu) const { return status_[index_of(vcpu)].view(); }
+  // An IPI was delivered / acknowledged; sender and receivers by index within the VM.
+  void ipi_sent(VmId vm, const IpiSend& send, Nanos now);
+  void eoi(VcpuId receiver, IrqVector vector, Nanos now);
+
+  // --- quiescent: no other call is in progress (all workers are parked) ---
+  // With times up to now.
+  VcpuStats stats(VcpuId vcpu, Nanos now) const;
+  // Nodes visited in all queues' trees; the growth tests count these.
+  uint64_t steps();
+  // Every sum of every queue against a recomputation; ends the process when they differ. Tests.
+  void check();
+  // Tests: looks at a worker's queue under its lock.
+  template <class Fn>
+  auto inspect(WorkerId worker, Fn fn) {
+    Worker& w = worker_at(worker);
+    MutexLock lock(w.mutex);
+    return fn(*w.queue);
+  }
+
+ private:
+  struct Vm {
+    Policy policy;
+    uint32_t first = 0;  // VcpuId of its vCPU 0
+    uint32_t size = 0;
+    GroupId group{};
+    std::unique_ptr<IpiModel> ipi;
+    std::atomic<uint32_t> last_boosted{0};
+  };
+  struct alignas(64) Worker {
+    Mutex mutex;
+    std::unique_ptr<RunQueue> queue SCHED_GUARDED_BY(mutex);
+    EevdfQueue* eevdf SCHED_GUARDED_BY(mutex) = nullptr;  // the same queue, if it is one
+    DeboostState deboost SCHED_GUARDED_BY(mutex);
+    DeboostState credit SCHED_GUARDED_BY(mutex);
+    bool idle SCHED_GUARDED_BY(mutex) = false;
+    Nanos armed SCHED_GUARDED_BY(mutex) = kForever;  // the tick that the host was asked for
+    Nanos next_balance SCHED_GUARDED_BY(mutex){};
+    std::atomic<int64_t> load{0};  // hints for placement and balancing
+    std::atomic<uint32_t> waiting{0};
+  };
+  // What other workers may see of a vCPU's progress: how often it ran and spun. Relaxed counters.
+  struct Pulse {
+    std::atomic<uint32_t> runs{0};
+    std::atomic<uint32_t> spins{0};
+  };
+  class DirectedYield;  // one in progress: scheduler_spin.cc
+
+  Vcpu& vcpu_at(VcpuId vcpu) { return vcpus_[index_of(vcpu)]; }
+  const Vcpu& vcpu_at(VcpuId vcpu) const { return vcpus_[index_of(vcpu)]; }
+  Vm& vm_at(VmId vm) { return vms_[index_of(vm)]; }
+  Worker& worker_at(WorkerId worker) { return *workers_[index_of(worker)]; }
+  Status& status_at(VcpuId vcpu) { return status_[index_of(vcpu)]; }
+
+  void build_queues(const Setup& setup);
+  static void account_state(Vcpu& vcpu, RunState next, Nanos now);
+  void publish(Worker& worker) SCHED_REQUIRES(worker.mutex);
+  std::optional<Turn> pick_locked(Worker& worker, WorkerId id, Nanos now) SCHED_REQUIRES(worker.mutex);
+  void arm(Worker& worker, WorkerId id, bool again = false) SCHED_REQUIRES(worker.mutex);
+  Vcpu& leave_current(Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
+
+  // Placement and movement (balance.cc). A moving vCPU is on no queue.
+  WorkerId choose_worker(WorkerId last) const;
+  void enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now);
+  Vcpu* take_from(WorkerId victim, WorkerId thief, Nanos now, bool balancing);
+  bool steal(WorkerId thief, Nanos now);
+  void balance(WorkerId worker, Nanos now);
+  std::optional<WorkerId> find_idle(WorkerId from) const;
+  void mark_idle(WorkerId worker, bool idle);
+
+  // Outcome of directed yields (scheduler_spin.cc).
+  void note_return(Vcpu& vcpu);
+  void note_outcome(Vcpu& vcpu, bool spins_again, Nanos now);
+
+  Host& host_;
+  const Tuning tuning_;
+  const Nanos spin_window_;
+  bool moves_;  // vCPUs may change workers
+  Hierarchy hierarchy_;
+  std::deque<Vm> vms_;
+  std::deque<Vcpu> vcpus_;
+  std::unique_ptr<Status[]> status_;
+  std::unique_ptr<Pulse[]> pulse_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::atomic<uint64_t>> idle_;  // a bit per worker; changed under that worker's lock
+};
+
+}  // namespace sched

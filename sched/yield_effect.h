@@ -1,0 +1,34 @@
+// What a directed yield does to run queues, by policy feature and in the order that the features need.
+// The queue's lock is held; times are charged up to `now`.
+#pragma once
+
+#include "sched/eevdf_queue.h"
+#include "sched/penalty.h"
+#include "sched/policy.h"
+
+namespace sched {
+
+struct YieldContext {
+  EevdfQueue& queue;
+  DeboostState& deboost;
+  DeboostState& credit;
+  const Policy& policy;
+  Vcpu& yielder;  // running on this queue
+  Vcpu& target;   // waiting on this queue
+  Nanos now;
+};
+
+struct YieldEffects {
+  Vruntime penalty{};  // that was applied
+  bool credited = false;
+};
+
+// Yielder and target on the same worker.
+YieldEffects apply_local_yield(const YieldContext& context);
+// The target's side, on its own worker.
+YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& credit, const Policy& policy, Vcpu& target,
+                                Nanos now);
+// The yielder's side, when the target is elsewhere.
+void apply_yielder_only(EevdfQueue& queue, DeboostState& deboost, const Policy& policy, Nanos now);
+
+}  // namespace sched
