@@ -65,7 +65,6 @@ class IoApic {
   void write_indirect(std::uint32_t value, MessageSink& sink);
   void write_entry(unsigned pin, std::uint64_t value, MessageSink& sink);
   bool active(unsigned pin) const;
-  void send(unsigned pin, MessageSink& sink);
   void send_if_level_due(unsigned pin, MessageSink& sink);
 
   const LineSense sense_;

@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "apic/pending_events.h"
 #include "apic/pending_vectors.h"
 #include "apic/registers.h"
 #include "apic/timer.h"
@@ -47,13 +48,6 @@ struct LapicConfig {
 // The SDM's local interrupt pins. LINT0 carries the 8259's INTR, LINT1 carries NMI.
 enum class Lint : std::uint8_t { kLint0, kLint1 };
 
-// INIT and SIPI taken by take_startup(), to be acted on in this order.
-struct StartupEvents {
-  bool init = false;
-  std::optional<Vector> sipi;  // start in real mode at vector << 12
-  explicit operator bool() const { return init || sipi.has_value(); }
-};
-
 class alignas(64) Lapic {
  public:
   explicit Lapic(const LapicConfig& config);
@@ -68,12 +62,10 @@ class alignas(64) Lapic {
   };
   // Sets the IRR bit; level wins if an edge and a level request of one vector merge.
   [[nodiscard]] Post post(Vector vector, TriggerMode trigger);
-  // Up to two are held: one to run and one latched behind it, as on a processor.
-  void post_nmi();
-  // Drops an older SIPI: the processor would have left for it before this INIT.
-  void post_init();
-  // The first SIPI after an INIT wins; take_startup() drops it unless the vCPU waits for one.
-  void post_sipi(Vector vector);
+  // What becomes of each is said in pending_events.h.
+  void post_nmi() { events_.post_nmi(); }
+  void post_init() { events_.post_init(); }
+  void post_sipi(Vector vector) { events_.post_sipi(vector); }
 
   // ---- Matching and arbitration [any] --------------------------------------------------------------
   ApicId id() const { return config_.id; }
@@ -88,9 +80,9 @@ class alignas(64) Lapic {
 
   // ---- Is there anything to wake for? [any] --------------------------------------------------------
   // A vector above PPR is in the IRR. (RFLAGS.IF is not the APIC's: HLT with IF=0 wakes by has_event() only.)
-  bool has_interrupt() const;
+  bool has_interrupt() const { return pending().has_value(); }
   // NMI, INIT or SIPI.
-  bool has_event() const;
+  bool has_event() const { return events_.any(); }
   bool has_deliverable() const { return has_interrupt() || has_event(); }
   // An interrupt from the 8259 reaches the core: LINT0 is an unmasked ExtINT, or the APIC is
   // hardware-disabled and LINT0 is the INTR pin.
@@ -102,8 +94,9 @@ class alignas(64) Lapic {
   // Interrupt acknowledge: moves pending() from IRR to ISR. With nothing pending, the spurious vector (SVR),
   // which enters no ISR and wants no EOI.
   Vector accept();
-  // Takes all latched NMIs: 0, 1 or 2.
-  unsigned take_nmis();
+  // Takes all latched NMIs: 0, 1 or 2. While the guest is in its NMI handler, only one may be queued behind
+  // it.
+  unsigned take_nmis() { return events_.take_nmis(); }
   // Takes INIT and SIPI. On INIT the registers are reset (init_reset()) and latched NMIs dropped. A SIPI
   // counts after that INIT or if `waiting_for_sipi`; the run loop owns that state.
   StartupEvents take_startup(bool waiting_for_sipi);
@@ -141,7 +134,8 @@ class alignas(64) Lapic {
 
   // ---- Local sources [holder] ----------------------------------------------------------------------
   // An interrupt of this LVT entry occurred (what the timer, the error logic and the pins call).
-  void raise_local(Lvt entry);
+  // True: something was posted.
+  bool raise_local(Lvt source);
   // Level of a pin, true = asserted in the sense of its polarity. ExtINT is not latched: see
   // accepts_extint().
   void set_lint(Lint pin, bool asserted);
@@ -159,10 +153,13 @@ class alignas(64) Lapic {
   // What routing must know of another APIC, in one word so that it is read whole.
   void publish_routing();
   void update_ppr();
+  bool lint0_is_level() const;
+  void service_level_lint0();  // posts it if its line is asserted and its last interrupt was ended
   // Logs an error; the first since the last write of ESR raises the error interrupt. [any]
   Post log_error(std::uint32_t esr_bit);
   void reset_registers();
 
+  // Before any access: what the timer did until now happens under the settings it had.
   void catch_up(const Clock& clock) { expire_timer(clock); }
   std::uint32_t apr() const;
   std::uint32_t tmr_word(unsigned i) const;
@@ -186,7 +183,7 @@ class alignas(64) Lapic {
 
   // Written by any thread.
   PendingVectors irr_;
-  std::atomic<std::uint32_t> events_{0};  // NMI count, INIT, SIPI and its vector
+  PendingEvents events_;
   std::atomic<std::uint32_t> errors_{0};  // ESR bits since ESR was last written
 
   // Written by the holder, read by any thread.
