@@ -5,10 +5,12 @@
 // Pure: output bytes go to a function, the interrupt line is a question. One caller at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <span>
+#include <utility>
 
 namespace vmm {
 
@@ -27,18 +29,22 @@ class Uart16550 {
   // Room for receive() right now.
   [[nodiscard]] size_t receive_room() const;
 
-  // Level of the interrupt output (IRQ 4 for COM1). MCR.OUT2 gates it, as on a PC.
+  // Level of the interrupt output (IRQ 4 for COM1). On a PC MCR.OUT2 gates it; here it does not, because
+  // drivers tested on emulators only forget to set it, and one that wants silence clears IER as well.
   [[nodiscard]] bool interrupt_line() const;
 
  private:
   [[nodiscard]] bool divisor_access() const;
   [[nodiscard]] uint8_t identify() const;
-  [[nodiscard]] uint8_t line_status() const;
-  [[nodiscard]] uint8_t modem_status();
   [[nodiscard]] uint8_t modem_inputs() const;
+  uint8_t take_received();
+  uint8_t take_line_status();
+  uint8_t take_modem_status();
   void accept(uint8_t byte);
   void transmit(uint8_t byte);
+  void write_interrupt_enable(uint8_t value);
   void write_fifo_control(uint8_t value);
+  void write_modem_control(uint8_t value);
 
   Output output_;
   std::deque<uint8_t> received_;
@@ -48,7 +54,7 @@ class Uart16550 {
   uint8_t scratch_ = 0;
   uint8_t divisor_low_ = 12;  // 9600 baud
   uint8_t divisor_high_ = 0;
-  uint8_t modem_seen_;  // modem inputs when MSR was last read
+  uint8_t modem_delta_ = 0;  // MSR bits 0 … 3
   bool fifo_enabled_ = false;
   bool overrun_ = false;
   bool transmitter_empty_pending_ = false;

@@ -1,0 +1,154 @@
+// Interrupt and NMI injection through the sync area, on real KVM.
+#include <array>
+
+#include "tests/kvm/tiny_vm.h"
+
+using kvm_test::make_tiny_vm;
+using kvm_test::next_ring;
+using kvm_test::run;
+using vmm::VcpuIndex;
+
+namespace {
+
+constexpr apic::Vector kVector{0x40};
+constexpr unsigned kNmi = 2;
+// Low memory that the layout leaves alone; the guest code below loads the IDT register from 0x61000.
+constexpr vmm::Gpa kIdt{0x60000};
+constexpr vmm::Gpa kIdtRegister{0x61000};
+constexpr vmm::Gpa kHandler = vmm::kImageStart + 256;
+
+#define GUEST_LOAD_IDT "lidt 0x61000\n" GUEST_BELL_IN_RBX
+// Rings with its stack pointer, which tells the stack it was given: five words were pushed.
+#define GUEST_TELL_RSP "mov %rsp, %rcx\n mov %rcx, 8(%rbx)\n iretq"
+
+GUEST_CODE_WITH_HANDLER(halt_then_ring, GUEST_LOAD_IDT "sti\n 1: hlt\n movq $7, (%rbx)\n jmp 1b",
+                        GUEST_TELL_RSP);
+GUEST_CODE_WITH_HANDLER(ring_at_cpl3, GUEST_LOAD_IDT GUEST_TO_USER(0x202) "1: movq $7, (%rbx)\n jmp 1b",
+                        GUEST_TELL_RSP);
+GUEST_CODE_WITH_HANDLER(closed_then_open,
+                        GUEST_LOAD_IDT "movq $1, (%rbx)\n movq $2, (%rbx)\n sti\n 1: pause\n jmp 1b",
+                        GUEST_TELL_RSP);
+GUEST_CODE(tell_cr8, GUEST_BELL_IN_RBX
+           "mov %cr8, %rax\n mov %rax, (%rbx)\n mov $9, %eax\n mov %rax, %cr8\n movq $0, (%rbx)\n hlt");
+
+// SDM vol. 3, 6.14.1: a 64-bit interrupt gate to `handler`.
+void set_gate(const vmm::GuestMemory& memory, unsigned vector, vmm::Gpa handler, unsigned ist) {
+  const uint64_t at = handler.value;
+  const std::array<uint64_t, 2> gate = {(at & 0xffff) | uint64_t{KVMUX_SEL_KERNEL_CODE} << 16 |
+                                            uint64_t{ist} << 32 | uint64_t{0x8e} << 40 |
+                                            (at >> 16 & 0xffff) << 48,
+                                        at >> 32};
+  REQUIRE(memory.store(kIdt + vector * sizeof(gate), gate));
+}
+
+kvm_test::TinyVm make(const vmm::System& system, std::span<const uint8_t> code, unsigned ist = 0) {
+  auto tiny = make_tiny_vm(system, code);
+  REQUIRE_MESSAGE(tiny, tiny.error().text());
+  set_gate(tiny->memory, apic::raw(kVector), kHandler, ist);
+  set_gate(tiny->memory, kNmi, kHandler, ist);
+  REQUIRE(tiny->memory.store(kIdtRegister, uint16_t{0xfff}));
+  REQUIRE(tiny->memory.store(kIdtRegister + 2, kIdt.value));
+  return std::move(*tiny);
+}
+
+// What an interrupt's frame leaves of a stack: SS, RSP, RFLAGS, CS, RIP.
+constexpr uint64_t kFrame = 5 * 8;
+
+}  // namespace
+
+TEST_CASE("an injected interrupt ends a halt") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, halt_then_ring());
+  auto& vcpu = tiny.vcpu();
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(run(vcpu) == 0);
+    REQUIRE(vcpu.area().exit_reason == KVM_EXIT_HLT);
+    REQUIRE(vcpu.can_inject());
+    vcpu.inject_interrupt(kVector);
+    CHECK(!vcpu.can_inject());
+    next_ring(vcpu);              // the handler
+    CHECK(next_ring(vcpu) == 7);  // behind the halt
+  }
+}
+
+TEST_CASE("an interrupt from CPL 3 runs on the RSP0 stack") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, ring_at_cpl3());
+  auto& vcpu = tiny.vcpu();
+  CHECK(next_ring(vcpu) == 7);
+  REQUIRE(vcpu.can_inject());  // also on an unfinished MMIO exit
+  vcpu.inject_interrupt(kVector);
+  CHECK(next_ring(vcpu) == tiny.plan.rsp0_top(VcpuIndex{0}).value - kFrame);
+  CHECK(vcpu.cpl() == 0);
+  CHECK(next_ring(vcpu) == 7);
+  CHECK(vcpu.cpl() == 3);
+}
+
+TEST_CASE("an interrupt with IST 1 runs on the IST1 stack") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, ring_at_cpl3(), 1);
+  auto& vcpu = tiny.vcpu();
+  CHECK(next_ring(vcpu) == 7);
+  REQUIRE(vcpu.can_inject());
+  vcpu.inject_interrupt(kVector);
+  CHECK(next_ring(vcpu) == tiny.plan.ist1_top(VcpuIndex{0}).value - kFrame);
+}
+
+TEST_CASE("with interrupts off the window exit comes when they are on again") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, closed_then_open());
+  auto& vcpu = tiny.vcpu();
+  CHECK(next_ring(vcpu) == 1);
+  CHECK(!vcpu.can_inject());
+  vcpu.request_window(true);
+  CHECK(next_ring(vcpu) == 2);
+  REQUIRE(run(vcpu) == 0);
+  REQUIRE(vcpu.area().exit_reason == KVM_EXIT_IRQ_WINDOW_OPEN);
+  REQUIRE(vcpu.can_inject());
+  vcpu.request_window(false);
+  vcpu.inject_interrupt(kVector);
+  const uint64_t top = tiny.plan.start_stack_top(VcpuIndex{0}).value;
+  const uint64_t rsp = next_ring(vcpu);
+  CHECK(rsp < top);
+  CHECK(rsp > top - 128);
+}
+
+TEST_CASE("an NMI comes through even with interrupts off") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, closed_then_open());
+  auto& vcpu = tiny.vcpu();
+  CHECK(next_ring(vcpu) == 1);
+  vcpu.inject_nmi();
+  const uint64_t top = tiny.plan.start_stack_top(VcpuIndex{0}).value;
+  const uint64_t rsp = next_ring(vcpu);
+  CHECK(rsp < top);
+  CHECK(rsp > top - 128);
+  CHECK(next_ring(vcpu) == 2);
+}
+
+TEST_CASE("an injection survives an entry that was called off") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, halt_then_ring());
+  auto& vcpu = tiny.vcpu();
+  REQUIRE(run(vcpu) == 0);
+  REQUIRE(vcpu.area().exit_reason == KVM_EXIT_HLT);
+  vcpu.inject_interrupt(kVector);
+  vcpu.request_exit();
+  CHECK(vcpu.run() == EINTR);
+  CHECK(vcpu.injection_pending());
+  CHECK(!vcpu.can_inject());
+  vcpu.clear_exit_request();
+  next_ring(vcpu);
+  CHECK(!vcpu.injection_pending());
+  CHECK(next_ring(vcpu) == 7);
+}
+
+TEST_CASE("CR8 goes in and comes out") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, tell_cr8());
+  auto& vcpu = tiny.vcpu();
+  vcpu.set_cr8(5);
+  CHECK(next_ring(vcpu) == 5);
+  CHECK(next_ring(vcpu) == 0);
+  CHECK(vcpu.cr8() == 9);
+}
