@@ -147,7 +147,7 @@ Parsed<std::vector<Policy>> parse_policy_list(std::string_view text) {
   std::vector<Policy> policies;
   for (const std::string_view part : split(text, ";")) {
     const size_t first = policies.size();
-    for (const std::string_view item : split(part, ",")) {
+    for (const std::string_view item : split(part, ",:")) {
       const bool is_key = item.find('=') != std::string_view::npos;
       if (is_key && policies.size() > first) {
         if (const auto applied = apply_item(policies.back(), item); !applied) {

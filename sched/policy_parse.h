@@ -47,7 +47,8 @@ std::string preset_names(std::string_view separator = ", ");
 [[nodiscard]] Parsed<Policy> parse_policy(std::string_view text);
 
 // A list: commas separate policies, but a `key=value` binds to the policy before it, so
-// `yield,v2,deboost=off,fair` is three policies. A semicolon always starts a new policy.
+// `yield,v2,deboost=off,fair` is three policies. A semicolon always starts a new policy; a colon does what a
+// comma does, for places where the comma is taken.
 [[nodiscard]] Parsed<std::vector<Policy>> parse_policy_list(std::string_view text);
 
 // Every feature and constant in force, as a policy string that parses back to the same policy.

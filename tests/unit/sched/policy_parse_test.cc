@@ -167,6 +167,7 @@ TEST_CASE("policy list: keys bind to the policy before them") {
       {"yield,v2,deboost=off,fair", {"yield", "v2,deboost=off", "fair"}},
       {"yield;v2,deboost=off,slice=3ms;fair", {"yield", "v2,deboost=off,slice=3ms", "fair"}},
       {"yield,yield", {"yield", "yield"}},
+      {"v2:deboost=off:slice=3ms,fair", {"v2,deboost=off,slice=3ms", "fair"}},
   };
   for (const Case& c : cases) {
     CAPTURE(c.text);

@@ -1,0 +1,141 @@
+#include "vmm/cli/flags.h"
+
+#include <fmt/format.h>
+
+#include "sched/policy_parse.h"
+#include "sched/text.h"
+
+namespace vmm {
+namespace {
+
+void add(CLI::App& app, const std::string& name, std::string& value, const std::string& syntax,
+         const std::string& help, const std::string& group) {
+  CLI::Option* option = app.add_option(name, value, help)->type_name(syntax)->group(group);
+  if (!value.empty()) option->default_str(value);
+}
+
+// A flag that goes to a list of key=value pairs.
+void add_key(CLI::App& app, std::string_view key, KeyValues& keys, std::string_view syntax,
+             std::string_view help, const std::string& group) {
+  const auto collect = [&keys, name = std::string{key}](const std::string& value) {
+    keys.emplace_back(name, value);
+  };
+  app.add_option_function<std::string>("--" + std::string{key}, collect, std::string{help})
+      ->type_name(std::string{syntax})
+      ->group(group);
+}
+
+void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
+  const std::string group = "What runs";
+  const bool lists = set != FlagSet::kSingle;
+  const std::string more = lists ? "[,…]" : "";
+  add(app, "--guest", flags.guests, "NAME|FILE[,key=value]" + more,
+      "guest: see `kvmux guests`, or an ELF64 file; workload keys may follow", group);
+  if (set != FlagSet::kSweep) add(app, "--vms", flags.vms, "N" + more, "number of VMs", group);
+  add(app, "--vcpus", flags.vcpus, "N" + more, "vCPUs of each VM, at most 1024", group);
+  add(app, "--workers", flags.workers, "N", "worker threads, each on a CPU of its own", group);
+  app.add_option("--vm", flags.vm,
+                 "one VM; repeat it. Keys: guest, vcpus, policy (its keys after colons: v2:deboost=off), "
+                 "weight, group, slice, ring, memory, args, handicap and the workload keys")
+      ->type_name("key=value,…")
+      ->group(group)
+      ->allow_extra_args(false);
+  app.add_option("--group", flags.group, "weight of a group named in --vm, e.g. prod/web:weight=2048")
+      ->type_name("PATH:weight=N")
+      ->group(group)
+      ->allow_extra_args(false);
+  add(app, "--weight", flags.weights, "W[,…]", "scheduling weights of the VMs in turn, default 1024", group);
+  add(app, "--memory", flags.memory, "SIZE", "memory of each VM", group);
+  add(app, "--ring", flags.ring, "0|3", "privilege level that guests work at", group);
+  add(app, "--guest-args", flags.guest_args, "TEXT", "handed to the guest", group);
+}
+
+void add_run_time_flags(CLI::App& app, RunFlags& flags) {
+  const std::string group = "How it runs";
+  add(app, "--seconds", flags.seconds, "S", "measured time", group);
+  add(app, "--warmup", flags.warmup, "S", "time before, not measured", group);
+  add(app, "--seed", flags.seed, "N", "seed of everything random", group);
+  add(app, "--spin-window", flags.spin_window, "TIME|auto", "busy-waiting this long makes a spin exit",
+      group);
+  add(app, "--spin-detect", flags.spin_detect, "doorbell|sample|both|off", "how busy-waiting is noticed",
+      group);
+  add(app, "--irqchip", flags.irqchip, "user|split", "local APIC in kvmux, or in KVM (host policies only)",
+      group);
+  add(app, "--backend", flags.backend, "kvm|sim", "real guests, or the simulator", group);
+  add(app, "--cost-profile", flags.cost_profile, "NAME|FILE",
+      "simulator: laptop-vmx, kvm-pvm, or a file from `kvmux doctor --json`", group);
+}
+
+void add_policy_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
+  const std::string group = "Policy";
+  const std::string help = "see `kvmux policies`; PRESET[,key=value]… makes a variant";
+  const bool lists = set != FlagSet::kSingle;
+  CLI::Option* option = app.add_option(lists ? "--policies,--policy" : "--policy", flags.policies, help);
+  option->type_name(lists ? "P,P,…" : "P")->group(group)->default_str(flags.policies);
+
+  const std::string features = "Policy features, applied to every policy (a policy's own keys win)";
+  for (const sched::FeatureField& feature : sched::feature_fields()) {
+    add_key(app, feature.name, flags.policy_keys, sched::join(feature.words, "|"), feature.help, features);
+  }
+  for (const sched::TuningField& tuning : sched::tuning_fields()) {
+    const int64_t value = tuning.get(sched::Tuning{});
+    const std::string standard = tuning.is_time ? sched::format_time(Nanos{value}) : std::to_string(value);
+    add_key(app, tuning.name, flags.policy_keys, tuning.is_time ? "TIME" : "N",
+            fmt::format("{} [{}]", tuning.help, standard), "Policy constants, likewise");
+  }
+}
+
+}  // namespace
+
+void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
+  add_machine_flags(app, flags, set);
+  add_run_time_flags(app, flags);
+  for (const WorkloadKey& key : workload_keys()) {
+    add_key(app, key.name, flags.workload, key.syntax, key.help, "Workload of the built-in guests");
+  }
+  add_policy_flags(app, flags, set);
+}
+
+Result<std::vector<NamedItem>> parse_items(std::string_view flag, std::string_view list) {
+  std::vector<NamedItem> items;
+  for (const std::string_view part : sched::split(list, ",:;")) {
+    const size_t equals = part.find('=');
+    if (part.empty()) return bad_value(flag, list, "a list like NAME[,key=value],NAME without empty parts");
+    if (equals == std::string_view::npos) {
+      items.push_back({std::string{part}, {}});
+    } else if (items.empty()) {
+      return bad_value(flag, part, "a name before the first key=value");
+    } else {
+      items.back().keys.emplace_back(part.substr(0, equals), part.substr(equals + 1));
+    }
+  }
+  return items;
+}
+
+Result<KeyValues> parse_keys(std::string_view flag, std::string_view text) {
+  KeyValues keys;
+  for (const std::string_view part : sched::split(text, ",")) {
+    const size_t equals = part.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return bad_value(flag, part, "key=value, as in guest=ipi,vcpus=4,policy=v2:deboost=off");
+    }
+    keys.emplace_back(part.substr(0, equals), part.substr(equals + 1));
+  }
+  return keys;
+}
+
+Result<GroupSpec> parse_group(std::string_view text) {
+  const size_t colon = text.find(":weight=");
+  const std::string_view path = text.substr(0, colon);
+  const bool has_empty_part = path.empty() || path.starts_with('/') || path.ends_with('/') ||
+                              path.find("//") != std::string_view::npos;
+  if (colon == std::string_view::npos || has_empty_part) {
+    return bad_value("--group", text, "PATH:weight=N, as in prod/web:weight=2048");
+  }
+  const auto weight = parse_count("--group " + std::string{path}, text.substr(colon + 8),
+                                  {sched::kMinWeight.value, sched::kMaxWeight.value});
+  if (!weight) return tl::unexpected(weight.error());
+  return GroupSpec{std::string{path}, sched::Weight{*weight}};
+}
+
+}  // namespace vmm

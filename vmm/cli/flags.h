@@ -1,0 +1,66 @@
+// The flags that describe a run, the same for run, compare, sim and sweep: their raw text, their registration
+// with CLI11, and the --vm and --group syntax. Nothing is interpreted here beyond the syntax; spec.h makes a
+// RunSpec of it. Main thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vmm/cli/guests.h"
+#include "vmm/run_types.h"
+
+namespace vmm {
+
+using KeyValues = std::vector<std::pair<std::string, std::string>>;
+
+struct RunFlags {
+  std::string guests = "lock";  // list: NAME[,key=value]…
+  std::string vms = "2";        // list in grids
+  std::string vcpus = "4";      // list in grids
+  std::string workers = "2";
+  std::string policies = "yield";
+  std::string seconds;
+  std::string warmup = "0.1";
+  std::string weights;
+  std::string seed = "1";
+  std::string spin_window = "auto";
+  std::string spin_detect = "doorbell";
+  std::string ring = "3";
+  std::string memory = "auto";
+  std::string guest_args;
+  std::string backend = "kvm";
+  std::string irqchip = "user";
+  std::string cost_profile;
+  std::vector<std::string> vm;     // --vm key=value,…
+  std::vector<std::string> group;  // --group PATH:weight=N
+  KeyValues workload;              // --think 50us …: keys of workload_keys()
+  KeyValues policy_keys;           // --deboost off, --slice 3ms …: keys of a policy string
+};
+
+enum class FlagSet : uint8_t {
+  kSingle,  // one configuration
+  kGrid,    // lists of guests, VMs, vCPUs and policies
+  kSweep,   // as kGrid, but the number of VMs follows from the ratio
+};
+
+// Adds the flags to a command. `flags` must outlive the parsing.
+void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set);
+
+// `NAME[,key=value]…[,NAME…]`: commas, colons and semicolons separate, a key=value belongs to the name before
+// it.
+struct NamedItem {
+  std::string name;
+  KeyValues keys;
+};
+[[nodiscard]] Result<std::vector<NamedItem>> parse_items(std::string_view flag, std::string_view list);
+
+// `key=value,key=value`: the body of --vm.
+[[nodiscard]] Result<KeyValues> parse_keys(std::string_view flag, std::string_view text);
+
+// `PATH:weight=N`.
+[[nodiscard]] Result<GroupSpec> parse_group(std::string_view text);
+
+}  // namespace vmm

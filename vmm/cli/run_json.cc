@@ -1,0 +1,224 @@
+#include "vmm/cli/run_json.h"
+
+#include "sched/policy_parse.h"
+#include "vmm/stats/histogram.h"
+#include "vmm/stats/metrics.h"
+
+namespace vmm {
+namespace {
+
+std::string_view spin_detect_name(SpinDetect detect) {
+  constexpr std::array<std::string_view, 4> kNames{"doorbell", "sample", "both", "off"};
+  return kNames[static_cast<size_t>(detect)];
+}
+
+std::string_view lock_name(uint32_t kind) {
+  constexpr std::array<std::string_view, 3> kNames{"ttas", "ticket", "mcs"};
+  return kind < kNames.size() ? kNames[kind] : "unknown";
+}
+
+Json workload_json(const kvmux_workload& w) {
+  Json json;
+  json["think_ns"] = w.think_ns;
+  json["hold_ns"] = w.hold_ns;
+  json["lock"] = lock_name(w.lock_kind);
+  json["locks"] = w.lock_count;
+  json["fanout"] = w.fanout == KVMUX_FANOUT_ALL ? Json("all") : Json(w.fanout);
+  json["senders"] = w.senders;
+  json["stages"] = w.stages;
+  json["batch"] = w.batch;
+  return json;
+}
+
+Json vm_spec_json(const VmSpec& vm) {
+  Json json;
+  json["guest"] = vm.guest;
+  json["vcpus"] = vm.vcpus;
+  json["policy"] = policy_json(vm.policy);
+  json["weight"] = vm.weight.value;
+  if (!vm.group.empty()) json["group"] = vm.group;
+  json["memory_bytes"] = vm.memory_bytes;
+  json["ring"] = vm.ring;
+  json["workload"] = workload_json(vm.workload);
+  if (!vm.args.empty()) json["args"] = vm.args;
+  if (vm.handicap_percent) json["handicap_percent"] = *vm.handicap_percent;
+  return json;
+}
+
+Json ledger_json(const Ledger& ledger) {
+  Json json;
+  for (const LedgerColumn& column : ledger_columns()) {
+    json[std::string{column.name} + "_ns"] = (ledger.*column.field).count();
+  }
+  return json;
+}
+
+Json sched_json(const sched::VcpuStats& s) {
+  Json json;
+  json["running_ns"] = s.times.running.count();
+  json["waiting_ns"] = s.times.waiting.count();
+  json["halted_ns"] = s.times.halted.count();
+  json["stopped_ns"] = s.times.stopped.count();
+  json["worst_wait_ns"] = s.worst_wait.count();
+  json["switches_in"] = s.switches_in;
+  json["preemptions"] = s.preemptions;
+  json["migrations"] = s.migrations;
+  json["wakeups"] = s.wakeups;
+  json["spin_exits"] = s.spin_exits;
+  json["yields_tried"] = s.yields_tried;
+  Json& done = json["yields_done"];
+  for (size_t i = 0; i < sched::kYieldReasons; ++i) {
+    done[std::string{yield_reason_name(static_cast<sched::YieldReason>(i))}] = s.yields_done[i];
+  }
+  json["yields_local"] = s.yields_local;
+  json["yields_remote"] = s.yields_remote;
+  json["pulls"] = s.pulls;
+  json["penalties"] = s.penalties;
+  json["penalty_sum"] = s.penalty_sum.ticks;
+  json["credits"] = s.credits;
+  json["ipis_sent"] = s.ipis_sent;
+  json["eois"] = s.eois;
+  json["yield_hits"] = s.yield_hits;
+  json["yield_misses"] = s.yield_misses;
+  json["yield_harmful"] = s.yield_harmful;
+  return json;
+}
+
+Json vcpu_json(const VcpuResult& vcpu) {
+  Json json;
+  json["operations"] = vcpu.operations;
+  json["work_iters"] = vcpu.work_iters;
+  json["work_ns"] = vcpu.work_time.count();
+  json["spin_pauses"] = vcpu.spin_pauses;
+  json["ipis_sent"] = vcpu.ipis_sent;
+  json["ipis_acked"] = vcpu.ipis_acked;
+  json["wakeups"] = vcpu.wakeups;
+  json["guest_errors"] = vcpu.guest_errors;
+  json["exits"] = vcpu.exits;
+  json["kicks"] = vcpu.kicks;
+  json["ledger"] = ledger_json(vcpu.ledger);
+  json["sched"] = sched_json(vcpu.sched);
+  return json;
+}
+
+// Sparse: [bucket, count] pairs.
+Json histogram_json(const VmResult& vm, double tsc_khz) {
+  Json json;
+  json["count"] = histogram_count(vm.ack_hist);
+  for (const auto& [name, q] : {std::pair{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p999_ns", 0.999}}) {
+    if (const auto time = histogram_quantile_time(vm.ack_hist, q, tsc_khz)) json[name] = time->count();
+  }
+  Json& buckets = json["buckets"] = Json::array();
+  for (size_t i = 0; i < vm.ack_hist.size(); ++i) {
+    if (vm.ack_hist[i] != 0) buckets.push_back({i, vm.ack_hist[i]});
+  }
+  return json;
+}
+
+Json vm_json(const VmResult& vm, double tsc_khz) {
+  Json json;
+  json["guest"] = vm.guest;
+  json["policy"] = vm.policy;
+  json["ops_per_second"] = vm.ops_per_second;
+  if (vm.exit_code) json["exit_code"] = *vm.exit_code;
+  if (!vm.failure.empty()) json["failure"] = vm.failure;
+  json["ack"] = histogram_json(vm, tsc_khz);
+  Json& checks = json["checks"] = Json::array();
+  for (const CheckResult& check : vm.checks) {
+    checks.push_back({{"vcpu", check.vcpu}, {"name", check.name}, {"value", check.value}, {"ok", check.ok}});
+  }
+  Json& vcpus = json["vcpus"] = Json::array();
+  for (const VcpuResult& vcpu : vm.vcpus) vcpus.push_back(vcpu_json(vcpu));
+  return json;
+}
+
+}  // namespace
+
+std::string_view backend_name(Backend backend) { return backend == Backend::kKvm ? "kvm" : "sim"; }
+
+std::string_view yield_reason_name(sched::YieldReason reason) {
+  constexpr std::array<std::string_view, sched::kYieldReasons> kNames{
+      "ipi_receiver", "pending_interrupt", "preempted", "relaxed", "chain", "learned"};
+  return kNames[static_cast<size_t>(reason)];
+}
+
+Json host_json(const HostDescription& host) {
+  return {{"kernel", host.kernel},
+          {"cpu_model", host.cpu_model},
+          {"cpus", host.cpus},
+          {"cpus_allowed", host.cpus_allowed}};
+}
+
+Json policy_json(const sched::Policy& policy) {
+  Json json;
+  json["name"] = policy.name;
+  json["queue"] = sched::queue_name(policy.features.queue);
+  Json& features = json["features"];
+  for (const sched::FeatureField& feature : sched::feature_fields()) {
+    features[std::string{feature.name}] = sched::feature_word(feature, policy.features);
+  }
+  Json& tuning = json["tuning"];
+  for (const sched::TuningField& field : sched::tuning_fields()) {
+    tuning[std::string{field.name} + (field.is_time ? "_ns" : "")] = field.get(policy.tuning);
+  }
+  return json;
+}
+
+Json spec_json(const RunSpec& spec) {
+  Json json;
+  json["backend"] = backend_name(spec.backend);
+  json["workers"] = spec.workers;
+  json["duration_ns"] = spec.duration.count();
+  json["warmup_ns"] = spec.warmup.count();
+  json["seed"] = spec.seed;
+  json["spin_detect"] = spin_detect_name(spec.spin_detect);
+  json["spin_window_ns"] = spec.spin_window.count();
+  json["irqchip"] = spec.irqchip == Irqchip::kUser ? "user" : "split";
+  if (!spec.cost_profile.empty()) json["cost_profile"] = spec.cost_profile;
+  Json& groups = json["groups"] = Json::array();
+  for (const GroupSpec& group : spec.groups) {
+    groups.push_back({{"path", group.path}, {"weight", group.weight.value}});
+  }
+  Json& vms = json["vms"] = Json::array();
+  for (const VmSpec& vm : spec.vms) vms.push_back(vm_spec_json(vm));
+  return json;
+}
+
+Json result_json(const RunSpec& spec, const RunResult& result) {
+  Json json;
+  json["window_ns"] = result.window.count();
+  json["interrupted"] = result.interrupted;
+  json["spin_window_ns"] = result.spin_window.count();
+  json["tsc_khz"] = result.tsc_khz;
+  json["delay_iters_per_ms"] = result.delay_iters_per_ms;
+  json["pauses_per_ms"] = result.pauses_per_ms;
+  Json& metrics = json["metrics"];
+  for (const auto& [name, value] : measure(spec, result)) metrics[name] = value;
+  Json& noise = json["noise"];
+  noise["steal_ms"] = result.noise.steal_ms;
+  noise["involuntary_switches"] = result.noise.involuntary_switches;
+  if (result.noise.mhz) noise["mhz"] = *result.noise.mhz;
+  Json& busy = json["worker_busy_ns"] = Json::array();
+  for (const Nanos time : result.worker_busy) busy.push_back(time.count());
+  if (spec.backend == Backend::kSim) json["sim_events"] = result.sim_events;
+  Json& vms = json["vms"] = Json::array();
+  for (const VmResult& vm : result.vms) vms.push_back(vm_json(vm, result.tsc_khz));
+  return json;
+}
+
+Json run_document(const std::vector<std::string>& command, const HostDescription& host,
+                  const std::vector<FinishedRun>& runs) {
+  Json json;
+  json["schema"] = "kvmux.run";
+  json["schema_version"] = kRunSchemaVersion;
+  json["kvmux_version"] = kVersion;
+  json["command"] = command;
+  json["host"] = host_json(host);
+  Json& list = json["runs"] = Json::array();
+  for (const FinishedRun& run : runs) {
+    list.push_back({{"spec", spec_json(run.spec)}, {"result", result_json(run.spec, run.result)}});
+  }
+  return json;
+}
+
+}  // namespace vmm

@@ -1,0 +1,34 @@
+// Specs and results as JSON, fields in a fixed order. `result` holds nothing that differs between two runs of
+// the simulator with one seed: no instants, no host. Any thread.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "vmm/cli/host.h"
+#include "vmm/run_types.h"
+
+namespace vmm {
+
+using Json = nlohmann::ordered_json;
+
+inline constexpr int kRunSchemaVersion = 1;
+
+Json host_json(const HostDescription& host);
+Json policy_json(const sched::Policy& policy);
+Json spec_json(const RunSpec& spec);
+Json result_json(const RunSpec& spec, const RunResult& result);
+
+// One run of `kvmux run`, with all that is needed to repeat it.
+struct FinishedRun {
+  RunSpec spec;
+  RunResult result;
+};
+Json run_document(const std::vector<std::string>& command, const HostDescription& host,
+                  const std::vector<FinishedRun>& runs);
+
+std::string_view backend_name(Backend backend);
+std::string_view yield_reason_name(sched::YieldReason reason);
+
+}  // namespace vmm

@@ -1,0 +1,248 @@
+#include "vmm/cli/spec.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+
+#include "sched/policy_parse.h"
+#include "sched/text.h"
+
+namespace vmm {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::array<std::string_view, 2> kBackendWords{"kvm", "sim"};
+constexpr std::array<std::string_view, 2> kIrqchipWords{"user", "split"};
+constexpr std::array<std::string_view, 4> kDetectWords{"doorbell", "sample", "both", "off"};
+
+// A guest of the grid with its workload keys.
+struct GuestChoice {
+  std::string name;
+  WorkloadFlags workload;
+};
+
+// Reads flag after flag; the first refusal is kept and the rest skipped.
+class Reader {
+ public:
+  template <class T, class U>
+  void read(Result<T> result, U& into) {
+    if (result) {
+      into = static_cast<U>(std::move(*result));
+    } else {
+      note(result.error());
+    }
+  }
+  void check(const Result<void>& result) {
+    if (!result) note(result.error());
+  }
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+ private:
+  void note(const Error& error) {
+    if (!error_) error_ = error;
+  }
+  std::optional<Error> error_;
+};
+
+Nanos read_spin_window(Reader& reader, const std::string& text) {
+  Nanos window{0};
+  if (text != "auto") reader.read(parse_time_flag("--spin-window", text, 1us, 10s), window);
+  return window;
+}
+
+RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds) {
+  RunSpec spec;
+  spec.duration = default_seconds;
+  size_t backend = 0;
+  size_t detect = 0;
+  size_t irqchip = 0;
+  reader.read(parse_word("--backend", flags.backend, kBackendWords), backend);
+  reader.read(parse_word("--spin-detect", flags.spin_detect, kDetectWords), detect);
+  reader.read(parse_word("--irqchip", flags.irqchip, kIrqchipWords), irqchip);
+  reader.read(parse_count("--workers", flags.workers, {1, kMaxWorkers}), spec.workers);
+  if (!flags.seconds.empty()) {
+    reader.read(parse_seconds("--seconds", flags.seconds, 1ms, std::chrono::hours{24}), spec.duration);
+  }
+  reader.read(parse_seconds("--warmup", flags.warmup, 0s, std::chrono::hours{1}), spec.warmup);
+  reader.read(parse_count("--seed", flags.seed, {0, INT64_MAX}), spec.seed);
+  spec.backend = static_cast<Backend>(backend);
+  spec.spin_detect = static_cast<SpinDetect>(detect);
+  spec.irqchip = static_cast<Irqchip>(irqchip);
+  spec.spin_window = read_spin_window(reader, flags.spin_window);
+  spec.cost_profile = flags.cost_profile;
+  if (spec.backend == Backend::kSim && spec.cost_profile.empty()) spec.cost_profile = "laptop-vmx";
+  if (spec.backend == Backend::kKvm && !spec.cost_profile.empty()) {
+    reader.check(
+        bad_value("--cost-profile", flags.cost_profile, "only with --backend sim: the simulator's costs"));
+  }
+  for (const std::string& group : flags.group) {
+    spec.groups.emplace_back();
+    reader.read(parse_group(group), spec.groups.back());
+  }
+  return spec;
+}
+
+std::vector<GuestChoice> read_guests(Reader& reader, const RunFlags& flags, const WorkloadFlags& workload) {
+  std::vector<NamedItem> items;
+  reader.read(parse_items("--guest", flags.guests), items);
+  std::vector<GuestChoice> choices;
+  for (const NamedItem& item : items) {
+    reader.check(check_guest("--guest", item.name));
+    WorkloadFlags own;
+    for (const auto& [key, value] : item.keys) {
+      reader.check(set_workload_key(own, fmt::format("--guest {},{}", item.name, key), key, value));
+    }
+    choices.push_back({item.name, merged(workload, own)});
+  }
+  return choices;
+}
+
+std::vector<sched::Policy> read_policies(Reader& reader, const RunFlags& flags) {
+  auto policies = sched::parse_policy_list(flags.policies);
+  if (!policies) {
+    reader.check(usage_error("--policies", policies.error()));
+    return {};
+  }
+  for (sched::Policy& policy : *policies) reader.check(apply_policy_flags(policy, flags.policy_keys));
+  return std::move(*policies);
+}
+
+VmSpec read_vm_defaults(Reader& reader, const RunFlags& flags) {
+  VmSpec vm;
+  reader.read(parse_ring("--ring", flags.ring), vm.ring);
+  reader.read(parse_memory("--memory", flags.memory), vm.memory_bytes);
+  reader.check(check_guest_args("--guest-args", flags.guest_args));
+  vm.args = flags.guest_args;
+  return vm;
+}
+
+std::vector<sched::Weight> read_weights(Reader& reader, const std::string& text) {
+  if (text.empty()) return {sched::kDefaultWeight};
+  std::vector<uint32_t> values;
+  reader.read(parse_counts("--weight", text, {sched::kMinWeight.value, sched::kMaxWeight.value}), values);
+  std::vector<sched::Weight> weights;
+  for (const uint32_t value : values) weights.push_back({value});
+  return weights;
+}
+
+std::string guest_title(const std::string& guest, const kvmux_workload& workload) {
+  const std::string details = describe_workload(guest, workload);
+  return details.empty() ? guest : guest + " (" + details + ")";
+}
+
+Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoice& guest, uint32_t vms,
+                 uint32_t vcpus, const std::vector<sched::Weight>& weights) {
+  Setup setup{.spec = common, .takes_policy = std::vector<bool>(vms, true), .guest = {}, .size = {}};
+  VmSpec vm = standard;
+  vm.guest = guest.name;
+  vm.vcpus = vcpus;
+  vm.workload = make_workload(guest.name, guest.workload);
+  for (uint32_t i = 0; i < vms; ++i) {
+    vm.weight = weights[i % weights.size()];
+    setup.spec.vms.push_back(vm);
+  }
+  setup.guest = guest_title(vm.guest, vm.workload);
+  setup.size = fmt::format("{} × {}", vms, vcpus);
+  setup.vcpus_in_all = vms * vcpus;
+  return setup;
+}
+
+Setup listed_setup(Reader& reader, const RunSpec& common, const RunFlags& flags, const VmDefaults& standard) {
+  Setup setup{.spec = common, .takes_policy = {}, .guest = {}, .size = {}};
+  for (const std::string& text : flags.vm) {
+    bool takes_policy = true;
+    VmSpec vm;
+    reader.read(parse_vm(text, standard, &takes_policy), vm);
+    if (!setup.guest.empty()) setup.guest += " + ";
+    setup.guest += fmt::format("{}×{}", vm.guest, vm.vcpus);
+    setup.vcpus_in_all += vm.vcpus;
+    setup.spec.vms.push_back(std::move(vm));
+    setup.takes_policy.push_back(takes_policy);
+  }
+  setup.size = fmt::format("{} VMs", setup.spec.vms.size());
+  return setup;
+}
+
+Result<void> check_setup(const Setup& setup) {
+  if (setup.vcpus_in_all > kMaxTotalVcpus) {
+    return bad_value("--vms, --vcpus", setup.size, fmt::format("at most {} vCPUs in all", kMaxTotalVcpus));
+  }
+  for (const VmSpec& vm : setup.spec.vms) {
+    const GuestInfo* info = find_guest(vm.guest);
+    if (info == nullptr) {
+      if (setup.spec.backend == Backend::kSim) {
+        return bad_value("--guest", vm.guest,
+                         "with --backend sim a built-in guest: the simulator runs no code");
+      }
+      continue;
+    }
+    if (vm.vcpus < info->min_vcpus) {
+      return bad_value("--vcpus", std::to_string(vm.vcpus),
+                       fmt::format("at least {} for guest {}", info->min_vcpus, vm.guest));
+    }
+    const kvmux_workload& w = vm.workload;
+    if (vm.guest == "ipi" && w.fanout != KVMUX_FANOUT_ALL && w.fanout >= vm.vcpus) {
+      return bad_value("--fanout", std::to_string(w.fanout),
+                       fmt::format("all, or 1 to {} with {} vCPUs", vm.vcpus - 1, vm.vcpus));
+    }
+    if (vm.guest == "ipi" && w.senders > vm.vcpus) {
+      return bad_value("--senders", std::to_string(w.senders), fmt::format("0 to {} here", vm.vcpus));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+HostLimits host_limits() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return {};
+  return {static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)))};
+}
+
+Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimits limits) {
+  Reader reader;
+  Request request;
+  const RunSpec common = read_common(reader, flags, default_seconds);
+  WorkloadFlags workload;
+  for (const auto& [key, value] : flags.workload) {
+    reader.check(set_workload_key(workload, "--" + key, key, value));
+  }
+  const auto choices = read_guests(reader, flags, workload);
+  VmSpec standard = read_vm_defaults(reader, flags);
+  std::vector<uint32_t> vms;
+  std::vector<uint32_t> vcpus;
+  reader.read(parse_counts("--vms", flags.vms, {1, kMaxVms}), vms);
+  reader.read(parse_counts("--vcpus", flags.vcpus, {1, kMaxVcpusPerVm}), vcpus);
+  const auto weights = read_weights(reader, flags.weights);
+  request.policies = read_policies(reader, flags);
+  if (reader.error()) return tl::unexpected(*reader.error());
+
+  if (!flags.vm.empty()) {
+    standard.guest = choices.front().name;
+    standard.vcpus = vcpus.front();
+    request.setups.push_back(
+        listed_setup(reader, common, flags, {standard, choices.front().workload, flags.policy_keys}));
+  } else {
+    for (const GuestChoice& guest : choices) {
+      for (const uint32_t vcpu_count : vcpus) {
+        for (const uint32_t vm_count : vms) {
+          request.setups.push_back(grid_setup(common, standard, guest, vm_count, vcpu_count, weights));
+        }
+      }
+    }
+  }
+  for (const Setup& setup : request.setups) reader.check(check_setup(setup));
+  if (reader.error()) return tl::unexpected(*reader.error());
+  if (common.backend == Backend::kKvm && common.workers > limits.cpus) {
+    request.warnings.push_back(fmt::format(
+        "--workers {}: only {} CPUs are allowed here, so workers share CPUs", common.workers, limits.cpus));
+  }
+  return request;
+}
+
+}  // namespace vmm

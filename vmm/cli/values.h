@@ -1,0 +1,43 @@
+// Reads flag values. Every refusal names the flag, the bad value and what is accepted, and is a usage error
+// (exit status 2). Pure functions, any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sched/types.h"
+#include "vmm/result.h"
+
+namespace vmm {
+
+using sched::Nanos;
+
+// "--vms: '0' is not accepted; accepted is a whole number from 1 to 64".
+[[nodiscard]] Failure bad_value(std::string_view flag, std::string_view value, std::string_view accepted);
+
+struct Range {
+  int64_t min;
+  int64_t max;
+};
+[[nodiscard]] Result<int64_t> parse_count(std::string_view flag, std::string_view value, Range range);
+[[nodiscard]] Result<std::vector<uint32_t>> parse_counts(std::string_view flag, std::string_view list,
+                                                         Range range);
+
+// A time with a unit, from `min` to `max`.
+[[nodiscard]] Result<Nanos> parse_time_flag(std::string_view flag, std::string_view value, Nanos min,
+                                            Nanos max);
+// The same, but a bare number counts seconds: `5`, `0.5`, `500ms`, `10m`.
+[[nodiscard]] Result<Nanos> parse_seconds(std::string_view flag, std::string_view value, Nanos min,
+                                          Nanos max);
+// Bytes with K, M or G (powers of 1024).
+[[nodiscard]] Result<uint64_t> parse_size(std::string_view flag, std::string_view value, uint64_t max);
+// `5%` or `5`, as a fraction: 0.05; from 0 to below 100 %.
+[[nodiscard]] Result<double> parse_percent(std::string_view flag, std::string_view value);
+// One of some words; the answer is its place.
+[[nodiscard]] Result<size_t> parse_word(std::string_view flag, std::string_view value,
+                                        std::span<const std::string_view> words);
+
+}  // namespace vmm

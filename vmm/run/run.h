@@ -1,0 +1,27 @@
+// Runs one configuration: the KVM backend or the simulator, as the spec says. Both have this signature, so
+// that whatever drives runs (run, compare, tests with a fake) does not care which it is.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "vmm/result.h"
+#include "vmm/run_types.h"
+
+namespace vmm {
+
+// Shared between the thread that called run() and whoever wants the run to end: the SIGINT handler sets
+// `stop`, so it must stay valid until run() returns.
+struct RunControl {
+  std::atomic<bool> stop{false};         // end early; the result says `interrupted`
+  std::function<void(double)> progress;  // share done, 0 … 1; called by run()'s own thread, may be empty
+};
+
+// Blocks until the run's warm-up and duration are over or `stop` is set. One run at a time. SIGINT and
+// SIGTERM are meant for the calling thread (blocking calls there return EINTR); every other thread blocks
+// them.
+[[nodiscard]] Result<RunResult> run(const RunSpec& spec, RunControl& control);
+
+using Runner = std::function<Result<RunResult>(const RunSpec&, RunControl&)>;
+
+}  // namespace vmm
