@@ -1,0 +1,127 @@
+#include "vmm/run/setup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sched/policy_parse.h"
+
+namespace vmm {
+namespace {
+
+using sched::GroupId;
+
+constexpr Nanos kShortestWindow{20'000};
+constexpr Nanos kLongestWindow{200'000};
+
+// Deals group ids: every path once, parents before their children.
+class Groups {
+ public:
+  explicit Groups(std::vector<sched::GroupSetup>& groups) : groups_(groups) {}
+
+  // The group of this path, made with its parents if it is not there yet. The path has been checked.
+  GroupId find_or_make(const std::string& path) {
+    if (path.empty()) return sched::kRootGroup;
+    if (const auto known = ids_.find(path); known != ids_.end()) return known->second;
+    const size_t slash = path.rfind('/');
+    const GroupId parent =
+        slash == std::string::npos ? sched::kRootGroup : find_or_make(path.substr(0, slash));
+    const GroupId id{static_cast<uint32_t>(groups_.size())};
+    groups_.push_back({.path = path, .parent = parent, .weight = sched::kDefaultWeight});
+    ids_.emplace(path, id);
+    return id;
+  }
+
+ private:
+  std::vector<sched::GroupSetup>& groups_;
+  std::unordered_map<std::string, GroupId> ids_;
+};
+
+Result<void> check_path(std::string_view flag, std::string_view path) {
+  const bool bad = path.front() == '/' || path.back() == '/' || path.find("//") != std::string_view::npos;
+  if (!bad) return {};
+  return usage_error(
+      std::string{flag},
+      fmt::format("group '{}': accepted are names joined by single slashes, like prod/web", path));
+}
+
+Result<void> add_groups(const RunSpec& spec, Groups& groups, sched::Setup& setup) {
+  std::vector<std::string_view> seen;
+  for (const GroupSpec& group : spec.groups) {
+    if (group.path.empty()) return usage_error("--group", "a group needs a path, like prod/web");
+    if (const auto ok = check_path("--group", group.path); !ok) return ok;
+    if (std::find(seen.begin(), seen.end(), group.path) != seen.end()) {
+      return usage_error("--group", fmt::format("'{}' is given twice", group.path));
+    }
+    seen.push_back(group.path);
+    setup.groups[index_of(groups.find_or_make(group.path))].weight = group.weight;
+  }
+  return {};
+}
+
+// The run queue serves all VMs, so they must agree on it and on its own constants.
+Result<void> check_agreement(const RunSpec& spec) {
+  constexpr std::string_view kOfTheQueue[] = {"slice-jitter", "lag-limit", "migration-cost",
+                                              "balance-interval"};
+  const sched::Policy& first = spec.vms.front().policy;
+  for (const VmSpec& vm : spec.vms) {
+    if (vm.policy.features.queue != first.features.queue) {
+      return usage_error("--policy",
+                         fmt::format("'{}' and '{}' cannot share a run: their run queues ({} and {}) hold "
+                                     "for all VMs",
+                                     first.name, vm.policy.name, sched::queue_name(first.features.queue),
+                                     sched::queue_name(vm.policy.features.queue)));
+    }
+    for (const sched::TuningField& field : sched::tuning_fields()) {
+      if (std::find(std::begin(kOfTheQueue), std::end(kOfTheQueue), field.name) == std::end(kOfTheQueue)) {
+        continue;
+      }
+      if (field.get(vm.policy.tuning) == field.get(first.tuning)) continue;
+      return usage_error("--policy", fmt::format("'{}' and '{}' differ in {}, which holds for all VMs",
+                                                 first.name, vm.policy.name, field.name));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
+  if (spec.vms.empty()) return usage_error("--vms", "a run needs at least one VM");
+  if (const auto ok = check_agreement(spec); !ok) return tl::unexpected(ok.error());
+  const sched::Policy& first = spec.vms.front().policy;
+  if (sched::is_host_queue(first.features.queue)) {
+    return usage_error("--policy", fmt::format("'{}' leaves scheduling to the host", first.name));
+  }
+  sched::Setup setup;
+  setup.workers = spec.workers;
+  setup.queue = first.features.queue;
+  setup.tuning = first.tuning;
+  setup.seed = spec.seed;
+  if (spin_window > Nanos::zero()) setup.spin_window = spin_window;
+  Groups groups(setup.groups);
+  if (const auto ok = add_groups(spec, groups, setup); !ok) return tl::unexpected(ok.error());
+  for (const VmSpec& vm : spec.vms) {
+    if (!vm.group.empty()) {
+      if (const auto ok = check_path("--vm group=", vm.group); !ok) return tl::unexpected(ok.error());
+    }
+    setup.vms.push_back({.vcpus = vm.vcpus,
+                         .weight = vm.weight,
+                         .parent = groups.find_or_make(vm.group),
+                         .policy = vm.policy});
+  }
+  return setup;
+}
+
+Nanos spin_window_of(const RunSpec& spec, Nanos exit_cost) {
+  if (spec.spin_detect == SpinDetect::kOff) return Nanos::zero();
+  if (spec.spin_window > Nanos::zero()) return spec.spin_window;
+  return std::clamp(exit_cost, kShortestWindow, kLongestWindow);
+}
+
+}  // namespace vmm

@@ -1,0 +1,23 @@
+// From a RunSpec to the scheduler's set-up: group paths, weights, policies, and the spin window. Shared by
+// the KVM backend and the simulator, so that both schedule the very same thing.
+//
+// Pure functions, any thread.
+#pragma once
+
+#include "sched/scheduler.h"
+#include "vmm/result.h"
+#include "vmm/run_types.h"
+
+namespace vmm {
+
+// Refuses, as usage errors: no VM, VMs that disagree on the run queue or on the constants that belong to it
+// (slice-jitter, lag-limit, migration-cost, balance-interval), a bad or repeated group path, and the host
+// presets, which have no run queue of ours. vCPU ids are dealt in the order of the VMs.
+[[nodiscard]] Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window);
+
+// How long a guest spins before it rings: what the user asked for, else as long as the exit that the bell
+// costs, so that bell and spinning together lose at most twice what the better of the two would. Kept within
+// the range in which policies differ (20 … 200 µs). 0 if bells are off.
+[[nodiscard]] Nanos spin_window_of(const RunSpec& spec, Nanos exit_cost);
+
+}  // namespace vmm
