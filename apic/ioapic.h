@@ -18,11 +18,10 @@ namespace apic {
 // Where an IoApic's messages go.
 class MessageSink {
  public:
+  virtual ~MessageSink() = default;
   // True if at least one local APIC accepted the message: a level-triggered entry then sets its remote IRR.
+  // Must not call back into the IoApic.
   virtual bool send(const InterruptMessage& message) = 0;
-
- protected:
-  ~MessageSink() = default;
 };
 
 // An input pin; with the usual tables, the ACPI global system interrupt of the same number.
