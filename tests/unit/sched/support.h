@@ -1,0 +1,88 @@
+// Fakes and makers that the scheduler's unit tests share: a host that writes down what it is asked for, and
+// one EEVDF queue with its hierarchy and vCPUs.
+//
+// One thread.
+#pragma once
+
+#include <deque>
+#include <ostream>
+#include <vector>
+
+#include "sched/eevdf_queue.h"
+#include "sched/scheduler.h"
+
+namespace sched {
+
+inline std::ostream& operator<<(std::ostream& out, Vruntime v) { return out << v.ticks; }
+inline std::ostream& operator<<(std::ostream& out, Weight w) { return out << w.value; }
+inline std::ostream& operator<<(std::ostream& out, VcpuId id) { return out << "vcpu " << index_of(id); }
+inline std::ostream& operator<<(std::ostream& out, WorkerId id) { return out << "worker " << index_of(id); }
+
+}  // namespace sched
+
+namespace sched_test {
+
+using namespace sched;
+using namespace std::chrono_literals;
+
+inline constexpr WorkerId kW0{0};
+inline constexpr WorkerId kW1{1};
+inline constexpr WorkerId kW2{2};
+
+// No jitter, so that turns can be computed by hand: 1 ms slices, lag limit 2 ms.
+inline Tuning plain_tuning() {
+  Tuning tuning;
+  tuning.slice = 1ms;
+  tuning.slice_jitter_permille = 0;
+  return tuning;
+}
+
+struct FakeHost final : Host {
+  void kick(WorkerId worker) override { kicks.push_back(worker); }
+  void arm_tick(WorkerId worker, Nanos at) override {
+    if (armed.size() <= index_of(worker)) armed.resize(index_of(worker) + 1, kForever);
+    armed[index_of(worker)] = at;
+  }
+  // Kicks of this worker since the last call.
+  int take_kicks(WorkerId worker) {
+    const auto n = std::count(kicks.begin(), kicks.end(), worker);
+    std::erase(kicks, worker);
+    return static_cast<int>(n);
+  }
+  Nanos tick_of(WorkerId worker) const {
+    return index_of(worker) < armed.size() ? armed[index_of(worker)] : kForever;
+  }
+
+  std::vector<WorkerId> kicks;
+  std::vector<Nanos> armed;
+};
+
+// vCPUs in groups over one or more EEVDF queues that share a hierarchy. Groups first, then queues.
+class QueueRig {
+ public:
+  explicit QueueRig(Tuning tuning = plain_tuning()) : tuning_(tuning) {}
+
+  GroupId group(Weight weight = kDefaultWeight, GroupId parent = kRootGroup) {
+    return hierarchy_.add(parent, weight, tuning_.slice);
+  }
+  Vcpu& vcpu(GroupId group) {
+    Vcpu& vcpu = vcpus_.emplace_back();
+    vcpu.id = VcpuId{static_cast<uint32_t>(vcpus_.size() - 1)};
+    vcpu.group = group;
+    vcpu.slice = tuning_.slice;
+    return vcpu;
+  }
+  EevdfQueue& queue(size_t index = 0) {
+    while (queues_.size() <= index) queues_.emplace_back(hierarchy_, tuning_, 1 + queues_.size());
+    return queues_[index];
+  }
+  Hierarchy& hierarchy() { return hierarchy_; }
+
+ private:
+  Tuning tuning_;
+  Hierarchy hierarchy_;
+  std::deque<Vcpu> vcpus_;
+  std::deque<EevdfQueue> queues_;
+};
+
+}  // namespace sched_test
