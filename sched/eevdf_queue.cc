@@ -38,27 +38,21 @@ void EevdfQueue::new_request(Entity& entity) {
   entity.deadline = entity.vruntime + entity.request;
 }
 
-// Where an entity that joins stands: at the average less the lag it left with. A debt is worked off while
-// away, at the pace of the average it left; nothing else changes in sleep. Because the joining entity itself
-// pulls the average towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity).
+// Where an entity that joins stands: at the average less the lag it left with. Because the joining entity
+// itself pulls the average towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity). A
+// debt is worked off while away as the average of those who stayed moves on, exactly as if it had stayed too.
 void EevdfQueue::place(Entity& entity, Timeline& timeline) {
   const Vruntime average = timeline.average();
   Vruntime lag = entity.lag;
-  if (lag < Vruntime{} && entity.timeline == &timeline) {
-    lag = std::min(Vruntime{}, lag + std::max(Vruntime{}, average - entity.left_at));
-  }
   if (timeline.members() > 0) {
     lag = scale(lag, timeline.load().value + entity.weight.value, timeline.load().value);
+  }
+  if (lag < Vruntime{} && entity.timeline == &timeline) {
+    lag = std::min(Vruntime{}, lag + std::max(Vruntime{}, average - entity.left_at));
   }
   const Vruntime limit = lag_limit(entity);
   entity.vruntime = average - std::clamp(lag, -limit, limit);
   new_request(entity);
-}
-
-void EevdfQueue::remember_lag(Entity& entity) {
-  const Vruntime limit = lag_limit(entity);
-  entity.left_at = entity.timeline->average();
-  entity.lag = std::clamp(entity.left_at - entity.vruntime, -limit, limit);
 }
 
 void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
@@ -86,9 +80,11 @@ void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
 }
 
 void EevdfQueue::leave(Entity& entity) {
-  remember_lag(entity);
   Timeline& timeline = *entity.timeline;
+  const Vruntime limit = lag_limit(entity);
+  entity.lag = std::clamp(timeline.lag(entity), -limit, limit);
   timeline.leave(entity);
+  entity.left_at = timeline.average();
   if (timeline.owner() != nullptr) {
     hierarchy_.add_load(slot_of(*timeline.owner()).group, -entity.weight.value);
   }
@@ -188,21 +184,23 @@ bool EevdfQueue::preempts(const Vcpu& woken) const {
 }
 
 Vcpu* EevdfQueue::stealable(Nanos ran_before) {
-  constexpr int kTries = 8;  // bounds the walk; a queue of warm vCPUs is left alone
-  Timeline* timeline = &root_;
-  while (timeline != nullptr) {
-    Timeline* below = timeline->current() != nullptr ? timeline->current()->own : nullptr;
-    int tries = kTries;
-    for (Entity* e = timeline->tree().first(); e != nullptr && tries-- > 0; e = Tree::next(*e)) {
-      if (e->is_group()) {
-        below = e->own;
-        break;
-      }
+  int tries = 8;  // bounds the walk; a queue of warm vCPUs is left alone
+  return stealable_below(root_, ran_before, tries);
+}
+
+// In order of deadlines, groups by their members; those who compete with the running one come last.
+Vcpu* EevdfQueue::stealable_below(const Timeline& timeline, Nanos ran_before, int& tries) {
+  for (Entity* e = timeline.tree().first(); e != nullptr && tries > 0; e = Tree::next(*e)) {
+    if (e->is_group()) {
+      if (Vcpu* found = stealable_below(*e->own, ran_before, tries)) return found;
+    } else {
+      --tries;
       if (vcpu_of(*e).last_ran <= ran_before) return &vcpu_of(*e);
     }
-    timeline = below;
   }
-  return nullptr;
+  const Entity* running = timeline.current();
+  return running != nullptr && running->is_group() ? stealable_below(*running->own, ran_before, tries)
+                                                   : nullptr;
 }
 
 // Group weights follow load: on change, keep the entity's lag in real service and rescale its request.

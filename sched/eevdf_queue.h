@@ -79,8 +79,8 @@ class EevdfQueue final : public RunQueue {
 
   void charge(Nanos now);
   void place(Entity& entity, Timeline& timeline);
-  void remember_lag(Entity& entity);
   void leave(Entity& entity);
+  static Vcpu* stealable_below(const Timeline& timeline, Nanos ran_before, int& tries);
   void refresh_share(Entity& group_entity);
   void new_request(Entity& entity);
   Vruntime lag_limit(const Entity& entity) const {

@@ -26,7 +26,7 @@ struct alignas(64) Entity {
   Weight weight{};
   Vruntime request{};            // length of the current request: the jittered slice, in virtual time
   Vruntime lag{};                // while off the queue: average − vruntime at leaving, bounded
-  Vruntime left_at{};            // while off the queue: the average at leaving
+  Vruntime left_at{};            // while off the queue: the average of those who stayed, at leaving
   Nanos slice{};                 // before jitter
   Timeline* timeline = nullptr;  // the queue it competes on; the parent's
   Timeline* own = nullptr;       // a group's own queue; null for a vCPU

@@ -4,7 +4,9 @@
 // One thread.
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <ostream>
 #include <vector>
 
@@ -84,5 +86,22 @@ class QueueRig {
   std::deque<Vcpu> vcpus_;
   std::deque<EevdfQueue> queues_;
 };
+
+// Lets a queue run its turns from `now` until `until`; the service that each vCPU got. The queue must have no
+// current; afterwards it has none again.
+inline std::map<VcpuId, Nanos> run_turns(RunQueue& queue, Nanos now, Nanos until) {
+  std::map<VcpuId, Nanos> service;
+  while (now < until) {
+    Vcpu* vcpu = queue.pick(now);
+    if (vcpu == nullptr) break;
+    const Nanos start = now;
+    do {
+      now = std::min(until, queue.turn_end());
+    } while (!queue.tick(now) && now < until);
+    service[vcpu->id] += now - start;
+    queue.put(now);
+  }
+  return service;
+}
 
 }  // namespace sched_test
