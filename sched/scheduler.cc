@@ -261,6 +261,10 @@ VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {
   return copy.stats;
 }
 
+void Scheduler::reset_peaks() {
+  for (Vcpu& vcpu : vcpus_) vcpu.stats.worst_wait = Nanos{};
+}
+
 uint64_t Scheduler::steps() {
   uint64_t sum = 0;
   for (uint32_t i = 0; i < workers(); ++i) {

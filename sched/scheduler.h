@@ -102,6 +102,8 @@ class Scheduler {
   // --- quiescent: no other call is in progress (all workers are parked) ---
   // With times up to now.
   VcpuStats stats(VcpuId vcpu, Nanos now) const;
+  // Forgets the maxima (worst_wait): a measurement starts here.
+  void reset_peaks();
   // Nodes visited in all queues' trees; the growth tests count these.
   uint64_t steps();
   // Every sum of every queue against a recomputation; ends the process when they differ. Tests.

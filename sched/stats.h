@@ -55,4 +55,7 @@ struct VcpuStats {
   uint64_t yield_harmful = 0;  // the target ran, spun itself, and the yielder still waits
 };
 
+// Counters and times between two moments, member by member. worst_wait is the end's: a maximum has no difference.
+VcpuStats operator-(const VcpuStats& end, const VcpuStats& start);
+
 }  // namespace sched

@@ -14,6 +14,8 @@ namespace vmm {
 
 namespace {
 
+constexpr uint32_t kMsrTsc = 0x10;
+
 // Measured here: all three cost 0.3 µs of a 9.6 µs exit (CPL 0), and in exchange no exit ever needs an ioctl
 // (6 µs) to see RIP, CPL or the injection state.
 constexpr uint64_t kSynced = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
@@ -100,6 +102,25 @@ Result<uint64_t> VcpuFd::tsc_khz() const {
   const int khz = ::ioctl(fd(), KVM_GET_TSC_KHZ, 0);
   if (khz > 0) return static_cast<uint64_t>(khz);
   return host_error("KVM_GET_TSC_KHZ", khz < 0 ? errno : 0, "the host has no TSC of known rate");
+}
+
+Result<uint64_t> VcpuFd::tsc_offset() const {
+  uint64_t offset = 0;
+  kvm_device_attr attribute{};
+  attribute.group = KVM_VCPU_TSC_CTRL;
+  attribute.attr = KVM_VCPU_TSC_OFFSET;
+  attribute.addr = reinterpret_cast<uint64_t>(&offset);
+  if (::ioctl(fd(), KVM_GET_DEVICE_ATTR, &attribute) == 0) return offset;
+  // Before Linux 5.16: read the guest's TSC between two looks at the host's.
+  struct {
+    uint32_t count;
+    uint32_t pad;
+    kvm_msr_entry entry;
+  } msrs{1, 0, {kMsrTsc, 0, 0}};
+  const uint64_t before = __builtin_ia32_rdtsc();
+  if (::ioctl(fd(), kKvmGetMsrs, &msrs) != 1) return host_error("KVM_GET_MSRS", errno, "cannot read the guest's TSC");
+  const uint64_t after = __builtin_ia32_rdtsc();
+  return msrs.entry.data - (before + (after - before) / 2);
 }
 
 }  // namespace vmm

@@ -76,6 +76,8 @@ class VcpuFd {
   [[nodiscard]] Result<void> set_cpuid(std::span<const kvm_cpuid_entry2> entries);
   [[nodiscard]] Result<void> make_runnable();  // LapicPlace::kKernel: no waiting for a SIPI
   [[nodiscard]] Result<uint64_t> tsc_khz() const;
+  // What RDTSC in the guest adds to the host's, modulo 2^64.
+  [[nodiscard]] Result<uint64_t> tsc_offset() const;
 
   [[nodiscard]] int fd() const { return fd_.get(); }
 

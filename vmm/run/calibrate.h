@@ -1,0 +1,12 @@
+// How fast this host runs the guests' loops and how dear an exit is: measured once per process by running the
+// `calibrate` guest alone on one worker, then reused for every VM and repeat.
+#pragma once
+
+#include "vmm/run/tiny_vm.h"
+
+namespace vmm {
+
+// Thread-safe. ring: 3 or 0, the privilege level that the guests will run at.
+[[nodiscard]] Result<Calibration> calibration(uint32_t ring);
+
+}  // namespace vmm

@@ -1,0 +1,26 @@
+// The host's clocks. Any thread, async-signal-safe.
+#pragma once
+
+#include <ctime>
+
+#include "sched/types.h"
+
+namespace vmm {
+
+using sched::Nanos;
+
+// CLOCK_MONOTONIC: the clock of the preemption timers and of the rings' timeouts as well.
+inline Nanos monotonic_now() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return std::chrono::seconds(t.tv_sec) + Nanos(t.tv_nsec);
+}
+
+inline timespec to_timespec(Nanos t) {
+  constexpr Nanos::rep kSecond = 1'000'000'000;
+  return {t.count() / kSecond, t.count() % kSecond};
+}
+
+inline uint64_t host_tsc() { return __builtin_ia32_rdtsc(); }
+
+}  // namespace vmm

@@ -1,0 +1,45 @@
+#include "vmm/run/entry.h"
+
+#include "vmm/run/start_up.h"
+
+namespace vmm {
+namespace {
+
+// True if the guest is (now) awake.
+bool wake_if_possible(Vcpu& vcpu) {
+  if (!vcpu.halted) return true;
+  if (vcpu.halted_deaf ? !vcpu.lapic.has_event() : !vcpu.lapic.has_deliverable()) return false;
+  vcpu.halted = false;
+  return true;
+}
+
+void inject(Vcpu& vcpu) {
+  for (unsigned n = vcpu.lapic.take_nmis(); n > 0; --n) vcpu.kvm.inject_nmi();
+  if (!vcpu.lapic.has_interrupt()) {
+    vcpu.kvm.request_window(false);
+    return;
+  }
+  if (vcpu.kvm.can_inject()) {
+    vcpu.kvm.inject_interrupt(vcpu.lapic.accept());
+    ++vcpu.account.injections;
+    vcpu.kvm.request_window(vcpu.lapic.has_interrupt());
+  } else {
+    vcpu.kvm.request_window(true);
+  }
+}
+
+}  // namespace
+
+Entry prepare_entry(Vcpu& vcpu, Nanos now) {
+  apic::Lapic& lapic = vcpu.lapic;
+  lapic.set_cr8(static_cast<uint8_t>(vcpu.kvm.cr8()));
+  const auto deadline = lapic.timer_deadline();
+  if (deadline && *deadline <= now) lapic.expire_timer(vcpu.clock(now));
+  if (lapic.has_event()) take_startup(vcpu);
+  if (vcpu.waiting_for_sipi || !wake_if_possible(vcpu)) return Entry::kAsleep;
+  inject(vcpu);
+  vcpu.kvm.set_cr8(lapic.cr8());
+  return Entry::kReady;
+}
+
+}  // namespace vmm

@@ -1,0 +1,17 @@
+// What happens before each KVM_RUN: interrupts, NMIs, INIT and SIPI, timer, CR8. Lease holder only; no system
+// call.
+#pragma once
+
+#include "vmm/run/board.h"
+#include "vmm/run/vcpu.h"
+
+namespace vmm {
+
+enum class Entry : uint8_t {
+  kReady,   // KVM_RUN
+  kAsleep,  // halted or waiting for a SIPI, and nothing to take: halt again
+};
+
+Entry prepare_entry(Vcpu& vcpu, Nanos now);
+
+}  // namespace vmm

@@ -1,0 +1,86 @@
+#include "vmm/run/machine.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace vmm {
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return {0};
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+Machine::Machine(const sched::Setup& setup, bool sample_spins)
+    : scheduler_(setup, *this), sample_spins_(sample_spins) {}
+
+Machine::~Machine() { stop(); }
+
+void Machine::stop() {
+  if (workers_.empty()) return;
+  pause();  // so that no worker kicks another that is already gone
+  for (const auto& worker : workers_) worker->kick(Worker::kStop);
+  gate_.open();
+  for (const auto& worker : workers_) worker->join();
+  workers_.clear();
+}
+
+Result<void> Machine::start() {
+  // The workers wait at the gate until all are there: they kick each other.
+  gate_.close();
+  const WorkerContext context{scheduler_, *this, gate_, vms_, sample_spins_};
+  const std::vector<int> cpus = allowed_cpus();
+  workers_.reserve(scheduler_.workers());
+  for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
+    auto worker = Worker::start(sched::WorkerId{i}, cpus[i % cpus.size()], context);
+    if (!worker) return Failure(worker.error());
+    workers_.push_back(std::move(*worker));
+  }
+  gate_.wait_parked(scheduler_.workers());
+  const Nanos now = monotonic_now();
+  for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(sched::VcpuId{i}, now);
+  gate_.open();
+  return {};
+}
+
+void Machine::pause() {
+  gate_.close();
+  for (const auto& worker : workers_) worker->kick(Worker::kGate);
+  gate_.wait_parked(static_cast<uint32_t>(workers_.size()));
+}
+
+void Machine::resume() { gate_.open(); }
+
+bool Machine::all_ended() const {
+  return std::all_of(vms_.begin(), vms_.end(), [](const RunningVm& vm) { return vm.vm->ended(); });
+}
+
+void Machine::kick(sched::WorkerId worker) { workers_[index_of(worker)]->kick(Worker::kTick); }
+
+void Machine::arm_tick(sched::WorkerId worker, Nanos at) { workers_[index_of(worker)]->arm_tick(at); }
+
+void Machine::interrupt_posted(sched::VcpuId target) {
+  if (scheduler_.interrupt_posted(target, monotonic_now()) != sched::Scheduler::Posted::kRunning) return;
+  // It may have moved on since: a kick too many makes a worker look once in vain.
+  workers_[index_of(scheduler_.status(target).worker())]->kick(Worker::kLook);
+}
+
+void Machine::ipi_sent(VmId vm, const sched::IpiSend& send) {
+  scheduler_.ipi_sent(vm, send, monotonic_now());
+}
+
+void Machine::eoi(sched::VcpuId receiver, sched::IrqVector vector) {
+  scheduler_.eoi(receiver, vector, monotonic_now());
+}
+
+void Machine::vm_ended(VmId) {
+  for (const auto& worker : workers_) worker->kick(Worker::kLook);
+}
+
+}  // namespace vmm

@@ -1,0 +1,42 @@
+// A VM that runs a tiny guest by guest/abi.h: image, memory, tables, boot info, vCPUs, board.
+//
+// Built by one thread before the machine starts.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "vmm/load/layout.h"
+#include "vmm/run/tiny_board.h"
+#include "vmm/run/vm.h"
+
+namespace vmm {
+
+struct Calibration {
+  double delay_iters_per_ms = 0;
+  double pauses_per_ms = 0;
+  Nanos exit_cost{};  // a doorbell store through the whole run loop
+};
+
+struct TinyVm {
+  std::unique_ptr<Vm> vm;
+  std::unique_ptr<TinyBoard> board;
+  LayoutPlan plan;
+
+  // A copy of what the guest's vCPU has reported.
+  kvmux_vcpu_results results(VcpuIndex index) const;
+};
+
+struct TinyVmSetup {
+  VmId id{};
+  sched::VcpuId first{};
+  const VmSpec& spec;
+  const Calibration& calibration;
+  Nanos spin_window{};
+  uint64_t seed = 0;
+};
+
+[[nodiscard]] Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Notifier& notifier,
+                                          Console& console);
+
+}  // namespace vmm

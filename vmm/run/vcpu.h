@@ -1,0 +1,100 @@
+// A vCPU: its KVM fd, its local APIC and its accounts, and the lease that says who may touch them.
+//
+// Exactly one thread at a time holds a vCPU's lease, or nobody does. The holder alone touches `kvm` and the
+// [holder] half of `lapic`; everybody may post to the LAPIC. The scheduler decides who holds it: pick() hands
+// it out, and whoever got it lets go of the lease before put(), halt() or stop().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "apic/lapic.h"
+#include "sched/ipi_model.h"
+#include "vmm/check.h"
+#include "vmm/ids.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/run/clock.h"
+
+namespace vmm {
+
+// Where the time of a vCPU on a worker went, and how often. Written by the lease holder.
+struct VcpuAccount {
+  Nanos guest{};  // inside KVM_RUN
+  Nanos exits{};  // handling exits
+  Nanos entry{};  // preparing entries: interrupts, timers
+  Nanos
+      switching{};  // from the choice of this vCPU to its first entry, and from its last exit off the worker
+  uint64_t exit_count = 0;
+  uint64_t kick_count = 0;  // KVM_RUN ended by a signal
+  uint64_t injections = 0;
+};
+
+struct Vcpu {
+  Vcpu(sched::VcpuId dense, VmId vm_id, VcpuIndex in_vm, uint32_t siblings, VcpuFd fd,
+       const apic::LapicConfig& config, uint64_t tsc_offset_value)
+      : id(dense),
+        vm(vm_id),
+        index(in_vm),
+        kvm(std::move(fd)),
+        lapic(config),
+        tsc_offset(tsc_offset_value),
+        receivers(siblings) {}
+
+  apic::Clock clock(Nanos now) const { return {now, host_tsc() + tsc_offset}; }
+
+  const sched::VcpuId id;
+  const VmId vm;
+  const VcpuIndex index;
+  VcpuFd kvm;
+  apic::Lapic lapic;
+  const uint64_t tsc_offset;  // guest TSC − host TSC
+
+  // [holder]
+  bool halted = false;       // executed HLT; goes on when something is deliverable
+  bool halted_deaf = false;  // … with interrupts off: only NMI, INIT and SIPI count
+  bool waiting_for_sipi = false;
+  Nanos timer_armed = sched::kForever;  // the LAPIC deadline that some ring will report
+  uint64_t sampled_rip = 0;  // spin sampling: where the last sample stood in a PAUSE loop; 0: nowhere
+  sched::VcpuSet receivers;  // scratch of the IPI path, so that it allocates nothing
+  VcpuAccount account;
+
+ private:
+  friend class VcpuLease;
+  std::atomic<bool> leased_{false};
+};
+
+// The right to touch a vCPU. Move-only; letting go publishes all that the holder did (release), taking it
+// sees all that earlier holders did (acquire).
+class VcpuLease {
+ public:
+  VcpuLease() = default;
+  explicit VcpuLease(Vcpu& vcpu) : vcpu_(&vcpu) {
+    const bool was_held = vcpu.leased_.exchange(true, std::memory_order_acquire);  // partner: release()
+    KVMUX_CHECK(!was_held, "a vCPU has one lease holder at a time");
+  }
+  VcpuLease(VcpuLease&& other) noexcept : vcpu_(std::exchange(other.vcpu_, nullptr)) {}
+  VcpuLease& operator=(VcpuLease&& other) noexcept {
+    if (this != &other) {
+      release();
+      vcpu_ = std::exchange(other.vcpu_, nullptr);
+    }
+    return *this;
+  }
+  ~VcpuLease() { release(); }
+
+  void release() {
+    if (vcpu_ == nullptr) return;
+    vcpu_->leased_.store(false, std::memory_order_release);  // partner: the constructor
+    vcpu_ = nullptr;
+  }
+  explicit operator bool() const { return vcpu_ != nullptr; }
+  Vcpu* operator->() const { return vcpu_; }
+  Vcpu& operator*() const { return *vcpu_; }
+
+ private:
+  Vcpu* vcpu_ = nullptr;
+};
+
+}  // namespace vmm

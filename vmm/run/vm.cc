@@ -1,0 +1,70 @@
+#include "vmm/run/vm.h"
+
+#include <algorithm>
+
+namespace vmm {
+
+Result<std::unique_ptr<Vm>> Vm::create(const System& system, const VmOptions& options, uint64_t memory_bytes,
+                                       sched::VcpuId first) {
+  auto memory = GuestMemory::allocate(memory_bytes);
+  if (!memory) return Failure(memory.error().in(options.id));
+  auto fd = VmFd::create(system, options);
+  if (!fd) return Failure(fd.error().in(options.id));
+  if (auto mapped = fd->map_memory(*memory); !mapped) return Failure(mapped.error().in(options.id));
+  return std::unique_ptr<Vm>(new Vm(std::move(*fd), std::move(*memory), first, system));
+}
+
+Result<void> Vm::add_vcpus(uint32_t count, CpuProfile profile) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const VcpuIndex index{i};
+    const auto named = [&](const Error& error) { return Failure(error.in(id(), index)); };
+    auto kvm = fd_.create_vcpu(index, {.profile = profile, .vcpu_count = count});
+    if (!kvm) return named(kvm.error());
+    const auto khz = kvm->tsc_khz();
+    if (!khz) return named(khz.error());
+    tsc_khz_ = *khz;
+    const auto offset = kvm->tsc_offset();
+    if (!offset) return named(offset.error());
+    const apic::LapicConfig config{.id = apic::ApicId{i}, .is_bsp = i == 0, .tsc_khz = *khz};
+    vcpus_.push_back(std::make_unique<Vcpu>(sched::VcpuId{index_of(first_) + i}, id(), index, count,
+                                            std::move(*kvm), config, *offset));
+    lapics_.push_back(&vcpus_.back()->lapic);
+  }
+  return {};
+}
+
+bool Vm::end_with_failure(std::string why) {
+  sched::MutexLock lock(mutex_);
+  if (ended()) return false;
+  failure_ = std::move(why);
+  ended_.store(true, std::memory_order_release);  // partner: ended()
+  return true;
+}
+
+bool Vm::end_with_code(int code) {
+  sched::MutexLock lock(mutex_);
+  if (ended()) return false;
+  exit_code_ = code;
+  ended_.store(true, std::memory_order_release);  // partner: ended()
+  return true;
+}
+
+std::string Vm::failure() const {
+  sched::MutexLock lock(mutex_);
+  return failure_;
+}
+
+std::optional<int> Vm::exit_code() const {
+  sched::MutexLock lock(mutex_);
+  return exit_code_;
+}
+
+bool Vm::vcpu_stopped(uint64_t code) {
+  uint64_t worst = worst_code_.load();
+  while (code > worst && !worst_code_.compare_exchange_weak(worst, code)) {
+  }
+  if (stopped_.fetch_add(1) + 1 < vcpu_count()) return false;
+  return end_with_code(static_cast<int>(std::min<uint64_t>(worst_code_.load(), 255)));
+}
+
+}  // namespace vmm

@@ -1,0 +1,157 @@
+#include "vmm/run/window.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+namespace vmm {
+namespace {
+
+VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
+  return {.guest = end.guest - start.guest,
+          .exits = end.exits - start.exits,
+          .entry = end.entry - start.entry,
+          .switching = end.switching - start.switching,
+          .exit_count = end.exit_count - start.exit_count,
+          .kick_count = end.kick_count - start.kick_count,
+          .injections = end.injections - start.injections};
+}
+
+// Time that the hypervisor below this machine took from the CPUs we may use (/proc/stat, "steal").
+double steal_ms() {
+  constexpr int kStealColumn = 8;
+  std::set<std::string> names;
+  for (const int cpu : allowed_cpus()) names.insert("cpu" + std::to_string(cpu));
+  std::ifstream stat("/proc/stat");
+  double ticks = 0;
+  for (std::string line; std::getline(stat, line);) {
+    std::istringstream words(line);
+    std::string name;
+    words >> name;
+    if (!names.contains(name)) continue;
+    double value = 0;
+    for (int column = 1; column <= kStealColumn; ++column) words >> value;
+    ticks += value;
+  }
+  return ticks * 1000.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+Nanos in_ms(double count, double per_ms) {
+  return per_ms > 0 ? Nanos(static_cast<int64_t>(count / per_ms * 1e6)) : Nanos{};
+}
+
+// Running time by where it went. The shares of the clock that no account covers went into switching:
+// choosing, leasing, moving.
+Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, Nanos spinning,
+                   double stolen_share) {
+  Ledger ledger;
+  const Nanos stolen(static_cast<int64_t>(static_cast<double>(account.guest.count()) * stolen_share));
+  const Nanos in_guest = account.guest - stolen;
+  ledger.stolen = stolen;
+  ledger.spinning = std::min(spinning, in_guest);
+  ledger.guest = in_guest - ledger.spinning;
+  ledger.exits = account.exits;
+  ledger.injection = account.entry;
+  ledger.migration = std::max(Nanos{}, times.running - account.guest - account.exits - account.entry);
+  ledger.waiting = times.waiting;
+  ledger.halted = times.halted;
+  ledger.stopped = times.stopped;
+  return ledger;
+}
+
+VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end, const Calibration& calibration,
+                           double stolen_share) {
+  const kvmux_vcpu_results& a = start.guest;
+  const kvmux_vcpu_results& b = end.guest;
+  VcpuResult r;
+  r.operations = b.operations - a.operations;
+  r.work_iters = b.work_iters - a.work_iters;
+  r.work_time = in_ms(static_cast<double>(r.work_iters), calibration.delay_iters_per_ms);
+  r.spin_pauses = b.spin_pauses - a.spin_pauses;
+  r.ipis_sent = b.ipis_sent - a.ipis_sent;
+  r.ipis_acked = b.ipis_acked - a.ipis_acked;
+  r.wakeups = b.wakeups - a.wakeups;
+  r.guest_errors = b.errors;  // all of them: a guest that was wrong while warming up was wrong
+  const VcpuAccount account = end.account - start.account;
+  r.exits = account.exit_count;
+  r.kicks = account.kick_count;
+  r.sched = end.sched - start.sched;
+  const Nanos spinning = in_ms(static_cast<double>(r.spin_pauses), calibration.pauses_per_ms);
+  r.ledger = make_ledger(r.sched.times, account, spinning, stolen_share);
+  return r;
+}
+
+// The part of the workers' time with a vCPU in which the host ran something else on their CPUs.
+double stolen_share(const Snapshot& start, const Snapshot& end) {
+  Nanos stolen{};
+  Nanos busy{};
+  for (size_t w = 0; w < end.host_use.size(); ++w) {
+    stolen += end.host_use[w].waiting_for_cpu - start.host_use[w].waiting_for_cpu;
+    busy += end.worker_busy[w] - start.worker_busy[w];
+  }
+  if (busy <= Nanos{}) return 0;
+  return std::clamp(static_cast<double>(stolen.count()) / static_cast<double>(busy.count()), 0.0, 1.0);
+}
+
+}  // namespace
+
+Snapshot take_snapshot(Machine& machine, const std::vector<TinyVm>& vms) {
+  Snapshot snapshot;
+  snapshot.at = monotonic_now();
+  for (const TinyVm& tiny : vms) {
+    auto& vcpus = snapshot.vms.emplace_back();
+    for (uint32_t i = 0; i < tiny.vm->vcpu_count(); ++i) {
+      const Vcpu& vcpu = tiny.vm->vcpu(VcpuIndex{i});
+      vcpus.push_back(
+          {machine.scheduler().stats(vcpu.id, snapshot.at), vcpu.account, tiny.results(VcpuIndex{i})});
+    }
+  }
+  for (const auto& worker : machine.workers()) {
+    snapshot.worker_busy.push_back(worker->busy());
+    snapshot.host_use.push_back(worker->host_use());
+  }
+  snapshot.steal_ms = steal_ms();
+  return snapshot;
+}
+
+RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,
+                     const Snapshot& start, const Snapshot& end) {
+  RunResult result;
+  result.window = end.at - start.at;
+  result.delay_iters_per_ms = calibration.delay_iters_per_ms;
+  result.pauses_per_ms = calibration.pauses_per_ms;
+  const double stolen = stolen_share(start, end);
+  for (size_t v = 0; v < vms.size(); ++v) {
+    VmResult& vm = result.vms.emplace_back();
+    vm.guest = spec.vms[v].guest;
+    vm.policy = spec.vms[v].policy.name;
+    uint64_t operations = 0;
+    for (size_t i = 0; i < end.vms[v].size(); ++i) {
+      const VcpuSnapshot& from = start.vms[v][i];
+      const VcpuSnapshot& to = end.vms[v][i];
+      vm.vcpus.push_back(vcpu_difference(from, to, calibration, stolen));
+      operations += vm.vcpus.back().operations;
+      for (size_t b = 0; b < vm.ack_hist.size(); ++b)
+        vm.ack_hist[b] += to.guest.ack_hist[b] - from.guest.ack_hist[b];
+    }
+    vm.ops_per_second =
+        static_cast<double>(operations) / std::chrono::duration<double>(result.window).count();
+    vm.checks = vms[v].board->checks();
+    vm.exit_code = vms[v].vm->exit_code();
+    vm.failure = vms[v].vm->failure();
+    result.tsc_khz = static_cast<double>(vms[v].vm->tsc_khz());
+  }
+  for (size_t w = 0; w < end.worker_busy.size(); ++w) {
+    result.worker_busy.push_back(end.worker_busy[w] - start.worker_busy[w]);
+    result.noise.involuntary_switches +=
+        end.host_use[w].involuntary_switches - start.host_use[w].involuntary_switches;
+  }
+  result.noise.steal_ms = end.steal_ms - start.steal_ms;
+  return result;
+}
+
+}  // namespace vmm

@@ -1,0 +1,284 @@
+#include "vmm/run/worker.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <future>
+
+#include "vmm/run/entry.h"
+#include "vmm/run/exit.h"
+#include "vmm/run/spin_sample.h"
+
+namespace vmm {
+namespace {
+
+constexpr unsigned kRingEntries = 256;
+thread_local Worker* this_worker = nullptr;
+
+}  // namespace
+
+void Gate::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+}
+
+void Gate::wait_parked(uint32_t workers) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return parked_ == workers; });
+}
+
+void Gate::open() {
+  const std::lock_guard lock(mutex_);
+  closed_ = false;
+  changed_.notify_all();
+}
+
+void Gate::pass() {
+  std::unique_lock lock(mutex_);
+  ++parked_;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return !closed_; });
+  --parked_;
+}
+
+Worker* Worker::current() { return this_worker; }
+
+Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, int cpu, const WorkerContext& context) {
+  auto worker = std::unique_ptr<Worker>(new Worker(id, context));
+  std::promise<Result<void>> ready;
+  auto set_up = ready.get_future();
+  worker->thread_ = std::thread([&worker = *worker, cpu, ready = std::move(ready)]() mutable {
+    Result<void> result = worker.set_up(cpu);
+    const bool good = result.has_value();
+    ready.set_value(std::move(result));
+    if (good) worker.loop();
+    worker.timer_.reset();  // on the thread that it signals
+  });
+  if (auto result = set_up.get(); !result) return Failure(result.error());
+  return worker;
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<void> Worker::set_up(int cpu) {
+  this_worker = this;
+  thread_id_ = static_cast<pid_t>(::syscall(SYS_gettid));
+  ::pthread_setname_np(::pthread_self(), fmt::format("kvmux-w{}", index_of(id_)).c_str());
+  sigset_t users;  // Ctrl-C is for the main thread
+  ::sigemptyset(&users);
+  ::sigaddset(&users, SIGINT);
+  ::sigaddset(&users, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  if (::sched_setaffinity(0, sizeof(set), &set) != 0) return host_error("sched_setaffinity", errno);
+  auto ring = Ring::create(kRingEntries);
+  if (!ring) return Failure(ring.error());
+  ring_ = std::move(*ring);
+  auto timer = PreemptTimer::create();
+  if (!timer) return Failure(timer.error());
+  timer_ = std::move(*timer);
+  return {};
+}
+
+void Worker::kick(uint32_t reasons) {
+  const uint32_t before = reasons_.fetch_or(reasons, std::memory_order_seq_cst);
+  if ((before & reasons) == reasons || this_worker == this) return;
+  switch (phase_.load(std::memory_order_seq_cst)) {
+    case Phase::kBusy:
+      return;
+    case Phase::kGuest:
+      return timer_->kick();
+    case Phase::kWaiting:
+      return ring_->wake(this_worker != nullptr ? this_worker->ring_.get() : nullptr);
+  }
+}
+
+Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
+  const VmId vm = context_.scheduler.vm_of(id);
+  return context_.vms[index_of(vm)].vm->vcpu(VcpuIndex{context_.scheduler.index_in_vm(id)});
+}
+
+// pick → run its stay → again.
+void Worker::loop() {
+  for (;;) {
+    const uint32_t reasons = reasons_.exchange(0, std::memory_order_seq_cst);
+    if ((reasons & kStop) != 0) return;
+    if ((reasons & kGate) != 0) {
+      context_.gate.pass();
+      continue;  // it may have been closed to stop us
+    }
+    ring_->drain([this](Ring::Token token) { on_event(token); });
+    if (const auto turn = context_.scheduler.pick(id_, monotonic_now())) {
+      host(VcpuLease(vcpu_of(turn->vcpu)));
+    } else {
+      wait_for_work();
+    }
+  }
+}
+
+// One vCPU's stay on this worker, from its choice to its departure.
+void Worker::host(VcpuLease vcpu) {
+  const Nanos came = monotonic_now();
+  const Departure departure = stay(*vcpu);
+  const Nanos left = monotonic_now();
+  busy_ += left - came;
+  const bool in_kernel = vcpu->kvm.cpl() == 0;
+  const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
+  const apic::Lapic& lapic = vcpu->lapic;
+  const sched::VcpuId id = vcpu->id;
+  vcpu.release();
+  // From here on another worker may hold it; the LAPIC's [any] half may still be read.
+  switch (departure) {
+    case Departure::kPut:
+      return context_.scheduler.put(id_, left, in_kernel);
+    case Departure::kStop:
+      return context_.scheduler.stop(id_, left);
+    case Departure::kHalt:
+      context_.scheduler.halt(id_, left);
+      // The halting side of the protocol in sched/status.h: state first, then one more look.
+      if (deaf ? lapic.has_event() : lapic.has_deliverable()) context_.notifier.interrupt_posted(id);
+      return;
+  }
+}
+
+Worker::Departure Worker::stay(Vcpu& vcpu) {
+  const RunningVm& vm = context_.vms[index_of(vcpu.vm)];
+  Nanos exited = monotonic_now();
+  for (;;) {
+    if (ring_->has_events()) ring_->drain([this](Ring::Token token) { on_event(token); });
+    if (vm.vm->ended()) return Departure::kStop;
+    const Nanos now = monotonic_now();
+    vcpu.account.exits += now - exited;
+    if (turn_over(vcpu, now)) return Departure::kPut;
+
+    context_.scheduler.interrupts_seen(vcpu.id);
+    const Entry entry = prepare_entry(vcpu, now);
+    keep_timer(vcpu, now);
+    if (entry == Entry::kAsleep) return Departure::kHalt;
+    const Nanos entered = monotonic_now();
+    const int error = enter(vcpu);
+    exited = monotonic_now();
+    vcpu.account.entry += entered - now;
+    vcpu.account.guest += exited - entered;
+    if (error == EINTR || error == EAGAIN) {
+      ++vcpu.account.kick_count;
+      continue;
+    }
+    ++vcpu.account.exit_count;
+    if (error != 0) {
+      vm.board->fail(vcpu, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu)));
+      return Departure::kStop;
+    }
+    bool leaves = false;
+    const Departure departure =
+        after_exit(vcpu, handle_exit(vcpu, vcpu.kvm.area(), *vm.board, exited), leaves);
+    if (leaves) return departure;
+  }
+}
+
+Worker::Departure Worker::after_exit(Vcpu& vcpu, Next next, bool& leaves) {
+  leaves = true;
+  switch (next) {
+    case Next::kEnter:
+      break;
+    case Next::kHalt:
+      if (!vcpu.lapic.has_deliverable()) {
+        // Its timer must be known to a ring before nobody looks at it any more.
+        keep_timer(vcpu, monotonic_now());
+        return Departure::kHalt;
+      }
+      break;  // the next entry takes it
+    case Next::kSpin:
+      if (context_.scheduler.spin(id_, monotonic_now(), vcpu.kvm.cpl() == 0)) return Departure::kPut;
+      break;
+    case Next::kStopVcpu:
+    case Next::kStopVm:
+      return Departure::kStop;
+  }
+  leaves = false;
+  return Departure::kPut;
+}
+
+// Looks at what came in since the last look. True: the vCPU's turn is over, or the worker is wanted
+// elsewhere.
+bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
+  const uint32_t reasons = reasons_.exchange(0, std::memory_order_seq_cst);
+  if ((reasons & (kGate | kStop)) != 0) {
+    reasons_.fetch_or(reasons & (kGate | kStop), std::memory_order_seq_cst);  // for loop()
+    return true;
+  }
+  const bool timer = timer_->take_fired();
+  if (!timer && (reasons & kTick) == 0) return false;
+  if (timer && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
+      context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0)) {
+    return true;
+  }
+  return !context_.scheduler.tick(id_, now).has_value();
+}
+
+// 0, EINTR or another errno of KVM_RUN.
+int Worker::enter(Vcpu& vcpu) {
+  timer_->announce(&vcpu.kvm);
+  vcpu.kvm.clear_exit_request();
+  phase_.store(Phase::kGuest, std::memory_order_seq_cst);
+  int error = EINTR;
+  if (reasons_.load(std::memory_order_seq_cst) == 0 && !timer_->has_fired()) error = vcpu.kvm.run();
+  phase_.store(Phase::kBusy, std::memory_order_relaxed);  // late is harmless: a signal too many
+  timer_->announce(nullptr);
+  return error;
+}
+
+// The LAPIC's next deadline must be known to some ring, because a vCPU that is inside the guest, queued or
+// halted does not look at its clock.
+void Worker::keep_timer(Vcpu& vcpu, Nanos now) {
+  const auto deadline = vcpu.lapic.timer_deadline();
+  if (!deadline) return;
+  const bool covered = vcpu.timer_armed > now && vcpu.timer_armed <= *deadline;
+  if (covered) return;
+  vcpu.timer_armed = *deadline;
+  ring_->arm_timer(*deadline, index_of(vcpu.id));
+}
+
+// A timer of some vCPU, which may be halted, queued, here, or on another worker by now.
+void Worker::on_event(Ring::Token token) {
+  context_.notifier.interrupt_posted(sched::VcpuId{static_cast<uint32_t>(token)});
+}
+
+void Worker::wait_for_work() {
+  phase_.store(Phase::kWaiting, std::memory_order_seq_cst);
+  if (reasons_.load(std::memory_order_seq_cst) == 0 && !ring_->has_events()) ring_->wait();
+  phase_.store(Phase::kBusy, std::memory_order_seq_cst);
+}
+
+bool Worker::sampled_in_pause_loop(Vcpu& vcpu) const {
+  const uint64_t loop = find_pause_loop(vcpu, context_.vms[index_of(vcpu.vm)].vm->memory());
+  const bool again = loop != 0 && loop == vcpu.sampled_rip;
+  vcpu.sampled_rip = loop;
+  return again;
+}
+
+Worker::HostUse Worker::host_use() const {
+  HostUse use;
+  uint64_t ran = 0;
+  uint64_t waited = 0;
+  std::ifstream(fmt::format("/proc/self/task/{}/schedstat", thread_id_)) >> ran >> waited;
+  use.waiting_for_cpu = Nanos(static_cast<int64_t>(waited));
+  std::ifstream status(fmt::format("/proc/self/task/{}/status", thread_id_));
+  for (std::string key; status >> key;) {
+    if (key == "nonvoluntary_ctxt_switches:") status >> use.involuntary_switches;
+  }
+  return use;
+}
+
+}  // namespace vmm
