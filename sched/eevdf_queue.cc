@@ -74,7 +74,10 @@ void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
     if (entity->queued) {
       refresh_share(*entity);
     } else {
-      entity->weight = hierarchy_.share(group, timeline.load());
+      // The lag it left with is as much service as then.
+      const Weight share = hierarchy_.share(group, timeline.load());
+      entity->lag = scale(entity->lag, entity->weight.value, share.value);
+      entity->weight = share;
     }
   }
 }
@@ -213,8 +216,10 @@ void EevdfQueue::refresh_share(Entity& entity) {
   const int64_t from = entity.weight.value;
   const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, weight);
   const Vruntime lag = std::clamp(scale(average - entity.vruntime, from, weight.value), -limit, limit);
-  const Vruntime rest = scale(entity.deadline - entity.vruntime, from, weight.value);
-  entity.request = scale(entity.request, from, weight.value);
+  // At least a tick: a deadline lies ahead, or a turn could end at the instant at which it begins.
+  constexpr Vruntime kTick{1};
+  const Vruntime rest = std::max(kTick, scale(entity.deadline - entity.vruntime, from, weight.value));
+  entity.request = std::max(kTick, scale(entity.request, from, weight.value));
   entity.timeline->replace(entity, average - lag, average - lag + rest, weight);
 }
 
