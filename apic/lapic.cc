@@ -233,7 +233,6 @@ void Lapic::reset_registers() {
   publish_routing();  // first: from here on posters are turned away, so the IRR stays empty
   irr_.clear();
   isr_ = {};
-  isr_level_ = {};
   tmr_ = {};
   tpr_ = 0;
   update_ppr();

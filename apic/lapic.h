@@ -195,7 +195,7 @@ class alignas(64) Lapic {
   const LapicConfig config_;
   std::uint64_t apic_base_ = 0;
   VectorSet isr_;
-  VectorSet isr_level_;  // of those in service, which were accepted as level-triggered
+  VectorSet isr_level_;  // for vectors in service: accepted as level-triggered
   VectorSet tmr_;        // trigger mode of the vectors not in the IRR, as last accepted
   std::uint8_t tpr_ = 0;
   std::uint32_t svr_ = 0;
