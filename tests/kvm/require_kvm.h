@@ -6,7 +6,7 @@
 //     auto vm = vmm::VmFd::create(system, {});
 //   }
 //
-// At the end the program prints how many were skipped and why. Any thread of one test program.
+// At the end the program prints how many ran and how many were skipped. Any thread of one test program.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -20,22 +20,22 @@
 namespace kvm_test {
 
 // Counts over the whole program, printed when it ends.
-class SkipCount {
+class Tally {
  public:
-  ~SkipCount() {
-    if (count_ != 0) std::printf("SKIPPED %d KVM test cases\n", count_.load());
-  }
-  void add(const char* test, const std::string& reason) {
-    ++count_;
+  ~Tally() { std::printf("KVM test cases: %d ran, %d skipped\n", ran_.load(), skipped_.load()); }
+  void ran() { ++ran_; }
+  void skipped(const char* test, const std::string& reason) {
+    ++skipped_;
     std::printf("SKIP %s: %s\n", test, reason.c_str());
   }
 
  private:
-  std::atomic<int> count_{0};
+  std::atomic<int> ran_{0};
+  std::atomic<int> skipped_{0};
 };
 
-inline SkipCount& skips() {
-  static SkipCount count;
+inline Tally& tally() {
+  static Tally count;
   return count;
 }
 
@@ -54,10 +54,15 @@ inline const vmm::Result<vmm::System>& system() {
 
 }  // namespace kvm_test
 
-#define REQUIRE_KVM(name)                                                    \
-  if (!kvm_test::system()) {                                                 \
-    kvm_test::skips().add(doctest::getContextOptions()->currentTest->m_name, \
-                          kvm_test::system().error().text());                \
-    return;                                                                  \
-  }                                                                          \
+// `met` false: the test case ends here, skipped for `reason`.
+#define REQUIRE_OR_SKIP(met, reason)                                                      \
+  if (!(met)) {                                                                           \
+    kvm_test::tally().skipped(doctest::getContextOptions()->currentTest->m_name, reason); \
+    return;                                                                               \
+  }                                                                                       \
+  static_assert(true)
+
+#define REQUIRE_KVM(name)                                                 \
+  REQUIRE_OR_SKIP(kvm_test::system(), kvm_test::system().error().text()); \
+  kvm_test::tally().ran();                                                \
   const vmm::System& name = *kvm_test::system()
