@@ -30,6 +30,7 @@ class Scan {
       : policy_(policy), scan_(scan), attempt_(attempt), tries_(policy.tuning.yield_tries) {}
 
   std::optional<uint32_t> strict() {
+    begin_round();
     return round([this](uint32_t index, Status::View vcpu) {
       return policy_.features.candidates == CandidateRule::kMainline ? mainline(scan_, vcpu)
                                                                      : priorities(scan_, index, vcpu);
@@ -37,7 +38,7 @@ class Scan {
   }
 
   std::optional<uint32_t> relaxed() {
-    if (policy_.features.reset_tries) tries_ = policy_.tuning.yield_tries;
+    begin_round();
     return round([](uint32_t, Status::View vcpu) {
       return vcpu.preempted() ? std::optional(YieldReason::kRelaxed) : std::nullopt;
     });
@@ -46,11 +47,13 @@ class Scan {
   // kvmux: whoever the spinner is known to wait for, each with the end of its own wait chain first.
   std::optional<uint32_t> awaited() {
     if (scan_.ipi == nullptr) return std::nullopt;
+    const uint32_t n = static_cast<uint32_t>(scan_.vcpus.size());
     uint32_t last = scan_.start_after;
-    std::optional<uint32_t> first;
+    uint32_t walked = 0;  // from start_after on; only grows, also when EOIs come in meanwhile
     while (const auto receiver = scan_.ipi->next_awaited(scan_.me, last, scan_.now)) {
-      if (receiver == first || tries_ <= 0) break;
-      if (!first) first = receiver;
+      const uint32_t distance = (*receiver + n - scan_.start_after - 1) % n;
+      if (distance < walked || gave_up_) break;
+      walked = distance + 1;
       last = *receiver;
       const uint32_t end = chain_end(*receiver);
       if (end != *receiver && attempt(end, YieldReason::kChain)) return end;
@@ -77,15 +80,22 @@ class Scan {
       if (!reason) continue;
       if (vcpu.spinning() && !scan_.vcpus[index].take_yield_turn()) continue;
       if (attempt(index, *reason)) return index;
-      if (tries_ <= 0) break;
+      if (gave_up_) break;
     }
     return std::nullopt;
   }
 
+  void begin_round() {
+    gave_up_ = false;
+    if (policy_.features.reset_tries) tries_ = policy_.tuning.yield_tries;
+  }
+
+  // The tries end a round when the counter comes down to zero. In v2, whose second round does not reset it,
+  // an exhausted counter therefore runs into the negative there and bounds nothing: as posted.
   bool attempt(uint32_t index, YieldReason reason) {
     if (!waits(scan_.vcpus[index].view())) return false;
     const Result result = attempt_(index, reason);
-    if (result == Result::kFailed) --tries_;
+    if (result == Result::kFailed && --tries_ == 0) gave_up_ = true;
     return result == Result::kDone;
   }
 
@@ -104,6 +114,7 @@ class Scan {
   const SpinScan& scan_;
   YieldAttempt& attempt_;
   int64_t tries_;
+  bool gave_up_ = false;
 };
 
 }  // namespace
