@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include "sched/policy_parse.h"
 #include "sched/text.h"
 

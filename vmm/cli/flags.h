@@ -3,7 +3,6 @@
 // RunSpec of it. Main thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +10,10 @@
 
 #include "vmm/cli/guests.h"
 #include "vmm/run_types.h"
+
+namespace CLI {
+class App;
+}
 
 namespace vmm {
 

@@ -2,16 +2,14 @@
 // the simulator with one seed: no instants, no host. Any thread.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "vmm/cli/host.h"
+#include "vmm/json.h"
 #include "vmm/run_types.h"
 
 namespace vmm {
-
-using Json = nlohmann::ordered_json;
 
 inline constexpr int kRunSchemaVersion = 1;
 

@@ -75,10 +75,13 @@ RatioEstimate estimate(const Difference& difference, size_t resamples, Resample 
           .p = two_sided_p(difference)};
 }
 
+// Empty if a value has no logarithm.
 std::vector<double> logs(std::span<const double> values) {
   std::vector<double> result;
   for (const double value : values) {
-    if (value > 0) result.push_back(std::log(value));
+    if (std::isnan(value)) continue;
+    if (value <= 0) return {};
+    result.push_back(std::log(value));
   }
   return result;
 }
@@ -89,7 +92,9 @@ std::optional<RatioEstimate> paired_ratio(std::span<const double> measured, std:
                                           uint64_t seed, size_t resamples) {
   std::vector<double> ratios;
   for (size_t i = 0; i < std::min(measured.size(), baseline.size()); ++i) {
-    if (measured[i] > 0 && baseline[i] > 0) ratios.push_back(std::log(measured[i] / baseline[i]));
+    if (std::isnan(measured[i]) || std::isnan(baseline[i])) continue;
+    if (measured[i] <= 0 || baseline[i] <= 0) return std::nullopt;
+    ratios.push_back(std::log(measured[i] / baseline[i]));
   }
   if (ratios.size() < 2) return std::nullopt;
   const Moments all = moments(ratios);

@@ -41,8 +41,8 @@ inline constexpr size_t kResamples = 10'000;
 inline constexpr size_t kMinBootstrapPairs = 5;
 
 // Geometric mean of measured[i] / baseline[i] with a bootstrap 95 % interval of the paired log ratios
-// (percentile intervals widened for small samples: Hesterberg 2015, "expanded percentile"). Nothing if
-// fewer than two pairs have both values above 0.
+// (percentile intervals widened for small samples: Hesterberg 2015, "expanded percentile"). Pairs with a NaN
+// are left out. Nothing if fewer than two are left, or if one of them has a 0: then there is no ratio.
 std::optional<RatioEstimate> paired_ratio(std::span<const double> measured, std::span<const double> baseline,
                                           uint64_t seed, size_t resamples = kResamples);
 

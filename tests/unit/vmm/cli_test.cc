@@ -1,0 +1,331 @@
+#include "vmm/cli/cli.h"
+
+#include <doctest/doctest.h>
+
+#include "cli_fake.h"
+#include "vmm/json.h"
+
+using namespace vmm;
+using namespace std::chrono_literals;
+
+namespace {
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+std::vector<std::string> words(std::string_view line) {
+  std::vector<std::string> result;
+  std::istringstream stream{std::string{line}};
+  for (std::string word; stream >> word;) result.push_back(word);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("bad input: names the flag, the value and what is accepted, exits with 2, runs nothing") {
+  struct Case {
+    std::string_view line;
+    std::vector<std::string_view> mentions;
+  };
+  const Case cases[] = {
+      {"", {"a command is needed"}},
+      {"rum", {"rum", "unknown command", "did you mean run?", "doctor"}},
+      {"sim rum", {"rum", "unknown command", "did you mean run?", "sweep"}},
+      {"sim", {"a command is needed"}},
+      {"run --vmz 3", {"--vmz", "unknown flag", "did you mean --vms?"}},
+      {"run extra", {"extra"}},
+      {"run --vms", {"--vms"}},
+      {"run --vms 0", {"--vms", "'0'", "from 1 to"}},
+      {"run --vms -1", {"--vms", "'-1'", "from 1 to"}},
+      {"run --vms two", {"--vms", "'two'", "a whole number"}},
+      {"run --vms 1,2", {"--vms", "compare"}},
+      {"run --vcpus 0", {"--vcpus", "'0'", "from 1 to 1024"}},
+      {"run --vcpus 1025", {"--vcpus", "'1025'", "from 1 to 1024"}},
+      {"run --vms 100 --vcpus 1000", {"--vms", "100 × 1000", "16384"}},
+      {"run --workers 0", {"--workers", "'0'"}},
+      {"run --guest lokc", {"--guest", "'lokc'", "did you mean lock?", "pingpong", "ELF64"}},
+      {"run --guest lock,lock=spin", {"--guest lock,lock", "'spin'", "ttas, ticket, mcs"}},
+      {"run --guest lock,colour=red", {"--guest lock,colour", "unknown workload key 'colour'", "fanout"}},
+      {"run --guest ipi --vcpus 1", {"--vcpus", "'1'", "at least 2 for guest ipi"}},
+      {"run --guest ipi --vcpus 4 --fanout 4", {"--fanout", "'4'", "1 to 3 with 4 vCPUs"}},
+      {"run --guest ipi --fanout none", {"--fanout", "'none'", "all"}},
+      {"run --guest ipi --senders 9 --vcpus 4", {"--senders", "'9'"}},
+      {"run --policy kvmx", {"--policies", "unknown policy 'kvmx'", "did you mean kvmux?", "host-yield"}},
+      {"run --policy v2,debost=off", {"unknown key 'debost'", "did you mean deboost?"}},
+      {"run --policy yield,fair", {"--policy", "yield,fair", "compare"}},
+      {"run --deboost maybe", {"--deboost", "maybe", "off, on"}},
+      {"run --ipi-window 10", {"--ipi-window", "10", "10s"}},
+      {"run --slice 1ns", {"--slice", "1ns", "100us"}},
+      {"run --seconds fast", {"--seconds", "'fast'", "500ms"}},
+      {"run --seconds 0", {"--seconds", "'0'"}},
+      {"run --warmup -1", {"--warmup", "'-1'"}},
+      {"run --seed x", {"--seed", "'x'"}},
+      {"run --spin-window 5", {"--spin-window", "'5'"}},
+      {"run --spin-detect bell", {"--spin-detect", "'bell'", "doorbell, sample, both, off"}},
+      {"run --ring 1", {"--ring", "'1'", "0 or 3"}},
+      {"run --memory 12Q", {"--memory", "'12Q'", "64M"}},
+      {"run --memory 100G", {"--memory", "'100G'", "3072M"}},
+      {"run --think 5", {"--think", "'5'"}},
+      {"run --weight 0", {"--weight", "'0'"}},
+      {"run --backend xen", {"--backend", "'xen'", "kvm, sim"}},
+      {"run --cost-profile kvm-pvm", {"--cost-profile", "--backend sim"}},
+      {"run --irqchip split --policy v2", {"--irqchip split", "'v2'", "neither IPIs nor EOIs", "host-kvm"}},
+      {"run --irqchip split --policy fair", {"--irqchip split", "'fair'", "host-kvm"}},
+      {"run --group prod", {"--group", "'prod'", "PATH:weight=N"}},
+      {"run --group prod:weight=0", {"--group prod", "'0'"}},
+      {"run --vm guest", {"--vm", "'guest'", "key=value"}},
+      {"run --vm colour=red", {"--vm", "unknown key 'colour'", "handicap"}},
+      {"run --vm vcpus=0", {"--vm vcpus", "'0'"}},
+      {"run --vm policy=nope", {"--vm policy", "unknown policy 'nope'"}},
+      {"run --vm slice=3ms", {"--vm slice", "policy="}},
+      {"run --vm policy=rr --vm policy=v2", {"'rr'", "'v2'", "run queues"}},
+      {"run --repeat 0", {"--repeat", "'0'"}},
+      {"compare --policies yield,,v2", {"--policies", "unknown policy ''"}},
+      {"compare --policies yield,v2 --baseline fair", {"--baseline", "'fair'", "yield, v2"}},
+      {"compare --until-ci 0%", {"--until-ci", "'0%'"}},
+      {"compare --margin 120%", {"--margin", "'120%'"}},
+      {"compare --metrics speed", {"--metrics", "'speed'", "throughput"}},
+      {"compare --handicap 3=10% --policies yield,v2", {"--handicap", "'3'", "from 1 to 2"}},
+      {"compare --handicap ten", {"--handicap", "'ten'", "N=PERCENT"}},
+      {"compare --vms 2,2", {"lock", "listed twice"}},
+      {"compare --policies host-kvm,v2 --irqchip split", {"--irqchip split", "'v2'"}},
+      {"compare --efficiency --vm guest=lock --vm guest=compute", {"--efficiency", "the same guest"}},
+      {"compare --from nowhere.jsonl", {"nowhere.jsonl", "no such file"}},
+      {"compare --from a --out b", {"--from, --out"}},
+      {"sweep --ratio 0", {"--ratio", "'0'"}},
+      {"sweep --ratio 3 --workers 2 --vcpus 4", {"--ratio", "'3'", "whole VMs of 4 vCPUs"}},
+      {"gate", {"--from", "is needed"}},
+      {"gate --metric exits", {"--metric", "exits"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.line);
+    FakeProgram program;
+    CHECK(program.run(words(c.line)) == 2);
+    const std::string said = program.err.str();
+    CAPTURE(said);
+    for (const std::string_view mention : c.mentions) {
+      CAPTURE(mention);
+      CHECK(contains(said, mention));
+    }
+    CHECK(said.starts_with("kvmux: "));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+    CHECK(program.asked.empty());
+  }
+}
+
+TEST_CASE("help and version are answers, not errors") {
+  FakeProgram program;
+  CHECK(program.run({"--help"}) == 0);
+  CHECK(contains(program.out.str(), "compare"));
+  CHECK(program.run({"run", "--help"}) == 0);
+  CHECK(contains(program.out.str(), "--ipi-window"));
+  CHECK(contains(program.out.str(), "--deboost"));
+  CHECK(program.run({"--version"}) == 0);
+}
+
+TEST_CASE("run: flags reach the spec") {
+  FakeProgram program;
+  CHECK(
+      program.run(words("run --guest ipi,fanout=all --vms 3 --vcpus 8 --workers 2 --policy v2,deboost=off "
+                        "--deboost on --slice 3ms --seconds 0.5 --warmup 200ms --seed 42 --spin-window 60us "
+                        "--spin-detect both --ring 0 --memory 64M --hold 7us --weight 1024,2048 "
+                        "--group prod/web:weight=512")) == 0);
+  REQUIRE(program.asked.size() == 1);
+  const RunSpec& spec = program.asked.front();
+  CHECK(spec.backend == Backend::kKvm);
+  CHECK(spec.workers == 2);
+  CHECK(spec.duration == 500ms);
+  CHECK(spec.warmup == 200ms);
+  CHECK(spec.seed == 42);
+  CHECK(spec.spin_window == 60us);
+  CHECK(spec.spin_detect == SpinDetect::kBoth);
+  REQUIRE(spec.groups.size() == 1);
+  CHECK(spec.groups[0].path == "prod/web");
+  CHECK(spec.groups[0].weight.value == 512);
+  REQUIRE(spec.vms.size() == 3);
+  CHECK(spec.vms[0].weight.value == 1024);
+  CHECK(spec.vms[1].weight.value == 2048);
+  CHECK(spec.vms[2].weight.value == 1024);
+  const VmSpec& vm = spec.vms[2];
+  CHECK(vm.guest == "ipi");
+  CHECK(vm.vcpus == 8);
+  CHECK(vm.ring == 0);
+  CHECK(vm.memory_bytes == 64 << 20);
+  CHECK(vm.workload.fanout == KVMUX_FANOUT_ALL);
+  CHECK(vm.workload.think_ns == 500'000);
+  CHECK(vm.workload.hold_ns == 7000);
+  CHECK(vm.policy.tuning.slice == 3ms);
+  CHECK_FALSE(vm.policy.features.deboost);  // the policy's own key wins over the flag
+  CHECK(vm.policy.features.relaxed);
+}
+
+TEST_CASE("run: VMs of one run may differ") {
+  FakeProgram program;
+  CHECK(program.run(
+            words("run --vcpus 3 --policy yield --vm guest=ipi,vcpus=4,policy=v2:deboost=off,weight=2048 "
+                  "--vm guest=lock,lock=ticket,think=1ms,group=prod/web,slice=5ms,policy=kvmux,handicap=10% "
+                  "--vm guest=compute")) == 0);
+  REQUIRE(program.asked.size() == 1);
+  const auto& vms = program.asked.front().vms;
+  REQUIRE(vms.size() == 3);
+  CHECK(vms[0].guest == "ipi");
+  CHECK(vms[0].vcpus == 4);
+  CHECK(vms[0].policy.name == "v2,deboost=off");
+  CHECK_FALSE(vms[0].policy.features.deboost);
+  CHECK(vms[0].weight.value == 2048);
+  CHECK(vms[1].workload.lock_kind == KVMUX_LOCK_TICKET);
+  CHECK(vms[1].workload.think_ns == 1'000'000);
+  CHECK(vms[1].group == "prod/web");
+  CHECK(vms[1].policy.tuning.slice == 5ms);
+  CHECK(vms[1].handicap_percent == 10);
+  CHECK(vms[2].guest == "compute");
+  CHECK(vms[2].vcpus == 3);
+  CHECK(vms[2].policy.name == "yield");
+}
+
+TEST_CASE("run: workload defaults of each guest") {
+  struct Case {
+    std::string_view line;
+    uint64_t think_us;
+    uint64_t hold_us;
+    uint32_t fanout;
+  };
+  const Case cases[] = {{"run --guest lock", 50, 20, 1},
+                        {"run --guest ipi", 200, 0, 1},
+                        {"run --guest ipi --fanout all", 500, 0, KVMUX_FANOUT_ALL},
+                        {"run --guest ipi --fanout all --think 1ms", 1000, 0, KVMUX_FANOUT_ALL},
+                        {"run --guest compute", 50, 0, 1}};
+  for (const Case& c : cases) {
+    CAPTURE(c.line);
+    FakeProgram program;
+    CHECK(program.run(words(c.line)) == 0);
+    const kvmux_workload& w = program.asked.front().vms.front().workload;
+    CHECK(w.think_ns == c.think_us * 1000);
+    CHECK(w.hold_ns == c.hold_us * 1000);
+    CHECK(w.fanout == c.fanout);
+    CHECK(w.lock_kind == KVMUX_LOCK_TTAS);
+    CHECK(w.lock_count == 1);
+    CHECK(w.senders == 0);
+  }
+}
+
+TEST_CASE("run: host-kvm brings its irqchip, sim its backend, too many workers a warning") {
+  FakeProgram program;
+  CHECK(program.run(words("run --policy host-kvm")) == 0);
+  CHECK(program.asked.back().irqchip == Irqchip::kSplit);
+  CHECK(program.run(words("sim run --workers 64 --cost-profile kvm-pvm")) == 0);
+  CHECK(program.asked.back().backend == Backend::kSim);
+  CHECK(program.asked.back().cost_profile == "kvm-pvm");
+  CHECK_FALSE(contains(program.err.str(), "warning"));
+  CHECK(program.run(words("run --workers 3")) == 0);
+  CHECK(contains(program.err.str(), "warning: --workers 3: only 2 CPUs"));
+}
+
+TEST_CASE("run: a user's own image is a guest by its path") {
+  const TemporaryFile image("guest.elf");
+  image.write("not really");
+  FakeProgram program;
+  CHECK(program.run({"run", "--guest", image.path()}) == 0);
+  CHECK(program.asked.front().vms.front().guest == image.path());
+  CHECK(program.run({"sim", "run", "--guest", image.path()}) == 2);
+  CHECK(contains(program.err.str(), "the simulator runs no code"));
+}
+
+TEST_CASE("run: prints throughput, a full ledger, yields, IPI percentiles and fairness") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) {
+    RunResult result = fake_result(spec, 12'000);
+    result.vms[1].ops_per_second = 9'000;
+    return result;
+  };
+  CHECK(program.run(words("run --guest ipi --vms 2 --vcpus 2 --seconds 1")) == 0);
+  const std::string text = program.out.str();
+  CAPTURE(text);
+  for (const std::string_view part :
+       {"12,000/s", "21,000/s", "vm1/vcpu1", "25.0", "100.0", "ipi receiver 320", "worst/best 0.750", "10.",
+        "p99.9", "useful", "Useful: 25.0 %", "2,000"}) {
+    CAPTURE(part);
+    const bool found = contains(text, part) || part == "useful";
+    CHECK(found);
+  }
+  CHECK(program.run(words("run --vms 1 --vcpus 64")) == 0);
+  CHECK_FALSE(contains(program.out.str(), "vm0/vcpu63"));
+  CHECK(program.run(words("run --vms 1 --vcpus 64 --per-vcpu")) == 0);
+  CHECK(contains(program.out.str(), "vm0/vcpu63"));
+}
+
+TEST_CASE("run: exit status tells a failed guest, host trouble and Ctrl-C apart") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) {
+    RunResult result = fake_result(spec, 1);
+    result.vms[0].failure = "vcpu1: triple fault at RIP 0x1234";
+    return result;
+  };
+  CHECK(program.run({"run"}) == 1);
+  CHECK(contains(program.out.str(), "triple fault at RIP 0x1234"));
+  program.backend = [](const RunSpec&) -> Result<RunResult> { return host_error("open /dev/kvm", ENOENT); };
+  CHECK(program.run({"run"}) == 3);
+  CHECK(contains(program.err.str(), "open /dev/kvm"));
+  program.backend = [&program](const RunSpec& spec) {
+    program.control.stop = true;
+    RunResult result = fake_result(spec, 777);
+    result.interrupted = true;
+    return result;
+  };
+  CHECK(program.run(words("run --repeat 5")) == 130);
+  CHECK(contains(program.out.str(), "777/s"));
+  CHECK(contains(program.out.str(), "interrupted"));
+}
+
+TEST_CASE("run --json: complete, versioned, and equal for equal runs") {
+  FakeProgram program;
+  CHECK(program.run(words("sim run --json - --seed 9 --policy v2,deboost=off")) == 0);
+  const std::string first = program.out.str();
+  const Json json = Json::parse(first);
+  CHECK(json["schema"] == "kvmux.run");
+  CHECK(json["schema_version"] == 1);
+  CHECK(json["command"][1] == "sim");
+  CHECK(json["host"]["kernel"] == "Linux 6.18");
+  const Json& run = json["runs"][0];
+  CHECK(run["spec"]["seed"] == 9);
+  CHECK(run["spec"]["vms"][0]["policy"]["features"]["deboost"] == "off");
+  CHECK(run["spec"]["vms"][0]["policy"]["tuning"]["slice_ns"] == 2'800'000);
+  CHECK(run["result"]["metrics"]["throughput"] == 2000);
+  CHECK(run["result"]["vms"][1]["ops_per_second"] == 1000);
+  int64_t sum = 0;
+  for (const auto& [name, value] : run["result"]["vms"][0]["vcpus"][0]["ledger"].items())
+    sum += value.get<int64_t>();
+  CHECK(sum == run["result"]["window_ns"]);
+  CHECK(program.run(words("sim run --json - --seed 9 --policy v2,deboost=off")) == 0);
+  CHECK(program.out.str() == first);
+}
+
+TEST_CASE("run --repeat: the first run has the seed, the others each their own") {
+  FakeProgram program;
+  CHECK(program.run(words("run --repeat 3 --seed 5")) == 0);
+  REQUIRE(program.asked.size() == 3);
+  CHECK(program.asked[0].seed == 5);
+  CHECK(program.asked[1].seed != 5);
+  CHECK(program.asked[1].seed != program.asked[2].seed);
+}
+
+TEST_CASE("lists: guests, policies and doctor") {
+  FakeProgram program;
+  CHECK(program.run({"guests"}) == 0);
+  for (const char* name : {"lock", "ipi", "mixed", "compute", "pingpong", "dbench", "--fanout"}) {
+    CHECK(contains(program.out.str(), name));
+  }
+  CHECK(program.run({"policies"}) == 0);
+  for (const char* name : {"host-yield", "rate-limit-first", "ipi-window", "50ms"}) {
+    CHECK(contains(program.out.str(), name));
+  }
+  CHECK(program.run({"policies", "--json", "-"}) == 0);
+  CHECK(Json::parse(program.out.str())["policies"].size() == sched::presets().size());
+  program.doctor = {
+      {{"/dev/kvm", CheckState::kOk, "usable", ""}}, {{"exit_user", "round trip", 67us}}, {"so be it"}};
+  CHECK(program.run({"doctor"}) == 0);
+  CHECK(contains(program.out.str(), "67.0 µs"));
+  CHECK(program.run({"doctor", "--json", "-"}) == 0);
+  CHECK(Json::parse(program.out.str())["costs"]["exit_user_ns"] == 67'000);
+  program.doctor.checks.push_back({"KVM_CAP_SYNC_REGS", CheckState::kFail, "missing", "no run is possible"});
+  CHECK(program.run({"doctor"}) == 3);
+}

@@ -1,0 +1,398 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "cli_fake.h"
+#include "sched/rng.h"
+#include "vmm/stats/experiment.h"
+#include "vmm/stats/journal.h"
+
+using namespace vmm;
+
+namespace {
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+// Fair is half as fast; every run has some noise of its own, the same for the same run.
+Result<RunResult> noisy_backend(const RunSpec& spec) {
+  const std::string& policy = spec.vms.front().policy.name;
+  double ops = policy == "fair" ? 500 : 1000;
+  if (spec.vms.front().handicap_percent) ops *= 1 - *spec.vms.front().handicap_percent / 100.0;
+  sched::Rng rng(spec.seed ^ (policy.size() * 977 + spec.vms.size()));
+  return fake_result(spec, ops * (1 + static_cast<double>(rng.below(1000)) / 50'000));
+}
+
+// The runs of a file by identity, with their number: each must be there once.
+std::map<std::string, int> runs_in(const std::string& text) {
+  std::map<std::string, int> counts;
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line);
+    if (json["kind"] != "run") continue;
+    ++counts[dump(json["cell"]) + dump(json["block"]) + dump(json["attempt"]) + dump(json["slot"])];
+  }
+  return counts;
+}
+
+const std::vector<std::string> kGrid = {"compare",    "--guest",       "lock,compute", "--vms", "1,2",
+                                        "--policies", "yield,fair,v2", "--repeat",     "4",     "--seed",
+                                        "11"};
+
+std::vector<std::string> with(std::vector<std::string> arguments, std::initializer_list<std::string> more) {
+  arguments.insert(arguments.end(), more);
+  return arguments;
+}
+
+Cell simple_cell(const std::string& key, size_t slots) {
+  Cell cell;
+  cell.info.key = key;
+  cell.info.workers = 2;
+  for (size_t i = 0; i < slots; ++i) {
+    cell.slots.push_back({"p" + std::to_string(i), {}, false});
+    cell.info.labels.push_back(cell.slots.back().label);
+  }
+  return cell;
+}
+
+RunRecord record(const RunId& id, double throughput) {
+  RunRecord run;
+  run.id = id;
+  run.seconds = 1;
+  run.metrics = {{std::string{kThroughput}, throughput}};
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("experiment: blocks are interleaved over cells, complete, and ordered by the seed") {
+  Design design;
+  design.blocks = 3;
+  Experiment experiment({simple_cell("a", 3), simple_cell("b", 2)}, design);
+  std::vector<RunId> order;
+  while (const auto next = experiment.next(false)) {
+    order.push_back(next->id);
+    experiment.add(record(next->id, 1));
+  }
+  REQUIRE(order.size() == 15);
+  std::set<std::string> first_orders;
+  for (size_t block = 0; block < 3; ++block) {
+    std::set<uint32_t> slots;
+    for (size_t i = 0; i < 5; ++i) {
+      const RunId& id = order[block * 5 + i];
+      CHECK(id.block == block);
+      CHECK(id.cell == (i < 3 ? "a" : "b"));
+      if (i < 3) slots.insert(id.slot);
+    }
+    CHECK(slots.size() == 3);
+  }
+  bool varies = false;
+  for (uint32_t block = 1; block < 20; ++block) {
+    varies = varies || block_order(1, {"a", block, 0, 0}, 3) != block_order(1, {"a", 0, 0, 0}, 3);
+    CHECK(block_order(1, {"a", block, 0, 0}, 3) == block_order(1, {"a", block, 0, 0}, 3));
+  }
+  CHECK(varies);
+}
+
+TEST_CASE("experiment: runs of a block share their seed, blocks do not") {
+  Design design;
+  design.blocks = 2;
+  Experiment experiment({simple_cell("a", 2)}, design);
+  std::vector<uint64_t> seeds;
+  while (const auto next = experiment.next(false)) {
+    seeds.push_back(next->seed);
+    experiment.add(record(next->id, 1));
+  }
+  CHECK(seeds[0] == seeds[1]);
+  CHECK(seeds[2] == seeds[3]);
+  CHECK(seeds[0] != seeds[2]);
+}
+
+TEST_CASE("experiment: a disturbed block is measured again, at most so often, and counted") {
+  Design design;
+  design.blocks = 5;
+  design.most_attempts = 3;
+  const Cell cell = simple_cell("a", 2);
+  const auto drive = [&](auto disturb) {
+    Experiment experiment({cell}, design);
+    while (const auto next = experiment.next(false)) {
+      RunRecord run = record(next->id, 1);
+      run.noise.involuntary_switches = 100;
+      disturb(run);
+      experiment.add(std::move(run));
+    }
+    return experiment.runs();
+  };
+  SUBCASE("quiet: none") {
+    const RunTable runs = drive([](RunRecord&) {});
+    CHECK(runs.size() == 10);
+  }
+  SUBCASE("stolen time, once") {
+    const RunTable runs = drive([](RunRecord& run) {
+      if (run.id.block == 1 && run.id.attempt == 0 && run.id.slot == 1) run.noise.steal_ms = 101;  // of 2000
+    });
+    CHECK(runs.size() == 12);
+    CHECK(runs.counting_attempt(cell.info, 1) == 1);
+  }
+  SUBCASE("at the limit: not disturbed") {
+    const RunTable runs = drive([](RunRecord& run) { run.noise.steal_ms = 100; });
+    CHECK(runs.size() == 10);
+  }
+  SUBCASE("stolen time always: attempts end") {
+    const RunTable runs = drive([](RunRecord& run) { run.noise.steal_ms = 500; });
+    CHECK(runs.size() == 30);
+    CHECK(is_disturbed(design, cell.info, runs, 0, 2));
+  }
+  SUBCASE("switches: judged against the slot's earlier blocks") {
+    const RunTable runs = drive([](RunRecord& run) {
+      if (run.id.block == 4 && run.id.attempt == 0) run.noise.involuntary_switches = 401;
+      if (run.id.block == 1) run.noise.involuntary_switches = 401;  // nothing to judge by yet
+    });
+    CHECK(runs.size() == 12);
+  }
+}
+
+TEST_CASE("experiment: --until-ci goes on until the ratios are narrow") {
+  Design design;
+  design.blocks = 5;
+  design.until_half_width = 0.02;
+  design.most_blocks = 400;
+  const auto blocks_needed = [&](double noise) {
+    Experiment experiment({simple_cell("a", 2)}, design);
+    sched::Rng rng(3);
+    while (const auto next = experiment.next(false)) {
+      const double jitter = 1 + noise * (static_cast<double>(rng.below(2001)) / 1000 - 1);
+      experiment.add(record(next->id, 1000 * jitter));
+    }
+    return experiment.runs().block_count(experiment.cells().front().info);
+  };
+  CHECK(blocks_needed(0.001) == 5);
+  const uint32_t more = blocks_needed(0.08);
+  CHECK(more > 10);
+  CHECK(more < 400);
+}
+
+TEST_CASE("experiment: when time is up, the block that has begun is finished and none begun") {
+  Design design;
+  design.blocks = 100;
+  design.until_half_width = 0.0001;
+  Experiment experiment({simple_cell("a", 3), simple_cell("b", 3)}, design);
+  experiment.add(record(experiment.next(false)->id, 1));
+  size_t more = 0;
+  while (const auto next = experiment.next(true)) {
+    CHECK(next->id.cell == "a");
+    CHECK(next->id.block == 0);
+    experiment.add(record(next->id, 1));
+    ++more;
+  }
+  CHECK(more == 2);
+}
+
+TEST_CASE("compare: ratio, interval and verdict of each cell") {
+  FakeProgram program;
+  program.backend = noisy_backend;
+  CHECK(program.run(kGrid) == 0);
+  CHECK(program.asked.size() == 2 * 2 * 3 * 4);
+  const std::string text = program.out.str();
+  CAPTURE(text);
+  CHECK(contains(text, "baseline"));
+  CHECK(contains(text, "worse"));
+  CHECK(contains(text, "no difference"));
+  CHECK_FALSE(contains(text, "better"));
+  CHECK(contains(text, "0.50"));
+  CHECK(contains(text, "1 × 4"));
+  CHECK(contains(text, "compute"));
+}
+
+TEST_CASE("compare: the same policy twice, and a planted handicap is found") {
+  FakeProgram program;
+  program.backend = noisy_backend;
+  CHECK(program.run({"compare", "--policies", "yield,yield", "--repeat", "6"}) == 0);
+  CHECK(contains(program.out.str(), "yield#1"));
+  CHECK(contains(program.out.str(), "yield#2"));
+  CHECK(contains(program.out.str(), "no difference"));
+  CHECK(program.run({"compare", "--policies", "yield,yield", "--repeat", "6", "--handicap", "2=10%"}) == 0);
+  CHECK(contains(program.out.str(), "worse"));
+}
+
+TEST_CASE("compare --efficiency: throughput against one VM alone") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) { return fake_result(spec, spec.vms.size() == 1 ? 4000 : 1500); };
+  CHECK(program.run({"compare", "--guest", "ipi,fanout=3", "--vms", "2", "--policies", "yield,v2", "--repeat",
+                     "2", "--efficiency", "--json", "-"}) == 0);
+  const Json json = Json::parse(program.out.str());
+  const Json& policies = json["cells"][0]["policies"];
+  REQUIRE(policies.size() == 2);
+  CHECK(policies[1]["metrics"]["efficiency"]["median"] == doctest::Approx(0.75));
+  const auto alone = std::find_if(program.asked.begin(), program.asked.end(),
+                                  [](const RunSpec& spec) { return spec.vms.size() == 1; });
+  REQUIRE(alone != program.asked.end());
+  CHECK(alone->vms[0].vcpus == 2);
+  CHECK(alone->vms[0].workload.fanout == 1);
+}
+
+TEST_CASE("compare --out: an interrupted grid goes on with no lost and no doubled run") {
+  const TemporaryFile whole("whole.jsonl");
+  const TemporaryFile broken("broken.jsonl");
+  FakeProgram program;
+  program.backend = noisy_backend;
+  CHECK(program.run(with(kGrid, {"--out", whole.path()})) == 0);
+  const std::string complete = program.out.str();
+  const auto wanted = runs_in(whole.read());
+  CHECK(wanted.size() == 48);
+
+  // Ctrl-C in the 20th run; what it measured does not count.
+  size_t runs = 0;
+  program.backend = [&](const RunSpec& spec) -> Result<RunResult> {
+    auto result = noisy_backend(spec);
+    if (++runs == 20) {
+      program.control.stop = true;
+      result->interrupted = true;
+    }
+    return result;
+  };
+  CHECK(program.run(with(kGrid, {"--out", broken.path()})) == 130);
+  program.control.stop = false;
+  CHECK(runs_in(broken.read()).size() == 19);
+
+  // Killed in the middle of a write: the last line is half there.
+  const std::string text = broken.read();
+  broken.write(text.substr(0, text.size() - 40));
+  program.asked.clear();
+  program.backend = noisy_backend;
+  CHECK(program.run(with(kGrid, {"--out", broken.path()})) == 0);
+  CHECK(program.asked.size() == 48 - 18);
+  const auto resumed = runs_in(broken.read());
+  CHECK(resumed == wanted);
+  for (const auto& [id, count] : resumed) CHECK(count == 1);
+  CHECK(program.out.str() == complete);
+
+  // Once more: nothing is left to do.
+  program.asked.clear();
+  CHECK(program.run(with(kGrid, {"--out", broken.path()})) == 0);
+  CHECK(program.asked.empty());
+  CHECK(program.out.str() == complete);
+
+  // A larger grid takes over what is there.
+  auto larger = kGrid;
+  larger[4] = "1,2,3";
+  CHECK(program.run(with(larger, {"--out", broken.path()})) == 0);
+  CHECK(program.asked.size() == 2 * 3 * 4);
+}
+
+TEST_CASE("compare --from: prints a file again without running") {
+  const TemporaryFile file("from.jsonl");
+  FakeProgram program;
+  program.backend = noisy_backend;
+  CHECK(program.run(with(kGrid, {"--out", file.path()})) == 0);
+  const std::string first = program.out.str();
+  program.asked.clear();
+  CHECK(program.run({"compare", "--from", file.path(), "--seed", "11"}) == 0);
+  CHECK(program.asked.empty());
+  CHECK(program.out.str() == first);
+  CHECK(program.run({"compare", "--from", file.path(), "--csv", "-"}) == 0);
+  CHECK(program.out.str().starts_with("backend,guest,vms"));
+  CHECK(contains(program.out.str(), "\"lock (ttas, think 50us, hold 20us)\",1,4,2,1,fair,throughput,4,"));
+  CHECK(program.run({"compare", "--from", file.path(), "--markdown", "-"}) == 0);
+  CHECK(contains(program.out.str(), "| --- |"));
+  CHECK(program.run(
+            {"compare", "--from", file.path(), "--baseline", "v2", "--metrics", "throughput,ipi_p99"}) == 0);
+  CHECK(contains(program.out.str(), "ratio to v2"));
+  CHECK(contains(program.out.str(), "IPI p99, ratio"));
+}
+
+TEST_CASE("journal: a broken line in the middle is refused with its number") {
+  const Json line = run_line(record({"a", 0, 0, 0}, 5));
+  const std::string good = dump(line) + "\n";
+  CHECK(parse_journal("f", good + good)->runs.size() == 1);
+  CHECK(parse_journal("f", good + "{\"kind\":\"run\"")->dropped_tail);
+  CHECK(parse_journal("f", good + "{\"kind\":\"run\"")->whole_bytes == good.size());
+  CHECK(parse_journal("f", "{\"kind\":\"later\"}\n" + good)->runs.size() == 1);
+  for (const char* bad : {"{\"kind\":\"run\"}\n", "[1]\n", "nonsense\n", "{}\n"}) {
+    const auto parsed = parse_journal("f", good + bad + good);
+    REQUIRE_FALSE(parsed.has_value());
+    CHECK(contains(parsed.error().text(), "f:2"));
+  }
+  CHECK(parse_journal("f", "")->runs.empty());
+}
+
+TEST_CASE("journal: one program at a time") {
+  const TemporaryFile file("lock.jsonl");
+  const auto first = Journal::open(file.path());
+  REQUIRE(first.has_value());
+  const auto second = Journal::open(file.path());
+  REQUIRE_FALSE(second.has_value());
+  CHECK(contains(second.error().text(), "another kvmux"));
+}
+
+TEST_CASE("compare: a failing guest ends its cell only") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) {
+    RunResult result = fake_result(spec, 100);
+    if (spec.vms.front().guest == "compute") result.vms[0].failure = "vcpu0: wrote to unclaimed 0xdead";
+    return result;
+  };
+  CHECK(program.run(kGrid) == 1);
+  CHECK(contains(program.err.str(), "wrote to unclaimed 0xdead"));
+  CHECK(contains(program.out.str(), "lock"));
+  CHECK(program.asked.size() == 2 * 3 * 4 + 2);
+}
+
+TEST_CASE("compare: host trouble in the middle still prints what was measured") {
+  FakeProgram program;
+  size_t runs = 0;
+  program.backend = [&runs](const RunSpec& spec) -> Result<RunResult> {
+    if (++runs > 30) return host_error("KVM_CREATE_VM", EMFILE);
+    return noisy_backend(spec);
+  };
+  CHECK(program.run(kGrid) == 3);
+  CHECK(contains(program.out.str(), "ratio to yield"));
+  CHECK(contains(program.err.str(), "KVM_CREATE_VM"));
+}
+
+TEST_CASE("compare: published figures stand beside the set-up they hold for") {
+  FakeProgram program;
+  program.backend = noisy_backend;
+  CHECK(program.run({"sim", "compare", "--workers", "16", "--vcpus", "16", "--vms", "2,3", "--repeat", "2",
+                     "--policies", "yield,deboost"}) == 0);
+  CHECK(contains(program.out.str(), "+14.4 % (dbench, series v2)"));
+  CHECK(contains(program.out.str(), "+9.8 %"));
+  CHECK(program.run({"sim", "compare", "--workers", "2", "--vms", "2", "--repeat", "2", "--policies",
+                     "yield,deboost"}) == 0);
+  CHECK_FALSE(contains(program.out.str(), "dbench"));
+}
+
+TEST_CASE("sweep: rows by overcommit ratio with the s390 figures") {
+  FakeProgram program;
+  program.backend = noisy_backend;
+  CHECK(program.run({"sweep", "--ratio", "1,2,4", "--repeat", "2"}) == 0);
+  const std::string text = program.out.str();
+  CAPTURE(text);
+  CHECK(contains(text, "2:1"));
+  CHECK(contains(text, "4:1"));
+  CHECK(contains(text, "+7.2 % / -33.2 %"));
+  CHECK(program.asked.front().vms.front().vcpus == 2);
+}
+
+TEST_CASE("gate: exits with 1 on a significant loss beyond the limit, else with 0") {
+  const TemporaryFile before("before.jsonl");
+  const TemporaryFile after("after.jsonl");
+  FakeProgram program;
+  program.backend = noisy_backend;
+  const std::vector<std::string> grid = {"compare", "--policies", "yield,v2", "--repeat", "6"};
+  CHECK(program.run(with(grid, {"--out", before.path()})) == 0);
+  program.backend = [](const RunSpec& spec) {
+    auto result = noisy_backend(spec);
+    for (VmResult& vm : result->vms) vm.ops_per_second *= spec.vms.front().policy.name == "v2" ? 0.9 : 1.0;
+    return result;
+  };
+  CHECK(program.run(with(grid, {"--out", after.path(), "--seed", "2"})) == 0);
+  const std::vector<std::string> files = {"gate", "--from", after.path(), "--against", before.path()};
+  CHECK(program.run(files) == 1);
+  CHECK(contains(program.out.str(), "does not hold"));
+  CHECK(program.run(with(files, {"--worse-than", "20%"})) == 0);
+  CHECK(contains(program.out.str(), "The gate holds"));
+  CHECK(program.run({"gate", "--from", before.path(), "--against", after.path()}) == 0);
+  CHECK(program.run(with(files, {"--metric", "efficiency"})) == 1);  // nothing to judge is no pass
+}

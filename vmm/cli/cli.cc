@@ -1,0 +1,124 @@
+#include "vmm/cli/cli.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+
+#include "sched/text.h"
+
+namespace vmm {
+namespace {
+
+constexpr const char* kAbout =
+    "kvmux runs many vCPUs on few host threads under a scheduler of its own and compares scheduling "
+    "policies.";
+
+std::vector<Command> add_commands(CLI::App& app) {
+  std::vector<Command> commands{add_run(app, Backend::kKvm),
+                                add_compare(app, Backend::kKvm),
+                                add_sweep(app, Backend::kKvm),
+                                add_gate(app),
+                                add_guests(app),
+                                add_policies(app),
+                                add_doctor(app)};
+  CLI::App* sim = app.add_subcommand("sim", "the same in the simulator: virtual time, no KVM needed");
+  sim->allow_extras();
+  for (const Command& command :
+       {add_run(*sim, Backend::kSim), add_compare(*sim, Backend::kSim), add_sweep(*sim, Backend::kSim)}) {
+    commands.push_back(command);
+  }
+  // Unknown words are reported here, with what was probably meant.
+  app.allow_extras();
+  for (const Command& command : commands) command.app->allow_extras();
+  return commands;
+}
+
+// The innermost command that was named.
+CLI::App* chosen(CLI::App& app) {
+  CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return at;
+}
+
+std::string full_name(const CLI::App* app) {
+  if (app->get_parent() == nullptr) return app->get_name();
+  return full_name(app->get_parent()) + " " + app->get_name();
+}
+
+Error unknown_flag(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> owned;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) owned.push_back("--" + name);
+  }
+  const std::vector<std::string_view> names(owned.begin(), owned.end());
+  const std::string_view name = std::string_view{word}.substr(0, word.find('='));
+  return usage_error(word, fmt::format("unknown flag{}; `{} --help` lists them",
+                                       sched::did_you_mean(name, names), full_name(&app)))
+      .value();
+}
+
+Error unknown_command(CLI::App& app, const std::string& word) {
+  std::vector<std::string> owned;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    owned.push_back(command->get_name());
+  }
+  const std::vector<std::string_view> names(owned.begin(), owned.end());
+  return usage_error(word, fmt::format("unknown command{}; accepted are {}", sched::did_you_mean(word, names),
+                                       sched::join(names, ", ")))
+      .value();
+}
+
+Result<int> dispatch(CLI::App& app, const std::vector<Command>& commands, Services& services) {
+  CLI::App* at = chosen(app);
+  const auto extras = app.remaining(true);
+  const auto command =
+      std::find_if(commands.begin(), commands.end(), [at](const Command& c) { return c.app == at; });
+  const bool is_command = command != commands.end();
+  if (!extras.empty()) {
+    const std::string& word = extras.front();
+    const bool is_flag = word.starts_with('-') || is_command;
+    return tl::unexpected(is_flag ? unknown_flag(*at, word) : unknown_command(*at, word));
+  }
+  if (!is_command) {
+    services.out << at->help();
+    return usage_error(full_name(at), "a command is needed, see above");
+  }
+  return command->execute(services);
+}
+
+int fail(Services& services, const Error& error) {
+  services.out.flush();
+  services.err << "kvmux: " << error.text() << "\n";
+  return exit_status(error.kind);
+}
+
+}  // namespace
+
+int run_program(Services& services) {
+  CLI::App app{kAbout, "kvmux"};
+  app.set_version_flag("--version", kVersion);
+  const std::vector<Command> commands = add_commands(app);
+  try {
+    std::vector<std::string> arguments(services.command_line.rbegin(), services.command_line.rend());
+    if (!arguments.empty()) arguments.pop_back();  // the program's own name
+    app.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    services.out << chosen(app)->help();
+    return kExitOk;
+  } catch (const CLI::CallForVersion&) {
+    services.out << "kvmux " << kVersion << "\n";
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return fail(services, usage_error(full_name(chosen(app)), error.what()).value());
+  }
+  const auto status = dispatch(app, commands, services);
+  return status ? *status : fail(services, status.error());
+}
+
+void print_warnings(const Request& request, std::ostream& err) {
+  for (const std::string& warning : request.warnings) err << "kvmux: warning: " << warning << "\n";
+}
+
+}  // namespace vmm

@@ -1,0 +1,15 @@
+// The program: finds the command, runs it, turns errors into one line and an exit status (ARCHITECTURE: 0
+// done, 1 a guest failed, 2 usage, 3 host trouble, 130 Ctrl-C). Main thread.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "vmm/cli/command.h"
+
+namespace vmm {
+
+// `services.command_line` without the program's name is what is parsed.
+int run_program(Services& services);
+
+}  // namespace vmm

@@ -1,0 +1,58 @@
+// A command of the program: its registration with CLI11 and what it does once parsed. One file a command;
+// each gives one function `Command add_…(CLI::App& parent)`, listed in cli.cc. Main thread.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "vmm/cli/host.h"
+#include "vmm/cli/spec.h"
+#include "vmm/doctor.h"
+#include "vmm/run/run.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vmm {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitGuest = 1;          // a guest failed, or a gate did not hold
+inline constexpr int kExitInterrupted = 130;  // Ctrl-C
+
+// What commands need from the rest of the program and from the process. Tests put fakes here.
+struct Services {
+  Runner run;
+  std::function<Result<DoctorReport>()> doctor;
+  std::function<Nanos()> now;  // monotonic, for progress and time limits
+  std::ostream& out;
+  std::ostream& err;
+  bool err_is_terminal = false;  // progress is redrawn there; else plain lines
+  RunControl& control;           // `stop` is set by Ctrl-C
+  HostDescription host;
+  HostLimits limits;
+  std::vector<std::string> command_line;
+};
+
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<Result<int>(Services&)> execute;  // the exit status
+};
+
+Command add_run(CLI::App& parent, Backend backend);
+Command add_compare(CLI::App& parent, Backend backend);
+Command add_sweep(CLI::App& parent, Backend backend);
+Command add_gate(CLI::App& parent);
+Command add_guests(CLI::App& parent);
+Command add_policies(CLI::App& parent);
+Command add_doctor(CLI::App& parent);
+
+// Writes a whole file, or the standard output for "-".
+[[nodiscard]] Result<void> write_output(std::string_view flag, const std::string& path,
+                                        const std::string& text, std::ostream& standard_output);
+
+void print_warnings(const Request& request, std::ostream& err);
+
+}  // namespace vmm

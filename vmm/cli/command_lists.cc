@@ -1,0 +1,102 @@
+// `kvmux guests` and `kvmux policies`: what there is to choose from.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
+
+#include "sched/policy_parse.h"
+#include "sched/text.h"
+#include "vmm/cli/command.h"
+#include "vmm/cli/guests.h"
+#include "vmm/cli/run_json.h"
+#include "vmm/cli/table.h"
+
+namespace vmm {
+namespace {
+
+Result<int> list_guests(Services& services) {
+  Table table({"<guest", "<what every vCPU does", "<stands for", "<defaults"});
+  for (const GuestInfo& guest : guests()) {
+    table.add({std::string{guest.name}, std::string{guest.summary}, std::string{guest.stands_for},
+               describe_workload(guest.name, guest.defaults)});
+  }
+  services.out << table.text()
+               << "\nYour own: --guest path/to/guest.elf (docs/write-a-guest.md). Workload keys:\n";
+  for (const WorkloadKey& key : workload_keys()) {
+    services.out << fmt::format("  --{:8} {:16} {}\n", key.name, key.syntax, key.help);
+  }
+  return kExitOk;
+}
+
+// Features that are on, and the words of the others where they are not the first.
+std::string feature_list(const sched::Features& features) {
+  std::string text;
+  for (const sched::FeatureField& field : sched::feature_fields()) {
+    const bool is_switch = field.words.size() == 2;
+    if (field.get(features) == 0) continue;
+    if (!text.empty()) text += " ";
+    text += is_switch ? std::string{field.name}
+                      : fmt::format("{}={}", field.name, sched::feature_word(field, features));
+  }
+  return text;
+}
+
+std::string policies_text() {
+  Table table({"<policy", "<run queue", "<features", "<what it is"});
+  for (const sched::Preset& preset : sched::presets()) {
+    const bool is_host = sched::is_host_queue(preset.features.queue);
+    table.add({std::string{preset.name}, std::string{sched::queue_name(preset.features.queue)},
+               is_host ? "" : feature_list(preset.features), std::string{preset.summary}});
+  }
+  std::string text = table.text() + "\nFeatures, each a flag and a key (--deboost off, v2,deboost=off):\n";
+  Table features({"<feature", "<values", "<meaning"});
+  for (const sched::FeatureField& field : sched::feature_fields()) {
+    features.add({std::string{field.name}, sched::join(field.words, ", "), std::string{field.help}});
+  }
+  text += features.text() + "\nConstants of every policy, likewise (--slice 3ms, v2,slice=3ms):\n";
+  Table constants({"<constant", "default", "<range", "<meaning"});
+  for (const sched::TuningField& field : sched::tuning_fields()) {
+    const auto spell = [&field](int64_t value) {
+      return field.is_time ? sched::format_time(Nanos{value}) : std::to_string(value);
+    };
+    constants.add({std::string{field.name}, spell(field.get(sched::Tuning{})),
+                   spell(field.min) + " … " + spell(field.max), std::string{field.help}});
+  }
+  return text + constants.text();
+}
+
+Json policies_json() {
+  Json json{{"schema", "kvmux.policies"}, {"schema_version", 1}};
+  Json& list = json["policies"] = Json::array();
+  for (const sched::Preset& preset : sched::presets()) {
+    Json entry = policy_json({std::string{preset.name}, preset.features, {}});
+    entry["summary"] = preset.summary;
+    list.push_back(std::move(entry));
+  }
+  return json;
+}
+
+Result<int> list_policies(const std::string& json, Services& services) {
+  if (json != "-") services.out << policies_text();
+  if (json.empty()) return kExitOk;
+  const auto written = write_output("--json", json, dump(policies_json(), 2) + "\n", services.out);
+  if (!written) return tl::unexpected(written.error());
+  return kExitOk;
+}
+
+}  // namespace
+
+Command add_guests(CLI::App& parent) {
+  return {parent.add_subcommand("guests", "list the built-in guests"), list_guests};
+}
+
+Command add_policies(CLI::App& parent) {
+  const auto json = std::make_shared<std::string>();
+  CLI::App* app = parent.add_subcommand("policies", "list the policies with their features and constants");
+  app->add_option("--json", *json, "write them as JSON; - writes it instead of the text")
+      ->type_name("FILE|-");
+  return {app, [json](Services& services) { return list_policies(*json, services); }};
+}
+
+}  // namespace vmm

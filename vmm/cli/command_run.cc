@@ -1,0 +1,97 @@
+// `kvmux run`: one configuration, measured and printed.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
+
+#include "vmm/cli/command.h"
+#include "vmm/cli/progress.h"
+#include "vmm/cli/run_json.h"
+#include "vmm/cli/run_text.h"
+#include "vmm/stats/plan.h"
+
+namespace vmm {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct RunOptions {
+  RunFlags flags;
+  std::string repeat = "1";
+  std::string json;
+  bool per_vcpu = false;
+};
+
+Result<RunSpec> single_spec(const RunOptions& options, Services& services) {
+  auto request = interpret(options.flags, 2s, services.limits);
+  if (!request) return tl::unexpected(request.error());
+  if (request->setups.size() != 1) {
+    return usage_error("--guest, --vms, --vcpus", "a run has one configuration; `kvmux compare` takes lists");
+  }
+  if (request->policies.size() != 1) {
+    return bad_value("--policy", options.flags.policies, "one policy; `kvmux compare` takes a list");
+  }
+  print_warnings(*request, services.err);
+  return with_policy(request->setups.front(), request->policies.front());
+}
+
+Result<int> execute(const RunOptions& options, Services& services) {
+  const auto repeat = parse_count("--repeat", options.repeat, {1, 1'000'000});
+  if (!repeat) return tl::unexpected(repeat.error());
+  auto spec = single_spec(options, services);
+  if (!spec) return tl::unexpected(spec.error());
+  const uint64_t seed = spec->seed;
+  const VcpuDetail detail = options.per_vcpu ? VcpuDetail::kAlways : VcpuDetail::kAuto;
+
+  Progress progress(services.err, services.err_is_terminal, services.now);
+  progress.plan(static_cast<size_t>(*repeat), 0);
+  services.control.progress = [&progress](double share) { progress.update(share); };
+  std::vector<FinishedRun> runs;
+  std::optional<Error> error;
+  bool guest_failed = false;
+  for (int64_t i = 0; i < *repeat && !services.control.stop && !error; ++i) {
+    // The first run has the seed itself, so that `--seed` repeats any run of a longer series.
+    spec->seed = i == 0 ? seed : block_seed(seed, static_cast<uint32_t>(i));
+    progress.begin(run_title(*spec));
+    auto result = services.run(*spec, services.control);
+    progress.clear();
+    if (!result) {
+      error = result.error();
+      break;
+    }
+    guest_failed = guest_failed || has_guest_failure(*result);
+    if (options.json != "-") {
+      services.out << (i == 0 ? "" : "\n") << run_text(*spec, *result, detail) << std::flush;
+    }
+    runs.push_back({*spec, std::move(*result)});
+  }
+  services.control.progress = nullptr;
+  if (!options.json.empty() && !runs.empty()) {
+    const std::string text = dump(run_document(services.command_line, services.host, runs), 2) + "\n";
+    if (const auto written = write_output("--json", options.json, text, services.out); !written) {
+      return tl::unexpected(written.error());
+    }
+  }
+  if (error) return tl::unexpected(*error);
+  if (services.control.stop) return kExitInterrupted;
+  return guest_failed ? kExitGuest : kExitOk;
+}
+
+}  // namespace
+
+Command add_run(CLI::App& parent, Backend backend) {
+  const auto options = std::make_shared<RunOptions>();
+  options->flags.backend = std::string{backend_name(backend)};
+  CLI::App* app = parent.add_subcommand("run", "run one configuration and print what happened");
+  add_run_flags(*app, options->flags, FlagSet::kSingle);
+  app->add_option("--repeat", options->repeat, "run it so often, each time with another seed")
+      ->type_name("N")
+      ->default_str(options->repeat);
+  app->add_option("--json", options->json, "also write everything as JSON; - writes it instead of the text")
+      ->type_name("FILE|-");
+  app->add_flag("--per-vcpu", options->per_vcpu, "a line for each vCPU, however many there are");
+  return {app, [options](Services& services) { return execute(*options, services); }};
+}
+
+}  // namespace vmm

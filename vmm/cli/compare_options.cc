@@ -1,0 +1,149 @@
+#include "vmm/cli/compare_options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "sched/text.h"
+
+namespace vmm {
+namespace {
+
+using namespace std::chrono_literals;
+
+void add_design_flags(CLI::App& app, CompareOptions& options) {
+  const std::string group = "How exactly";
+  app.add_option("--repeat", options.repeat, "blocks: each runs every policy once, in random order")
+      ->type_name("N")
+      ->default_str(options.repeat)
+      ->group(group);
+  app.add_option(
+         "--until-ci", options.until_ci,
+         "go on until the 95 % interval of every throughput ratio is ± this (and --repeat is reached)")
+      ->type_name("PERCENT")
+      ->group(group);
+  app.add_option("--max-time", options.max_time, "begin no block after this time, e.g. 10m")
+      ->type_name("TIME")
+      ->group(group);
+  app.add_option("--baseline", options.baseline, "policy that ratios are taken to [the first]")
+      ->type_name("P")
+      ->group(group);
+  app.add_option("--margin", options.margin, "smaller differences count as none")
+      ->type_name("PERCENT")
+      ->default_str(options.margin)
+      ->group(group);
+  app.add_option("--max-steal", options.max_steal,
+                 "a block is measured again if the host stole more of the workers' time in a run")
+      ->type_name("PERCENT")
+      ->default_str(options.max_steal)
+      ->group(group);
+  app.add_option("--handicap", options.handicaps,
+                 "the Nth policy burns this share of every turn: plants a known loss")
+      ->type_name("N=PERCENT")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_flag("--efficiency", options.efficiency,
+               "also run one VM with a vCPU a worker alone in each block, and report throughput against it")
+      ->group(group);
+}
+
+void add_result_flags(CLI::App& app, CompareOptions& options) {
+  const std::string group = "Results";
+  app.add_option("--metrics", options.metrics, "tables to print: any of `kvmux compare --metrics list`")
+      ->type_name("M,M,…")
+      ->default_str(options.metrics)
+      ->group(group);
+  app.add_option("--out", options.out,
+                 "append each run to this file as it ends; the same command goes on where it was stopped")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--from", options.from, "print the results of this file, run nothing")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--csv", options.csv, "all findings as CSV")->type_name("FILE|-")->group(group);
+  app.add_option("--markdown", options.markdown, "the tables as Markdown")->type_name("FILE|-")->group(group);
+  app.add_option("--json", options.json, "all findings as JSON; - writes it instead of the tables")
+      ->type_name("FILE|-")
+      ->group(group);
+  app.add_flag("--published", options.published, "print published figures beside, whatever the set-up")
+      ->group(group);
+}
+
+std::vector<std::string_view> views(const std::vector<std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
+Result<size_t> find_label(const std::vector<std::string>& labels, const std::string& wanted) {
+  if (wanted.empty()) return 0;
+  const auto found = std::find(labels.begin(), labels.end(), wanted);
+  if (found == labels.end()) return bad_value("--baseline", wanted, sched::join(views(labels), ", "));
+  return static_cast<size_t>(found - labels.begin());
+}
+
+}  // namespace
+
+void add_compare_flags(CLI::App& app, CompareOptions& options) {
+  add_design_flags(app, options);
+  add_result_flags(app, options);
+}
+
+Result<Design> make_design(const CompareOptions& options, const std::vector<std::string>& labels,
+                           uint64_t seed) {
+  Design design;
+  design.seed = seed;
+  const auto blocks = parse_count("--repeat", options.repeat, {1, 10'000});
+  if (!blocks) return tl::unexpected(blocks.error());
+  design.blocks = static_cast<uint32_t>(*blocks);
+  const auto steal = parse_percent("--max-steal", options.max_steal);
+  if (!steal) return tl::unexpected(steal.error());
+  design.max_steal = *steal;
+  const auto baseline = find_label(labels, options.baseline);
+  if (!baseline) return tl::unexpected(baseline.error());
+  design.baseline = *baseline;
+  if (!options.until_ci.empty()) {
+    const auto width = parse_percent("--until-ci", options.until_ci);
+    if (!width) return tl::unexpected(width.error());
+    if (*width <= 0) return bad_value("--until-ci", options.until_ci, "a percentage above 0, like 2%");
+    design.until_half_width = *width;
+    design.blocks = std::max<uint32_t>(design.blocks, kMinBootstrapPairs);
+  }
+  return design;
+}
+
+Result<std::vector<const MetricInfo*>> parse_metrics(std::string_view flag, std::string_view list) {
+  std::vector<std::string_view> names;
+  for (const MetricInfo& metric : metrics()) names.push_back(metric.name);
+  std::vector<const MetricInfo*> chosen;
+  for (const std::string_view name : sched::split(list, ",")) {
+    const auto place = parse_word(flag, name, names);
+    if (!place) return tl::unexpected(place.error());
+    chosen.push_back(&metrics()[*place]);
+  }
+  return chosen;
+}
+
+Result<void> write_files(const CompareOptions& options, const Findings& findings,
+                         const ReportOptions& report_options, Services& services) {
+  Result<void> written;
+  if (!options.csv.empty()) {
+    written = write_output("--csv", options.csv, report_csv(findings.cells), services.out);
+  }
+  if (written && !options.markdown.empty()) {
+    written = write_output("--markdown", options.markdown,
+                           report(findings.cells, report_options, ReportStyle::kMarkdown), services.out);
+  }
+  if (written && !options.json.empty()) {
+    const Json json = report_json(findings.cells, services.command_line, services.host);
+    written = write_output("--json", options.json, dump(json, 2) + "\n", services.out);
+  }
+  return written;
+}
+
+Result<int> outcome(const Measured& measured) {
+  if (measured.error) return tl::unexpected(*measured.error);
+  if (measured.interrupted) return kExitInterrupted;
+  return measured.guest_failures.empty() ? kExitOk : kExitGuest;
+}
+
+}  // namespace vmm

@@ -1,0 +1,62 @@
+// Flags that compare and sweep share: how often, how exactly, and where results go. Main thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/cli/command.h"
+#include "vmm/cli/grid.h"
+#include "vmm/cli/report.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vmm {
+
+struct CompareOptions {
+  RunFlags flags;
+  std::string repeat = "5";
+  std::string until_ci;
+  std::string max_time;
+  std::string baseline;
+  std::string margin = "1%";
+  std::string max_steal = "5%";
+  std::string metrics = "throughput";
+  std::vector<std::string> handicaps;
+  std::string out;
+  std::string from;
+  std::string csv;
+  std::string markdown;
+  std::string json;
+  bool efficiency = false;
+  bool published = false;
+};
+
+void add_compare_flags(CLI::App& app, CompareOptions& options);
+
+// The design that the flags ask for; `labels` are the slots' labels.
+[[nodiscard]] Result<Design> make_design(const CompareOptions& options,
+                                         const std::vector<std::string>& labels, uint64_t seed);
+[[nodiscard]] Result<std::vector<const MetricInfo*>> parse_metrics(std::string_view flag,
+                                                                   std::string_view list);
+
+// What there is to print: measured now, or read from a file.
+struct Findings {
+  std::vector<CellFindings> cells;
+  Measured measured;
+  double margin = 0.01;
+};
+// Reads --from, or measures what the request asks for.
+[[nodiscard]] Result<Findings> gather(const CompareOptions& options, Services& services);
+[[nodiscard]] Result<Findings> measure_request(const CompareOptions& options, const Request& request,
+                                               Services& services);
+
+// Writes --csv, --markdown and --json.
+[[nodiscard]] Result<void> write_files(const CompareOptions& options, const Findings& findings,
+                                       const ReportOptions& report_options, Services& services);
+
+// After printing: 0, 1 if a guest failed, 130 after Ctrl-C, or the error that ended the measuring.
+[[nodiscard]] Result<int> outcome(const Measured& measured);
+
+}  // namespace vmm

@@ -1,0 +1,37 @@
+// Makes the cells of a comparison out of setups and policies, and drives the measuring. Main thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/cli/command.h"
+#include "vmm/stats/experiment.h"
+#include "vmm/stats/journal.h"
+
+namespace vmm {
+
+struct GridOptions {
+  bool with_reference = false;                     // for `efficiency`
+  std::vector<std::optional<uint32_t>> handicaps;  // percent, by policy; may be shorter than the policies
+};
+[[nodiscard]] Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options);
+
+// `2=10%`: the second policy burns 10 % of every turn.
+[[nodiscard]] Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions& options);
+
+struct Measured {
+  bool interrupted = false;
+  bool time_is_up = false;
+  std::vector<std::string> guest_failures;
+  std::optional<Error> error;  // the host's trouble; what was measured before it counts
+};
+// Runs what the experiment asks for until it is done, `max_time` is over or Ctrl-C. Each run goes to the
+// journal, if there is one, the moment it ends.
+Measured measure_all(Experiment& experiment, Journal* journal, Nanos max_time, Services& services);
+
+// Opens the result file, if one is named, and tells the experiment what it holds.
+[[nodiscard]] Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,
+                                                          Services& services);
+
+}  // namespace vmm

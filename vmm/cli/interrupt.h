@@ -1,0 +1,13 @@
+// Ctrl-C: the first SIGINT or SIGTERM asks the run to stop, so that what was measured is printed; the second
+// ends the process at once with 130. Called once by main() before other threads start; they must block both
+// signals, so that the main thread's blocking calls see EINTR.
+#pragma once
+
+#include <atomic>
+
+namespace vmm {
+
+// `stop` must outlive the process's last signal: give it static storage.
+void stop_on_interrupt(std::atomic<bool>& stop);
+
+}  // namespace vmm

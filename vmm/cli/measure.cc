@@ -1,0 +1,167 @@
+// The measuring loop of compare and sweep.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+
+#include "vmm/cli/grid.h"
+#include "vmm/cli/progress.h"
+#include "vmm/cli/run_json.h"
+#include "vmm/cli/run_text.h"
+#include "vmm/cli/table.h"
+
+namespace vmm {
+namespace {
+
+RunRecord make_record(const RunId& id, const RunSpec& spec, const RunResult& result) {
+  RunRecord record;
+  record.id = id;
+  record.seed = spec.seed;
+  record.seconds = static_cast<double>(result.window.count()) / 1e9;
+  record.metrics = measure(spec, result);
+  for (const VmResult& vm : result.vms) record.vm_ops_per_second.push_back(vm.ops_per_second);
+  record.noise = result.noise;
+  return record;
+}
+
+std::string describe(const Experiment::Next& next) {
+  return fmt::format("{} {} block {}{} {}", next.cell->info.guest, next.cell->info.size, next.id.block + 1,
+                     next.id.attempt == 0 ? "" : fmt::format(" (again, {})", next.id.attempt),
+                     next.slot->label);
+}
+
+std::string first_failure(const RunResult& result) {
+  for (size_t i = 0; i < result.vms.size(); ++i) {
+    const VmResult& vm = result.vms[i];
+    if (!vm.failure.empty()) return fmt::format("vm{}: {}", i, vm.failure);
+    if (vm.exit_code.value_or(0) != 0) return fmt::format("vm{}: the guest ended with {}", i, *vm.exit_code);
+  }
+  return "a guest's check of itself failed";
+}
+
+// A line of the kind `failure`: kept for the reader, tried again by the next start.
+Json failure_line(const Experiment::Next& next, const std::string& what) {
+  return {{"kind", "failure"},          {"cell", next.id.cell}, {"block", next.id.block},
+          {"attempt", next.id.attempt}, {"slot", next.id.slot}, {"what", what}};
+}
+
+class Loop {
+ public:
+  Loop(Experiment& experiment, Journal* journal, Services& services)
+      : experiment_(experiment),
+        journal_(journal),
+        services_(services),
+        progress_(services.err, services.err_is_terminal, services.now) {}
+
+  Measured run(Nanos max_time) {
+    const Nanos start = services_.now();
+    services_.control.progress = [this](double share) { progress_.update(share); };
+    while (!services_.control.stop && !measured_.error) {
+      measured_.time_is_up = max_time > Nanos{0} && services_.now() - start >= max_time;
+      const auto next = experiment_.next(measured_.time_is_up);
+      if (!next) break;
+      step(*next);
+    }
+    services_.control.progress = nullptr;
+    measured_.interrupted = services_.control.stop;
+    progress_.clear();
+    return std::move(measured_);
+  }
+
+ private:
+  void step(const Experiment::Next& next) {
+    const Experiment::Count count = experiment_.count();
+    progress_.plan(count.planned, count.done);
+    progress_.begin(describe(next));
+    RunSpec spec = next.slot->spec;
+    spec.seed = next.seed;
+    spec.quiet_console = true;
+    const auto result = services_.run(spec, services_.control);
+    if (!result && result.error().kind != ErrorKind::kGuest) {
+      measured_.error = result.error();
+    } else if (!result) {
+      fail(next, result.error().text());
+    } else if (result->interrupted) {
+      return;  // measured for too short a time to count
+    } else if (has_guest_failure(*result)) {
+      fail(next, first_failure(*result));
+    } else {
+      keep(make_record(next.id, spec, *result));
+    }
+  }
+
+  void keep(RunRecord record) {
+    if (journal_ != nullptr) append(run_line(record));
+    const double* throughput = record.metric(kThroughput);
+    progress_.finish(throughput == nullptr ? "" : with_unit(Unit::kRate, *throughput));
+    experiment_.add(std::move(record));
+  }
+
+  void fail(const Experiment::Next& next, const std::string& what) {
+    const std::string line = describe(next) + ": " + what;
+    progress_.clear();
+    services_.err << "kvmux: " << line << "\n";
+    measured_.guest_failures.push_back(line);
+    if (journal_ != nullptr) append(failure_line(next, what));
+    experiment_.give_up(next.id.cell);
+  }
+
+  void append(const Json& line) {
+    if (const auto appended = journal_->append(line); !appended) measured_.error = appended.error();
+  }
+
+  Experiment& experiment_;
+  Journal* journal_;
+  Services& services_;
+  Progress progress_;
+  Measured measured_;
+};
+
+Json session_line(const Services& services, bool simulated) {
+  Json line{{"kind", "session"},
+            {"schema", "kvmux.results"},
+            {"schema_version", kJournalSchemaVersion},
+            {"kvmux_version", kVersion},
+            {"command", services.command_line},
+            {"host", host_json(services.host)}};
+  if (!simulated) {
+    const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+    line["started_unix"] = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+  }
+  return line;
+}
+
+}  // namespace
+
+Measured measure_all(Experiment& experiment, Journal* journal, Nanos max_time, Services& services) {
+  return Loop(experiment, journal, services).run(max_time);
+}
+
+Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,
+                                            Services& services) {
+  if (path.empty()) return std::nullopt;
+  auto journal = Journal::open(path);
+  if (!journal) return tl::unexpected(journal.error());
+  size_t known = 0;
+  for (const RunRecord& run : journal->contents().runs) {
+    const auto ours = [&run](const Cell& cell) { return cell.info.key == run.id.cell; };
+    if (std::none_of(experiment.cells().begin(), experiment.cells().end(), ours)) continue;
+    known += experiment.add(run) ? 1 : 0;
+  }
+  if (known != 0) services.err << fmt::format("kvmux: {} runs are in {} already; going on\n", known, path);
+  const bool simulated = !experiment.cells().empty() && experiment.cells().front().info.backend == "sim";
+  if (const auto appended = journal->append(session_line(services, simulated)); !appended) {
+    return tl::unexpected(appended.error());
+  }
+  for (const Cell& cell : experiment.cells()) {
+    const auto& stored = journal->contents().cells;
+    if (std::find(stored.begin(), stored.end(), cell.info) != stored.end()) continue;
+    if (const auto appended = journal->append(cell_line(cell.info)); !appended) {
+      return tl::unexpected(appended.error());
+    }
+  }
+  return std::optional<Journal>{std::move(*journal)};
+}
+
+}  // namespace vmm

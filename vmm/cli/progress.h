@@ -1,0 +1,51 @@
+// Progress of long work on the standard error: a bar with the time left that is redrawn on a terminal, plain
+// lines elsewhere. Main thread.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+
+#include "sched/types.h"
+
+namespace vmm {
+
+using sched::Nanos;
+
+class Progress {
+ public:
+  // `now` is monotonic.
+  Progress(std::ostream& err, bool is_terminal, std::function<Nanos()> now);
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // How many steps there are in all, and how many of them need no work any more. May be called again when the
+  // number changes.
+  void plan(size_t steps, size_t already_done);
+  // The step that begins now.
+  void begin(const std::string& what);
+  // Share of the present step, 0 … 1.
+  void update(double share);
+  // The present step is done; `outcome` is shown where lines are plain.
+  void finish(const std::string& outcome);
+  // Takes the bar off the screen, e.g. before printing something else.
+  void clear();
+
+ private:
+  void draw(double share);
+  [[nodiscard]] std::string time_left(double share) const;
+
+  std::ostream& err_;
+  const bool is_terminal_;
+  const std::function<Nanos()> now_;
+  size_t steps_ = 1;
+  size_t done_ = 0;
+  size_t worked_ = 0;  // steps done since the start, to tell how long one takes
+  Nanos started_{};
+  Nanos drawn_{};
+  std::string what_;
+  bool on_screen_ = false;
+};
+
+}  // namespace vmm

@@ -1,0 +1,206 @@
+#include "vmm/cli/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "vmm/cli/table.h"
+#include "vmm/stats/published.h"
+
+namespace vmm {
+namespace {
+
+// Medians shown beside throughput.
+constexpr std::string_view kBeside[] = {"efficiency", "useful", "fairness", "spin_waste", "ipi_p99"};
+
+using Cells = std::vector<const CellFindings*>;
+
+// Cells of one guest stand together, under one heading.
+std::vector<Cells> by_guest(std::span<const CellFindings> findings) {
+  std::vector<Cells> groups;
+  for (const CellFindings& cell : findings) {
+    const auto group = std::find_if(groups.begin(), groups.end(), [&cell](const Cells& g) {
+      const CellInfo& first = g.front()->cell;
+      return first.guest == cell.cell.guest && first.workers == cell.cell.workers &&
+             first.backend == cell.cell.backend;
+    });
+    if (group == groups.end()) {
+      groups.push_back({&cell});
+    } else {
+      group->push_back(&cell);
+    }
+  }
+  return groups;
+}
+
+std::string_view guest_name(const CellInfo& cell) {
+  return std::string_view{cell.guest}.substr(0, cell.guest.find(' '));
+}
+
+std::string verdict_text(const Finding& finding) {
+  return finding.ratio || finding.verdict == Verdict::kBaseline ? std::string{verdict_name(finding.verdict)}
+         : finding.runs < 2                                     ? "too few"
+                                                                : "no ratio";
+}
+
+std::string published_text(const CellFindings& cell, const PolicyFindings& policy, bool everywhere) {
+  if (!everywhere && !is_published_setup(cell.cell)) return "";
+  const auto gain = published_gain(guest_name(cell.cell), policy.label, cell.cell.vms);
+  return gain ? fmt::format("{:+.1f} % ({}, {})", gain->gain_percent, gain->workload, gain->source) : "";
+}
+
+// One table: the rows of all policies of some cells by one metric.
+class MetricTable {
+ public:
+  MetricTable(const Cells& cells, const MetricInfo& metric, const ReportOptions& options)
+      : cells_(cells), metric_(metric), options_(options) {
+    if (metric.name == kThroughput) choose_columns();
+  }
+
+  [[nodiscard]] std::string render(ReportStyle style) const {
+    Table table(titles());
+    for (const CellFindings* cell : cells_) {
+      if (cell != cells_.front()) table.add_rule();
+      for (const PolicyFindings& policy : cell->policies) add_row(table, *cell, policy);
+    }
+    return style == ReportStyle::kText ? table.text() : table.markdown();
+  }
+
+ private:
+  void choose_columns() {
+    for (const std::string_view name : kBeside) {
+      const bool asked = std::any_of(options_.metrics.begin(), options_.metrics.end(),
+                                     [name](const MetricInfo* metric) { return metric->name == name; });
+      const bool there = std::any_of(cells_.begin(), cells_.end(), [name](const CellFindings* cell) {
+        return std::any_of(cell->policies.begin(), cell->policies.end(),
+                           [name](const PolicyFindings& policy) { return policy.find(name) != nullptr; });
+      });
+      if (there && !asked) beside_.push_back(find_metric(name));
+    }
+    for (const CellFindings* cell : cells_) {
+      for (const PolicyFindings& policy : cell->policies) {
+        published_ = published_ || (options_.published &&
+                                    !published_text(*cell, policy, options_.published_everywhere).empty());
+      }
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> titles() const {
+    std::vector<std::string> titles{"<VMs × vCPUs", "<policy", std::string{metric_.title},
+                                    "p10 … p90",    "ratio",   "95 % interval",
+                                    "<verdict"};
+    if (published_) titles.emplace_back("<published");
+    for (const MetricInfo* metric : beside_) titles.emplace_back(metric->title);
+    return titles;
+  }
+
+  void add_row(Table& table, const CellFindings& cell, const PolicyFindings& policy) const {
+    const bool is_first = &policy == &cell.policies.front();
+    std::vector<std::string> row{is_first ? cell.cell.size : "", policy.label};
+    if (const Finding* finding = policy.find(metric_.name); finding != nullptr) {
+      row.push_back(with_unit(metric_.unit, finding->median));
+      row.push_back(with_unit(metric_.unit, finding->p10) + " … " + with_unit(metric_.unit, finding->p90));
+      row.push_back(finding->ratio ? ratio_text(finding->ratio->ratio) : "");
+      row.push_back(finding->ratio ? interval_text(*finding->ratio) : "");
+      row.push_back(verdict_text(*finding));
+    } else {
+      row.insert(row.end(), {"-", "", "", "", ""});
+    }
+    if (published_) row.push_back(published_text(cell, policy, options_.published_everywhere));
+    for (const MetricInfo* metric : beside_) {
+      const Finding* finding = policy.find(metric->name);
+      row.push_back(finding == nullptr ? "-" : with_unit(metric->unit, finding->median));
+    }
+    table.add(std::move(row));
+  }
+
+  const Cells& cells_;
+  const MetricInfo& metric_;
+  const ReportOptions& options_;
+  std::vector<const MetricInfo*> beside_;
+  bool published_ = false;
+};
+
+std::string heading(const CellFindings& first, const MetricInfo& metric, ReportStyle style) {
+  const CellInfo& cell = first.cell;
+  const std::string baseline = [&first] {
+    for (const PolicyFindings& policy : first.policies) {
+      for (const Finding& finding : policy.findings) {
+        if (finding.verdict == Verdict::kBaseline) return policy.label;
+      }
+    }
+    return std::string{"the baseline"};
+  }();
+  return fmt::format("{}{}, {} worker{}{}: {}, ratio to {}\n\n",
+                     style == ReportStyle::kMarkdown ? "### " : "", cell.guest, cell.workers,
+                     cell.workers == 1 ? "" : "s", cell.backend == "sim" ? ", simulated" : "", metric.title,
+                     baseline);
+}
+
+size_t comparisons(std::span<const CellFindings> findings, std::string_view metric) {
+  size_t count = 0;
+  for (const CellFindings& cell : findings) {
+    for (const PolicyFindings& policy : cell.policies) {
+      const Finding* finding = policy.find(metric);
+      count += finding != nullptr && finding->ratio ? 1 : 0;
+    }
+  }
+  return count;
+}
+
+std::string footer(std::span<const CellFindings> findings, const ReportOptions& options) {
+  size_t least = SIZE_MAX;
+  size_t most = 0;
+  size_t repeated = 0;
+  size_t disturbed = 0;
+  double steal = 0;
+  for (const CellFindings& cell : findings) {
+    least = std::min(least, cell.blocks);
+    most = std::max(most, cell.blocks);
+    repeated += cell.repeated_blocks;
+    disturbed += cell.disturbed_blocks;
+    steal = std::max(steal, cell.worst_steal);
+  }
+  std::string text = fmt::format(
+      "{} blocks a cell of {:.2g} s a run. Ratio: geometric mean of the pairs within blocks; bootstrap "
+      "interval;\n"
+      "verdict at 5 % over all {} comparisons of a metric (Holm), differences below {:.2g} % are none.\n",
+      least == most ? std::to_string(most) : fmt::format("{} to {}", least, most),
+      findings.front().cell.seconds, comparisons(findings, options.metrics.front()->name),
+      options.margin * 100);
+  text +=
+      fmt::format("Host noise: at most {} of the workers' time stolen in a run; {} blocks measured again.\n",
+                  percent(steal), repeated);
+  if (disturbed != 0)
+    text += fmt::format("{} blocks were disturbed at every attempt and count all the same.\n", disturbed);
+  return text;
+}
+
+}  // namespace
+
+std::string ratio_text(double ratio) { return fmt::format("{:.3f}", ratio); }
+
+std::string interval_text(const RatioEstimate& ratio) {
+  return fmt::format("{:.3f} … {:.3f}", ratio.low, ratio.high);
+}
+
+std::string report(std::span<const CellFindings> findings, const ReportOptions& options, ReportStyle style) {
+  std::vector<CellFindings> measured;
+  std::copy_if(findings.begin(), findings.end(), std::back_inserter(measured),
+               [](const CellFindings& cell) { return cell.blocks != 0; });
+  if (measured.empty()) return "Nothing is measured yet.\n";
+  std::string text;
+  for (const MetricInfo* metric : options.metrics) {
+    for (const Cells& cells : by_guest(measured)) {
+      text += heading(*cells.front(), *metric, style);
+      text += MetricTable(cells, *metric, options).render(style) + "\n";
+    }
+  }
+  if (measured.size() < findings.size()) {
+    text += fmt::format("{} of {} cells are not measured yet.\n", findings.size() - measured.size(),
+                        findings.size());
+  }
+  return text + footer(measured, options);
+}
+
+}  // namespace vmm

@@ -1,0 +1,35 @@
+// Findings as text, Markdown, CSV and JSON. Pure, any thread.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/cli/host.h"
+#include "vmm/json.h"
+#include "vmm/stats/analysis.h"
+
+namespace vmm {
+
+enum class ReportStyle : uint8_t { kText, kMarkdown };
+
+struct ReportOptions {
+  std::vector<const MetricInfo*> metrics;  // a table each
+  bool published = false;                  // beside throughput, where the set-up fits or whenever asked for
+  bool published_everywhere = false;
+  double margin = 0.01;
+};
+
+std::string report(std::span<const CellFindings> findings, const ReportOptions& options, ReportStyle style);
+
+// A line for each cell, policy and metric, all metrics.
+std::string report_csv(std::span<const CellFindings> findings);
+
+Json report_json(std::span<const CellFindings> findings, const std::vector<std::string>& command,
+                 const HostDescription& host);
+
+// "1.474" and "1.441 … 1.502".
+std::string ratio_text(double ratio);
+std::string interval_text(const RatioEstimate& ratio);
+
+}  // namespace vmm

@@ -1,0 +1,103 @@
+// Findings for other programs: CSV and JSON.
+#include <fmt/format.h>
+
+#include "vmm/cli/report.h"
+#include "vmm/cli/run_json.h"
+#include "vmm/cli/table.h"
+
+namespace vmm {
+namespace {
+
+constexpr int kReportSchemaVersion = 1;
+
+std::string number(double value) { return fmt::format("{}", value); }
+
+std::vector<std::string> csv_row(const CellFindings& cell, const PolicyFindings& policy,
+                                 const Finding& finding) {
+  const CellInfo& info = cell.cell;
+  std::vector<std::string> row{info.backend,
+                               info.guest,
+                               std::to_string(info.vms),
+                               std::to_string(info.vcpus_in_all),
+                               std::to_string(info.workers),
+                               number(info.seconds),
+                               policy.label,
+                               std::string{finding.metric->name},
+                               std::to_string(finding.runs),
+                               number(finding.median),
+                               number(finding.p10),
+                               number(finding.p90)};
+  if (finding.ratio) {
+    row.insert(row.end(),
+               {number(finding.ratio->ratio), number(finding.ratio->median), number(finding.ratio->low),
+                number(finding.ratio->high), number(finding.ratio->p), number(finding.p_adjusted)});
+  } else {
+    row.insert(row.end(), 6, "");
+  }
+  row.emplace_back(verdict_name(finding.verdict));
+  return row;
+}
+
+Json finding_json(const Finding& finding) {
+  Json json{{"runs", finding.runs}, {"median", finding.median}, {"p10", finding.p10}, {"p90", finding.p90}};
+  if (finding.ratio) {
+    json["ratio"] = finding.ratio->ratio;
+    json["ratio_median"] = finding.ratio->median;
+    json["low"] = finding.ratio->low;
+    json["high"] = finding.ratio->high;
+    json["p"] = finding.ratio->p;
+    json["p_adjusted"] = finding.p_adjusted;
+  }
+  json["verdict"] = verdict_name(finding.verdict);
+  return json;
+}
+
+}  // namespace
+
+std::string report_csv(std::span<const CellFindings> findings) {
+  std::string text = csv_line({"backend", "guest", "vms", "vcpus", "workers", "seconds", "policy", "metric",
+                               "runs", "median", "p10", "p90", "ratio", "ratio_median", "low", "high", "p",
+                               "p_adjusted", "verdict"});
+  for (const CellFindings& cell : findings) {
+    for (const PolicyFindings& policy : cell.policies) {
+      for (const Finding& finding : policy.findings) text += csv_line(csv_row(cell, policy, finding));
+    }
+  }
+  return text;
+}
+
+Json report_json(std::span<const CellFindings> findings, const std::vector<std::string>& command,
+                 const HostDescription& host) {
+  Json json{{"schema", "kvmux.compare"},
+            {"schema_version", kReportSchemaVersion},
+            {"kvmux_version", kVersion},
+            {"command", command},
+            {"host", host_json(host)}};
+  Json& cells = json["cells"] = Json::array();
+  for (const CellFindings& cell : findings) {
+    Json entry{{"key", cell.cell.key},
+               {"backend", cell.cell.backend},
+               {"guest", cell.cell.guest},
+               {"size", cell.cell.size},
+               {"vms", cell.cell.vms},
+               {"vcpus_in_all", cell.cell.vcpus_in_all},
+               {"workers", cell.cell.workers},
+               {"seconds", cell.cell.seconds},
+               {"blocks", cell.blocks},
+               {"repeated_blocks", cell.repeated_blocks},
+               {"disturbed_blocks", cell.disturbed_blocks},
+               {"worst_steal", cell.worst_steal}};
+    Json& policies = entry["policies"] = Json::array();
+    for (const PolicyFindings& policy : cell.policies) {
+      Json values = Json::object();
+      for (const Finding& finding : policy.findings) {
+        values[std::string{finding.metric->name}] = finding_json(finding);
+      }
+      policies.push_back({{"policy", policy.label}, {"metrics", std::move(values)}});
+    }
+    cells.push_back(std::move(entry));
+  }
+  return json;
+}
+
+}  // namespace vmm

@@ -1,0 +1,151 @@
+#include "vmm/stats/analysis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace vmm {
+namespace {
+
+constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+
+// A metric of one slot by block; kMissing where there is none.
+using Series = std::vector<double>;
+
+struct CellRuns {
+  std::vector<BlockRuns> blocks;  // the attempts that count
+};
+
+CellRuns counting_runs(const CellInfo& cell, const RunTable& runs, const Design& design,
+                       CellFindings& findings) {
+  CellRuns result;
+  for (uint32_t block = 0; block < runs.block_count(cell); ++block) {
+    const auto attempt = runs.counting_attempt(cell, block);
+    if (!attempt) continue;
+    result.blocks.push_back(runs.attempt(cell, block, *attempt));
+    findings.blocks += 1;
+    findings.repeated_blocks += *attempt > 0 ? 1 : 0;
+    findings.disturbed_blocks += is_disturbed(design, cell, runs, block, *attempt) ? 1 : 0;
+    for (const RunRecord* run : result.blocks.back()) {
+      if (run == nullptr || run->seconds <= 0) continue;
+      findings.worst_steal =
+          std::max(findings.worst_steal, run->noise.steal_ms / 1e3 / (run->seconds * cell.workers));
+    }
+  }
+  return result;
+}
+
+double metric_of(const BlockRuns& block, size_t slot, std::string_view name) {
+  const double* value = block[slot] == nullptr ? nullptr : block[slot]->metric(name);
+  return value == nullptr ? kMissing : *value;
+}
+
+Series series(const CellRuns& runs, size_t slot, const CellInfo& cell, const MetricInfo& metric) {
+  Series values;
+  for (const BlockRuns& block : runs.blocks) values.push_back(metric_value(block, slot, cell, metric));
+  return values;
+}
+
+std::optional<Finding> describe(const CellRuns& runs, size_t slot, const CellInfo& cell,
+                                const MetricInfo& metric) {
+  Series values;
+  for (const BlockRuns& block : runs.blocks) {
+    const double value = metric_value(block, slot, cell, metric);
+    if (!std::isnan(value)) values.push_back(value);
+  }
+  if (values.empty()) return std::nullopt;
+  Finding finding;
+  finding.metric = &metric;
+  finding.runs = values.size();
+  finding.median = median(values);
+  finding.p10 = quantile(values, 0.1);
+  finding.p90 = quantile(std::move(values), 0.9);
+  return finding;
+}
+
+size_t baseline_slot(const CellInfo& cell, const std::string& label) {
+  const auto found = std::find(cell.labels.begin(), cell.labels.end(), label);
+  return found == cell.labels.end() ? 0 : static_cast<size_t>(found - cell.labels.begin());
+}
+
+CellFindings analyse_cell(const CellInfo& cell, const RunTable& table, const AnalysisOptions& options) {
+  CellFindings result;
+  result.cell = cell;
+  const CellRuns runs = counting_runs(cell, table, options.design, result);
+  const size_t baseline = baseline_slot(cell, options.baseline);
+  for (size_t slot = 0; slot < cell.labels.size(); ++slot) {
+    if (static_cast<int>(slot) == cell.reference) continue;
+    PolicyFindings policy{cell.labels[slot], {}};
+    for (const MetricInfo& metric : metrics()) {
+      auto finding = describe(runs, slot, cell, metric);
+      if (!finding) continue;
+      if (slot != baseline) {
+        const uint64_t seed =
+            options.design.seed ^ fingerprint(cell.key + "/" + policy.label + "/" + std::string{metric.name});
+        finding->ratio =
+            paired_ratio(series(runs, slot, cell, metric), series(runs, baseline, cell, metric), seed);
+        finding->verdict = Verdict::kTooFew;
+      }
+      policy.findings.push_back(*finding);
+    }
+    result.policies.push_back(std::move(policy));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string_view verdict_name(Verdict verdict) {
+  constexpr std::string_view kNames[] = {"baseline", "better",        "worse",  "higher",
+                                         "lower",    "no difference", "too few"};
+  return kNames[static_cast<size_t>(verdict)];
+}
+
+double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, const MetricInfo& metric) {
+  if (metric.name != kEfficiency) return metric_of(block, slot, metric.name);
+  if (cell.reference < 0) return kMissing;
+  const double alone = metric_of(block, static_cast<size_t>(cell.reference), kThroughput);
+  return alone > 0 ? metric_of(block, slot, kThroughput) / alone : kMissing;
+}
+
+const Finding* PolicyFindings::find(std::string_view metric) const {
+  const auto found = std::find_if(findings.begin(), findings.end(), [metric](const Finding& finding) {
+    return finding.metric->name == metric;
+  });
+  return found == findings.end() ? nullptr : &*found;
+}
+
+Verdict judge(const RatioEstimate& ratio, double p_adjusted, double margin, Better better) {
+  const bool is_higher = ratio.low > 1 && ratio.ratio >= 1 + margin;
+  const bool is_lower = ratio.high < 1 && ratio.ratio <= 1 / (1 + margin);
+  if (p_adjusted >= kAlpha || (!is_higher && !is_lower)) return Verdict::kNoDifference;
+  if (better == Better::kNeither) return is_higher ? Verdict::kHigher : Verdict::kLower;
+  return is_higher == (better == Better::kHigher) ? Verdict::kBetter : Verdict::kWorse;
+}
+
+std::vector<CellFindings> analyse(std::span<const CellInfo> cells, const RunTable& runs,
+                                  const AnalysisOptions& options) {
+  std::vector<CellFindings> result;
+  for (const CellInfo& cell : cells) result.push_back(analyse_cell(cell, runs, options));
+  std::map<const MetricInfo*, std::vector<Finding*>> families;
+  for (CellFindings& cell : result) {
+    for (PolicyFindings& policy : cell.policies) {
+      for (Finding& finding : policy.findings) {
+        if (finding.ratio) families[finding.metric].push_back(&finding);
+      }
+    }
+  }
+  for (const auto& [metric, family] : families) {
+    std::vector<double> p_values;
+    for (const Finding* finding : family) p_values.push_back(finding->ratio->p);
+    const std::vector<double> adjusted = holm(p_values);
+    for (size_t i = 0; i < family.size(); ++i) {
+      family[i]->p_adjusted = adjusted[i];
+      family[i]->verdict = judge(*family[i]->ratio, adjusted[i], options.margin, metric->better);
+    }
+  }
+  return result;
+}
+
+}  // namespace vmm

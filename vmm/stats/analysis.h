@@ -1,0 +1,64 @@
+// From the runs of a comparison to its findings: per cell, policy and metric the ratio to the baseline with
+// its interval and verdict, corrected for the number of comparisons. Pure and seeded. Any thread.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/stats/experiment.h"
+#include "vmm/stats/sample.h"
+
+namespace vmm {
+
+enum class Verdict : uint8_t { kBaseline, kBetter, kWorse, kHigher, kLower, kNoDifference, kTooFew };
+std::string_view verdict_name(Verdict verdict);
+
+// Significance level of verdicts, for a whole family of comparisons (Holm).
+inline constexpr double kAlpha = 0.05;
+
+// How one policy did in one cell by one metric.
+struct Finding {
+  const MetricInfo* metric = nullptr;
+  size_t runs = 0;
+  double median = 0;
+  double p10 = 0;  // tails over the runs
+  double p90 = 0;
+  std::optional<RatioEstimate> ratio;  // to the baseline; none for the baseline itself
+  double p_adjusted = 1;
+  Verdict verdict = Verdict::kBaseline;
+};
+
+struct PolicyFindings {
+  std::string label;
+  std::vector<Finding> findings;  // only metrics that its runs have
+  [[nodiscard]] const Finding* find(std::string_view metric) const;
+};
+
+struct CellFindings {
+  CellInfo cell;
+  std::vector<PolicyFindings> policies;  // in the order of the slots, the reference run left out
+  size_t blocks = 0;                     // with a counting run
+  size_t repeated_blocks = 0;            // measured again because they were disturbed
+  size_t disturbed_blocks = 0;           // that count although they were disturbed: attempts ran out
+  double worst_steal = 0;                // of the counting runs, share of the workers' time
+};
+
+struct AnalysisOptions {
+  Design design;         // seed and the rule for disturbed blocks
+  std::string baseline;  // label; empty: the first
+  double margin = 0.01;  // smaller differences are none
+};
+
+// One family of comparisons a metric, over all cells and policies.
+std::vector<CellFindings> analyse(std::span<const CellInfo> cells, const RunTable& runs,
+                                  const AnalysisOptions& options);
+
+// The value of one run of a block, NaN if it has none; `efficiency` looks at the reference run as well.
+double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, const MetricInfo& metric);
+
+// Significant by the adjusted p, the interval on that side of 1, and the estimate beyond the margin.
+Verdict judge(const RatioEstimate& ratio, double p_adjusted, double margin, Better better);
+
+}  // namespace vmm

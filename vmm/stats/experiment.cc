@@ -1,0 +1,175 @@
+#include "vmm/stats/experiment.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "vmm/stats/sample.h"
+
+namespace vmm {
+namespace {
+
+bool is_complete(const BlockRuns& runs) { return std::find(runs.begin(), runs.end(), nullptr) == runs.end(); }
+
+bool is_empty(const BlockRuns& runs) {
+  return std::all_of(runs.begin(), runs.end(), [](const RunRecord* run) { return run == nullptr; });
+}
+
+double switch_rate(const RunRecord& run) {
+  return run.seconds > 0 ? static_cast<double>(run.noise.involuntary_switches) / run.seconds : 0;
+}
+
+bool lost_time(const Design& design, const CellInfo& cell, const RunRecord& run) {
+  const double available = run.seconds * cell.workers;
+  return available > 0 && run.noise.steal_ms / 1e3 > design.max_steal * available;
+}
+
+bool lost_cpu_often(const Design& design, const CellInfo& cell, const RunTable& runs, const RunRecord& run) {
+  std::vector<double> earlier;
+  for (uint32_t block = 0; block < run.id.block; ++block) {
+    const auto attempt = runs.counting_attempt(cell, block);
+    if (!attempt) continue;
+    const RunRecord* other = runs.find({cell.key, block, *attempt, run.id.slot});
+    if (other != nullptr) earlier.push_back(switch_rate(*other));
+  }
+  if (earlier.size() < kMinEarlierRuns) return false;
+  return switch_rate(run) >
+         std::max(design.min_switches, design.max_switch_factor * median(std::move(earlier)));
+}
+
+}  // namespace
+
+bool RunTable::add(RunRecord record) {
+  RunId id = record.id;
+  return runs_.emplace(std::move(id), std::move(record)).second;
+}
+
+const RunRecord* RunTable::find(const RunId& id) const {
+  const auto found = runs_.find(id);
+  return found == runs_.end() ? nullptr : &found->second;
+}
+
+BlockRuns RunTable::attempt(const CellInfo& cell, uint32_t block, uint32_t attempt) const {
+  BlockRuns found(cell.labels.size(), nullptr);
+  for (uint32_t slot = 0; slot < found.size(); ++slot) found[slot] = find({cell.key, block, attempt, slot});
+  return found;
+}
+
+std::optional<uint32_t> RunTable::counting_attempt(const CellInfo& cell, uint32_t block) const {
+  std::optional<uint32_t> best;
+  bool best_is_complete = false;
+  for (uint32_t number = 0;; ++number) {
+    const BlockRuns runs = attempt(cell, block, number);
+    if (is_empty(runs)) return best;
+    const bool complete = is_complete(runs);
+    if (complete || !best_is_complete) best = number;
+    best_is_complete = best_is_complete || complete;
+  }
+}
+
+uint32_t RunTable::block_count(const CellInfo& cell) const {
+  uint32_t count = 0;
+  for (auto run = runs_.lower_bound({cell.key, 0, 0, 0}); run != runs_.end() && run->first.cell == cell.key;
+       ++run) {
+    count = run->first.block + 1;
+  }
+  return count;
+}
+
+bool is_disturbed(const Design& design, const CellInfo& cell, const RunTable& runs, uint32_t block,
+                  uint32_t attempt) {
+  const BlockRuns all = runs.attempt(cell, block, attempt);
+  return std::any_of(all.begin(), all.end(), [&](const RunRecord* run) {
+    return run != nullptr && (lost_time(design, cell, *run) || lost_cpu_often(design, cell, runs, *run));
+  });
+}
+
+Experiment::Experiment(std::vector<Cell> cells, const Design& design)
+    : cells_(std::move(cells)),
+      design_(design),
+      given_up_(cells_.size(), false),
+      granted_(cells_.size(), design.blocks),
+      satisfied_(cells_.size(), design.until_half_width <= 0) {}
+
+void Experiment::give_up(const std::string& cell_key) {
+  for (size_t i = 0; i < cells_.size(); ++i) {
+    if (cells_[i].info.key == cell_key) given_up_[i] = true;
+  }
+}
+
+bool Experiment::is_narrow(const Cell& cell, uint32_t blocks) const {
+  const auto values = [&](size_t slot) {
+    std::vector<double> result;
+    for (uint32_t block = 0; block < blocks; ++block) {
+      const RunRecord* run = nullptr;
+      if (const auto attempt = runs_.counting_attempt(cell.info, block)) {
+        run = runs_.find({cell.info.key, block, *attempt, static_cast<uint32_t>(slot)});
+      }
+      const double* value = run == nullptr ? nullptr : run->metric(kThroughput);
+      result.push_back(value == nullptr ? std::nan("") : *value);
+    }
+    return result;
+  };
+  const std::vector<double> baseline = values(design_.baseline);
+  for (size_t slot = 0; slot < cell.slots.size(); ++slot) {
+    if (slot == design_.baseline || cell.slots[slot].is_reference) continue;
+    const auto ratio = paired_ratio(values(slot), baseline, block_seed(design_.seed, blocks), 2000);
+    if (!ratio || ratio->half_width() > design_.until_half_width) return false;
+  }
+  return true;
+}
+
+bool Experiment::wants_block(size_t cell, uint32_t block, bool may_extend) {
+  while (may_extend && block >= granted_[cell] && !satisfied_[cell]) {
+    satisfied_[cell] = granted_[cell] >= design_.most_blocks || is_narrow(cells_[cell], granted_[cell]);
+    if (!satisfied_[cell]) ++granted_[cell];
+  }
+  return block < granted_[cell];
+}
+
+std::optional<Experiment::Next> Experiment::next_in_block(const Cell& cell, uint32_t block) const {
+  for (uint32_t attempt = 0; attempt < design_.most_attempts; ++attempt) {
+    const RunId first{cell.info.key, block, attempt, 0};
+    const BlockRuns runs = runs_.attempt(cell.info, block, attempt);
+    for (const uint32_t slot : block_order(design_.seed, first, cell.slots.size())) {
+      if (runs[slot] != nullptr) continue;
+      return Next{
+          &cell, &cell.slots[slot], {cell.info.key, block, attempt, slot}, block_seed(design_.seed, block)};
+    }
+    if (!is_disturbed(design_, cell.info, runs_, block, attempt)) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<Experiment::Next> Experiment::next(bool time_is_up) {
+  bool wanted = true;
+  for (uint32_t block = 0; wanted; ++block) {
+    wanted = false;
+    for (size_t i = 0; i < cells_.size(); ++i) {
+      if (given_up_[i] || !wants_block(i, block, !time_is_up)) continue;
+      wanted = true;
+      auto found = next_in_block(cells_[i], block);
+      if (!found) continue;
+      const bool begins = is_empty(runs_.attempt(cells_[i].info, block, found->id.attempt));
+      if (!begins || !time_is_up) return found;
+    }
+  }
+  return std::nullopt;
+}
+
+Experiment::Count Experiment::count() const {
+  Count count;
+  for (size_t i = 0; i < cells_.size(); ++i) {
+    if (given_up_[i]) continue;
+    const Cell& cell = cells_[i];
+    for (uint32_t block = 0; block < granted_[i]; ++block) {
+      count.planned += cell.slots.size();
+      const auto attempt = runs_.counting_attempt(cell.info, block);
+      if (!attempt) continue;
+      const BlockRuns runs = runs_.attempt(cell.info, block, *attempt);
+      count.done += cell.slots.size() - static_cast<size_t>(std::count(runs.begin(), runs.end(), nullptr));
+    }
+  }
+  return count;
+}
+
+}  // namespace vmm

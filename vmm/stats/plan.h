@@ -1,0 +1,73 @@
+// The design of a comparison: cells (one configuration each), slots (the policies under comparison), blocks
+// (every slot once, in random order) and attempts (a disturbed block is measured again). A run is identified
+// by (cell, block, attempt, slot). Pure data; everything random comes from the seed. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vmm/run_types.h"
+#include "vmm/stats/metrics.h"
+
+namespace vmm {
+
+struct Slot {
+  std::string label;          // the policy's name, made unique: "yield#2"
+  RunSpec spec;               // its seed is set per block
+  bool is_reference = false;  // one VM alone, for `efficiency`; not a policy under comparison
+};
+
+// What is kept about a cell in result files.
+struct CellInfo {
+  std::string key;    // fingerprint of all that the cell's runs depend on
+  std::string guest;  // "lock (ttas, think 50us, hold 20us)"
+  std::string size;   // "2 × 4": VMs × vCPUs
+  std::string backend;
+  uint32_t workers = 0;
+  uint32_t vms = 0;
+  uint32_t vcpus_in_all = 0;
+  double seconds = 0;
+  std::vector<std::string> labels;  // of the slots
+  int reference = -1;               // slot of the reference run, or -1
+  friend bool operator==(const CellInfo&, const CellInfo&) = default;
+};
+
+struct Cell {
+  CellInfo info;
+  std::vector<Slot> slots;
+};
+
+struct RunId {
+  std::string cell;  // CellInfo::key
+  uint32_t block = 0;
+  uint32_t attempt = 0;
+  uint32_t slot = 0;
+  friend auto operator<=>(const RunId&, const RunId&) = default;
+};
+
+// One finished run, as kept in memory and in result files.
+struct RunRecord {
+  RunId id;
+  uint64_t seed = 0;
+  double seconds = 0;  // of the measured window
+  MetricValues metrics;
+  std::vector<double> vm_ops_per_second;
+  HostNoise noise;
+  [[nodiscard]] const double* metric(std::string_view name) const;
+};
+
+// The runs of a block share a seed, so that each policy meets the same random choices of the guests.
+uint64_t block_seed(uint64_t seed, uint32_t block);
+
+// Order of the slots within an attempt at a block.
+std::vector<uint32_t> block_order(uint64_t seed, const RunId& block, size_t slots);
+
+// "yield, v2, yield" → "yield#1, v2, yield#2".
+std::vector<std::string> unique_labels(const std::vector<std::string>& names);
+
+// FNV-1a, 64 bits: stable over versions and machines, unlike std::hash.
+uint64_t fingerprint(std::string_view text);
+std::string hex(uint64_t value);
+
+}  // namespace vmm
