@@ -106,6 +106,7 @@ TEST_CASE("xAPIC: bytes 4 to 15 of a register are empty") {
     CHECK(is_nothing(chip.lapic.write_mmio(0x80 + byte, 0xff, chip.clock)));
   }
   CHECK(chip.read(Reg::kTpr) == 0x30);
+  CHECK(chip.esr() == 0);
 }
 
 TEST_CASE("x2APIC: absent, read-only and write-only registers raise #GP") {

@@ -21,7 +21,7 @@ bool is_bitmap(std::uint32_t offset) { return offset >= 0x100 && offset <= 0x270
 bool in_xapic(std::uint32_t offset) {
   static const std::set<std::uint32_t> kOffsets = {0x20, 0x30, 0x80,  0x90,  0xa0,  0xb0,  0xc0,  0xd0,
                                                    0xe0, 0xf0, 0x280, 0x300, 0x310, 0x380, 0x390, 0x3e0};
-  return offset % 16 == 0 && (kOffsets.count(offset) || is_lvt(offset) || is_bitmap(offset));
+  return kOffsets.count(offset) || is_lvt(offset) || is_bitmap(offset);
 }
 
 bool in_x2apic(std::uint32_t offset) {
@@ -118,20 +118,20 @@ std::uint32_t NaiveLapic::value_of(std::uint32_t offset) {
 
 std::uint32_t NaiveLapic::read(std::uint32_t offset) {
   if (mode() != 1) return 0xffffffff;
-  if (!in_xapic(offset)) {
+  if (!in_xapic(offset / 16 * 16)) {
     error(0x80);
     return 0;
   }
-  return write_only(offset) ? 0 : value_of(offset);
+  return offset % 16 || write_only(offset) ? 0 : value_of(offset);
 }
 
 apic::Effect NaiveLapic::write(std::uint32_t offset, std::uint32_t value) {
   if (mode() != 1) return {};
-  if (!in_xapic(offset)) {
+  if (!in_xapic(offset / 16 * 16)) {
     error(0x80);
     return {};
   }
-  return read_only(offset) ? apic::Effect{} : store(offset, value & settable(offset));
+  return offset % 16 || read_only(offset) ? apic::Effect{} : store(offset, value & settable(offset));
 }
 
 std::optional<std::uint64_t> NaiveLapic::read_msr(std::uint32_t msr) {
