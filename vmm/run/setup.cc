@@ -65,7 +65,7 @@ Result<void> add_groups(const RunSpec& spec, Groups& groups, sched::Setup& setup
 }
 
 // The run queue serves all VMs, so they must agree on it and on its own constants.
-Result<void> check_agreement(const RunSpec& spec) {
+Result<void> check_queues(const RunSpec& spec) {
   constexpr std::string_view kOfTheQueue[] = {"slice-jitter", "lag-limit", "migration-cost",
                                               "balance-interval"};
   const sched::Policy& first = spec.vms.front().policy;
@@ -89,11 +89,42 @@ Result<void> check_agreement(const RunSpec& spec) {
   return {};
 }
 
+Result<void> check_irqchip(const RunSpec& spec) {
+  if (spec.irqchip == Irqchip::kUser) return {};
+  for (const VmSpec& vm : spec.vms) {
+    if (vm.policy.features.ipi != sched::IpiModelKind::kNone) {
+      return usage_error(
+          "--irqchip split",
+          fmt::format("policy '{}' follows IPIs, but with the local APIC inside KVM kvmux sees "
+                      "neither IPIs nor EOIs; accepted are host, host-yield and host-kvm",
+                      vm.policy.name));
+    }
+    if (!sched::is_host_queue(vm.policy.features.queue)) {
+      return usage_error("--irqchip split",
+                         fmt::format("under policy '{}' a vCPU halted inside KVM would hold its worker, and "
+                                     "IPIs and EOIs would never reach kvmux; accepted are host, host-yield "
+                                     "and host-kvm",
+                                     vm.policy.name));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
+Result<void> check_together(const RunSpec& spec) {
   if (spec.vms.empty()) return usage_error("--vms", "a run needs at least one VM");
-  if (const auto ok = check_agreement(spec); !ok) return tl::unexpected(ok.error());
+  if (const auto ok = check_queues(spec); !ok) return ok;
+  return check_irqchip(spec);
+}
+
+bool is_host_run(const RunSpec& spec) {
+  return std::any_of(spec.vms.begin(), spec.vms.end(),
+                     [](const VmSpec& vm) { return sched::is_host_queue(vm.policy.features.queue); });
+}
+
+Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
+  if (const auto ok = check_together(spec); !ok) return tl::unexpected(ok.error());
   const sched::Policy& first = spec.vms.front().policy;
   if (sched::is_host_queue(first.features.queue)) {
     return usage_error("--policy", fmt::format("'{}' leaves scheduling to the host", first.name));
@@ -119,7 +150,8 @@ Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
 }
 
 Nanos spin_window_of(const RunSpec& spec, Nanos exit_cost) {
-  if (spec.spin_detect == SpinDetect::kOff) return Nanos::zero();
+  const bool bell = spec.spin_detect == SpinDetect::kDoorbell || spec.spin_detect == SpinDetect::kBoth;
+  if (!bell) return Nanos::zero();
   if (spec.spin_window > Nanos::zero()) return spec.spin_window;
   return std::clamp(exit_cost, kShortestWindow, kLongestWindow);
 }

@@ -10,14 +10,21 @@
 
 namespace vmm {
 
-// Refuses, as usage errors: no VM, VMs that disagree on the run queue or on the constants that belong to it
-// (slice-jitter, lag-limit, migration-cost, balance-interval), a bad or repeated group path, and the host
-// presets, which have no run queue of ours. vCPU ids are dealt in the order of the VMs.
+// Whether these VMs can run together, and with this irqchip. Refuses, as usage errors: no VM, VMs that
+// disagree on the run queue or on the constants that belong to it (slice-jitter, lag-limit, migration-cost,
+// balance-interval), and LAPICs inside KVM under a run queue of ours.
+[[nodiscard]] Result<void> check_together(const RunSpec& spec);
+
+// The run is left to the host's scheduler: a thread for each vCPU.
+[[nodiscard]] bool is_host_run(const RunSpec& spec);
+
+// Checks as above, and refuses a bad or repeated group path and the host presets, which have no run queue of
+// ours. vCPU ids are dealt in the order of the VMs.
 [[nodiscard]] Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window);
 
 // How long a guest spins before it rings: what the user asked for, else as long as the exit that the bell
 // costs, so that bell and spinning together lose at most twice what the better of the two would. Kept within
-// the range in which policies differ (20 … 200 µs). 0 if bells are off.
+// the range in which policies differ (20 … 200 µs). 0 if guests ring no bell.
 [[nodiscard]] Nanos spin_window_of(const RunSpec& spec, Nanos exit_cost);
 
 }  // namespace vmm

@@ -77,6 +77,10 @@ TEST_CASE("the spin window follows the exit cost within its range, unless it is 
   CHECK(spin_window_of(spec, Nanos{900'000}) == Nanos{200'000});
   spec.spin_window = kWindow;
   CHECK(spin_window_of(spec, Nanos{67'000}) == kWindow);
-  spec.spin_detect = SpinDetect::kOff;
-  CHECK(spin_window_of(spec, Nanos{67'000}) == Nanos{0});
+  spec.spin_detect = SpinDetect::kBoth;
+  CHECK(spin_window_of(spec, Nanos{67'000}) == kWindow);
+  for (const SpinDetect silent : {SpinDetect::kOff, SpinDetect::kSample}) {
+    spec.spin_detect = silent;
+    CHECK(spin_window_of(spec, Nanos{67'000}) == Nanos{0});
+  }
 }

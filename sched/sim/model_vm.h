@@ -1,0 +1,48 @@
+// A model guest with its program, as the simulator holds it. Internal to the simulator.
+#pragma once
+
+#include "sched/sim/simulator.h"
+
+namespace sched::sim {
+
+class Simulator::ModelVm final : public Port {
+ public:
+  ModelVm(Simulator& simulator, VmId vm, VcpuId first_vcpu, const VmModel& model, const Config& config,
+          uint64_t seed)
+      : Port(model.vcpus),
+        id(vm),
+        first(index_of(first_vcpu)),
+        vcpus(model.vcpus),
+        handicap_percent(model.handicap_percent),
+        timing(timing_of(model, config)),
+        program(make_program(model.guest, model.workload, model.vcpus, seed, *this)),
+        receivers(model.vcpus),
+        simulator_(simulator) {}
+
+  void look(uint32_t vcpu) override { simulator_.look(simulator_.seats_[first + vcpu]); }
+
+  const VmId id;
+  const uint32_t first;  // VcpuId of its vCPU 0
+  const uint32_t vcpus;
+  const int64_t handicap_percent;
+  const GuestTiming timing;
+  const std::unique_ptr<Program> program;
+  VcpuSet receivers;  // scratch of send_ipi()
+
+ private:
+  static GuestTiming timing_of(const VmModel& model, const Config& config) {
+    const CostProfile& costs = config.costs;
+    GuestTiming timing;
+    timing.stub = costs.stub;
+    timing.stub_back = model.kernel ? Nanos{} : costs.trap / 2;
+    timing.trap = model.kernel ? Nanos{} : costs.trap / 2;
+    timing.slowdown = model.kernel ? costs.kernel_slowdown : 1;
+    if (config.spin_window > Nanos::zero()) timing.window = config.spin_window * timing.slowdown;
+    timing.kernel = model.kernel;
+    return timing;
+  }
+
+  Simulator& simulator_;
+};
+
+}  // namespace sched::sim

@@ -1,0 +1,71 @@
+// What several model guests are made of: jittered thinking, the barrier, and spin locks. Each belongs to one
+// VM; called by its program only.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "sched/rng.h"
+#include "sched/sim/program.h"
+
+namespace sched::sim {
+
+// Work drawn from the mean ± 25 %, as guest/runtime/work.h does: without it vCPUs fall into step.
+class Thinker {
+ public:
+  Thinker(Nanos mean, uint32_t vcpus, uint64_t seed);
+  Action think(uint32_t vcpu);
+  Rng& rng(uint32_t vcpu) { return rngs_[vcpu]; }
+
+ private:
+  Nanos mean_;
+  std::vector<Rng> rngs_;
+};
+
+// A spin barrier, to be used again and again; its first round is start_together().
+class Barrier {
+ public:
+  Barrier(uint32_t vcpus, Port& port) : port_(port), vcpus_(vcpus), waiting_(vcpus), released_(vcpus) {}
+
+  // True for the last one: the others' wait is over. Everybody else spins until over().
+  bool arrive(uint32_t vcpu);
+  bool over(uint32_t vcpu) const { return !waiting_.contains(vcpu); }
+
+ private:
+  Port& port_;
+  const uint32_t vcpus_;
+  uint32_t arrived_ = 0;
+  Bits waiting_;
+  Bits released_;  // scratch of arrive()
+};
+
+// The spin locks of a VM, all of one kind. A vCPU holds or waits for one at a time. TTAS: whoever looks first
+// when it is free takes it, and of those who look all the time the draw decides. Ticket and MCS: first come,
+// first served, also if the first is preempted; they differ in cache traffic only, which is not modelled.
+class Locks {
+ public:
+  Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port& port);
+
+  // True: taken. Else the vCPU spins until poll() says that it has it.
+  bool acquire(uint32_t lock, uint32_t vcpu);
+  bool poll(uint32_t vcpu);
+  void release(uint32_t lock, uint32_t vcpu);
+
+ private:
+  static constexpr uint32_t kNobody = 0xffffffffu;
+  struct Lock {
+    uint32_t owner = kNobody;
+    uint32_t head = 0;  // of the queue
+    uint32_t queued = 0;
+    Bits waiting;                 // TTAS
+    std::vector<uint32_t> queue;  // ticket, MCS: a ring, one place a vCPU
+  };
+
+  const LockKind kind_;
+  Port& port_;
+  Rng rng_;
+  std::vector<Lock> locks_;
+  std::vector<uint32_t> wanted_;  // by vCPU: the lock it waits for
+};
+
+}  // namespace sched::sim

@@ -1,0 +1,121 @@
+// A model guest: what the vCPUs of one VM do, as a state machine a vCPU. It mirrors the workload of the same
+// name in guest/workloads/, instruction streams reduced to work, waits, IPIs and halts.
+//
+// A Program decides *what* comes next and keeps the VM's shared memory (locks, queues, counters); the
+// simulator decides *when*: it executes, preempts, interrupts and charges. Effects on shared memory happen at
+// the virtual instant of the call, and calls come in the order of virtual time. One owner, no thread safety.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "sched/sim/bits.h"
+#include "sched/types.h"
+
+namespace sched::sim {
+
+// What a vCPU does until the program is asked again.
+struct Action {
+  enum class Kind : uint8_t {
+    kWork,  // counted work of length `time`
+    kSpin,  // busy-waits until poll() says that the wait is over
+    kSend,  // writes the ICR: an IPI to `receiver`
+    kHalt,  // HLT, again and again while sleeps() holds
+  };
+  Kind kind = Kind::kWork;
+  bool new_wait = true;  // kSpin: the spin window starts anew
+  uint32_t receiver = 0;
+  Nanos time{};
+
+  static Action work(Nanos time) { return {.kind = Kind::kWork, .time = time}; }
+  static Action spin(bool new_wait = true) { return {.kind = Kind::kSpin, .new_wait = new_wait}; }
+  static Action send(uint32_t receiver) { return {.kind = Kind::kSend, .receiver = receiver}; }
+  static Action halt() { return {.kind = Kind::kHalt}; }
+};
+
+inline constexpr uint32_t kAllOthers = 0xffffffffu;  // a receiver or a fan-out: all but self
+
+// What a vCPU has to show, as its results page does for a real one.
+struct Counters {
+  uint64_t operations = 0;
+  uint64_t ipis_sent = 0;  // receivers counted one by one
+  uint64_t ipis_acked = 0;
+  uint64_t wakeups = 0;
+  uint64_t errors = 0;
+  Nanos work{};  // counted work that is done
+};
+
+// Log-linear: 8 buckets an octave, of nanoseconds; the rule of kvmux_hist_bucket() (guest/abi.h).
+inline constexpr uint32_t kAckBuckets = 512;
+constexpr uint32_t ack_bucket(uint64_t ns) {
+  if (ns < 8) return static_cast<uint32_t>(ns);
+  const uint32_t octave = 63u - static_cast<uint32_t>(__builtin_clzll(ns));
+  return 8u * (octave - 2u) + static_cast<uint32_t>((ns >> (octave - 3u)) & 7u);
+}
+
+// What a program sees of the vCPUs that execute it.
+class Port {
+ public:
+  explicit Port(uint32_t vcpus) : spinning(vcpus), counters(vcpus) {}
+  virtual ~Port() = default;
+
+  // What this vCPU waits for may have come true: if it executes its wait right now, poll() is called at once.
+  // If it does not, it looks by itself as soon as it runs again.
+  virtual void look(uint32_t vcpu) = 0;
+
+  void record_ack(uint32_t sender, Nanos took) {
+    ++acks[ack_bucket(static_cast<uint64_t>(took.count()))];
+    ++counters[sender].ipis_acked;
+  }
+
+  Bits spinning;  // executes its wait right now; kept by the simulator
+  std::vector<Counters> counters;
+  std::array<uint64_t, kAckBuckets> acks{};
+};
+
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  // This vCPU starts, or its last action is done: what next?
+  virtual Action next(uint32_t vcpu, Nanos now) = 0;
+  // A spinning vCPU looks at what it waits for, when the wait begins, when the vCPU comes back to it, and
+  // when look() was called. True: the wait is over; a lock it was for is taken then.
+  virtual bool poll(uint32_t, Nanos) { return true; }
+  // Is there still nothing in this vCPU's inbox?
+  virtual bool sleeps(uint32_t) { return false; }
+
+  // The interrupt stub of this vCPU counts an interrupt.
+  virtual void handled(uint32_t, Nanos) {}
+  // Work in the handler, outside the stub, once for any number of interrupts counted so far: 0 for none.
+  Nanos handler_work{};
+  virtual void handler_begins(uint32_t) {}
+  virtual void handler_ends(uint32_t, Nanos) {}
+  // Was an interrupt counted after the handler's work began?
+  virtual bool handler_wanted(uint32_t) { return false; }
+
+  IrqVector vector{0x40};  // of all IPIs in this VM
+};
+
+enum class GuestKind : uint8_t { kLock, kIpi, kMixed, kCompute, kPingpong };
+enum class LockKind : uint8_t { kTtas, kTicket, kMcs };
+
+// The parameters of guest/abi.h's struct kvmux_workload, with the same meaning.
+struct Workload {
+  Nanos think{50'000};
+  Nanos hold{20'000};
+  LockKind lock = LockKind::kTtas;
+  uint32_t locks = 1;
+  uint32_t fanout = 1;
+  uint32_t senders = 0;
+  uint32_t stages = 4;
+  uint32_t batch = 16;
+};
+
+// `port` must outlive the program.
+std::unique_ptr<Program> make_program(GuestKind kind, const Workload& workload, uint32_t vcpus, uint64_t seed,
+                                      Port& port);
+
+}  // namespace sched::sim

@@ -1,0 +1,107 @@
+// The model guests; program.h says what a program is. Each mirrors guest/workloads/<name>.c step by step.
+#pragma once
+
+#include "sched/sim/parts.h"
+#include "sched/sim/program.h"
+
+namespace sched::sim {
+
+// No synchronisation; an operation is one turn of think.
+class ComputeProgram final : public Program {
+ public:
+  ComputeProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
+  Action next(uint32_t vcpu, Nanos now) override;
+
+ private:
+  Port& port_;
+  Thinker thinker_;
+  std::vector<bool> started_;
+};
+
+// Think, take one of the locks, hold it, release it.
+class LockProgram final : public Program {
+ public:
+  LockProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
+  Action next(uint32_t vcpu, Nanos now) override;
+  bool poll(uint32_t vcpu, Nanos now) override;
+
+ private:
+  enum class Step : uint8_t { kStart, kThink, kAcquire, kHold, kRelease };
+
+  Port& port_;
+  const uint32_t lock_count_;
+  const Nanos hold_;
+  Thinker thinker_;
+  Locks locks_;
+  Barrier barrier_;
+  std::vector<Step> steps_;
+  std::vector<uint32_t> lock_;  // by vCPU: the one of this turn
+};
+
+// Think, send IPIs, spin until all receivers have acknowledged; with senders > 0 the rest computes.
+class IpiProgram final : public Program {
+ public:
+  IpiProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
+  Action next(uint32_t vcpu, Nanos now) override;
+  bool poll(uint32_t vcpu, Nanos now) override;
+  void handled(uint32_t vcpu, Nanos now) override;
+  void handler_begins(uint32_t vcpu) override;
+  void handler_ends(uint32_t vcpu, Nanos now) override;
+  bool handler_wanted(uint32_t vcpu) override { return !receivers_[vcpu].counted.empty(); }
+
+ private:
+  enum class Step : uint8_t { kStart, kThink, kDraw, kSend, kWait, kDone };
+  struct Sender {
+    Step step = Step::kStart;
+    uint32_t sent = 0;     // of this turn's targets
+    uint32_t waiting = 0;  // for so many acknowledgements
+    Bits unseen;           // acknowledged while this sender was not looking
+    std::vector<uint32_t> targets;
+    std::vector<Nanos> sent_at;  // by receiver
+  };
+  // Who waits for this receiver. With handler work an acknowledgement comes in three steps: counted by the
+  // stub, taken up by the work, and done.
+  struct Receiver {
+    Bits waiters;
+    Bits counted;
+    Bits working;
+  };
+
+  Action send_next(uint32_t vcpu, Nanos now);
+  void note(uint32_t sender, uint32_t receiver, Nanos now);
+  void acknowledge(Bits& waiters, uint32_t receiver);
+  void draw_targets(uint32_t vcpu);
+
+  Port& port_;
+  uint32_t senders_count_;
+  uint32_t fanout_;
+  Thinker thinker_;
+  Barrier barrier_;
+  std::vector<Sender> senders_;
+  std::vector<Receiver> receivers_;
+};
+
+// Pairs wake each other by IPI out of HLT; an operation is one round trip.
+class PingpongProgram final : public Program {
+ public:
+  PingpongProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
+  Action next(uint32_t vcpu, Nanos now) override;
+  bool poll(uint32_t vcpu, Nanos) override { return barrier_.over(vcpu); }
+  bool sleeps(uint32_t vcpu) override { return inbox_[vcpu] == 0; }
+
+ private:
+  enum class Step : uint8_t { kStart, kThink, kPass, kReceive, kReceived };
+  Action begin(uint32_t vcpu);
+  Action pass(uint32_t vcpu);
+
+  Port& port_;
+  const uint32_t vcpus_;
+  Thinker thinker_;
+  Barrier barrier_;
+  std::vector<Step> steps_;
+  std::vector<uint64_t> inbox_;
+  std::vector<uint64_t> number_;
+  std::vector<Nanos> sent_;
+};
+
+}  // namespace sched::sim

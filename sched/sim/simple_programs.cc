@@ -1,0 +1,113 @@
+// compute, lock and pingpong.
+#include "sched/sim/programs.h"
+
+namespace sched::sim {
+
+ComputeProgram::ComputeProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port)
+    : port_(port), thinker_(workload.think, vcpus, seed), started_(vcpus) {}
+
+Action ComputeProgram::next(uint32_t vcpu, Nanos) {
+  if (started_[vcpu]) ++port_.counters[vcpu].operations;
+  started_[vcpu] = true;
+  return thinker_.think(vcpu);
+}
+
+LockProgram::LockProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port)
+    : port_(port),
+      lock_count_(std::max(1u, workload.locks)),
+      hold_(workload.hold),
+      thinker_(workload.think, vcpus, seed),
+      locks_(workload.lock, lock_count_, vcpus, seed, port),
+      barrier_(vcpus, port),
+      steps_(vcpus, Step::kStart),
+      lock_(vcpus, 0) {}
+
+bool LockProgram::poll(uint32_t vcpu, Nanos) {
+  return steps_[vcpu] == Step::kThink ? barrier_.over(vcpu) : locks_.poll(vcpu);
+}
+
+Action LockProgram::next(uint32_t vcpu, Nanos) {
+  switch (steps_[vcpu]) {
+    case Step::kStart:
+      steps_[vcpu] = Step::kThink;
+      if (!barrier_.arrive(vcpu)) return Action::spin();
+      [[fallthrough]];
+    case Step::kThink:
+      steps_[vcpu] = Step::kAcquire;
+      return thinker_.think(vcpu);
+    case Step::kAcquire:
+      if (lock_count_ > 1) lock_[vcpu] = static_cast<uint32_t>(thinker_.rng(vcpu).below(lock_count_));
+      steps_[vcpu] = Step::kHold;
+      if (!locks_.acquire(lock_[vcpu], vcpu)) return Action::spin();
+      [[fallthrough]];
+    case Step::kHold:
+      steps_[vcpu] = Step::kRelease;
+      return Action::work(hold_);
+    case Step::kRelease:
+      locks_.release(lock_[vcpu], vcpu);
+      ++port_.counters[vcpu].operations;
+      steps_[vcpu] = Step::kAcquire;
+      return thinker_.think(vcpu);
+  }
+  return Action::halt();
+}
+
+PingpongProgram::PingpongProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port)
+    : port_(port),
+      vcpus_(vcpus),
+      thinker_(workload.think, vcpus, seed),
+      barrier_(vcpus, port),
+      steps_(vcpus, Step::kStart),
+      inbox_(vcpus),
+      number_(vcpus, 1),
+      sent_(vcpus) {}
+
+// A turn from its start: the even one thinks, the odd one waits.
+Action PingpongProgram::begin(uint32_t vcpu) {
+  const bool even = vcpu % 2 == 0;
+  if (even && vcpu + 1 == vcpus_) return Action::halt();  // nobody to play with
+  steps_[vcpu] = even ? Step::kPass : Step::kReceived;
+  return even ? thinker_.think(vcpu) : Action::halt();
+}
+
+Action PingpongProgram::pass(uint32_t vcpu) {
+  const uint32_t peer = vcpu ^ 1u;
+  inbox_[peer] = number_[vcpu];
+  return Action::send(peer);
+}
+
+Action PingpongProgram::next(uint32_t vcpu, Nanos now) {
+  Counters& counters = port_.counters[vcpu];
+  switch (steps_[vcpu]) {
+    case Step::kStart:
+      steps_[vcpu] = Step::kThink;
+      if (!barrier_.arrive(vcpu)) return Action::spin();
+      [[fallthrough]];
+    case Step::kThink:
+      return begin(vcpu);
+    case Step::kPass:
+      sent_[vcpu] = now;
+      steps_[vcpu] = Step::kReceive;
+      return pass(vcpu);
+    case Step::kReceive:
+      steps_[vcpu] = Step::kReceived;
+      return Action::halt();
+    case Step::kReceived:
+      break;
+  }
+  if (inbox_[vcpu] != number_[vcpu]) ++counters.errors;
+  inbox_[vcpu] = 0;
+  if (vcpu % 2 != 0) {
+    ++counters.operations;
+    steps_[vcpu] = Step::kThink;
+    const Action answer = pass(vcpu);
+    ++number_[vcpu];
+    return answer;
+  }
+  port_.record_ack(vcpu, now - sent_[vcpu]);
+  ++counters.operations;
+  ++number_[vcpu];
+  return begin(vcpu);
+}
+
+}  // namespace sched::sim

@@ -1,0 +1,210 @@
+// Construction, the event loop, and time: what passes, for whom it counts, and who hears of it when.
+#include "sched/sim/simulator.h"
+
+#include <algorithm>
+
+#include "sched/check.h"
+#include "sched/sim/model_vm.h"
+
+namespace sched::sim {
+
+Simulator::Simulator(const Config& config)
+    : costs_(config.costs),
+      threads_(config.threads),
+      sample_spins_(config.sample_spins),
+      scheduler_(config.setup, *this),
+      clock_(config.setup.workers) {
+  add_vms(config);
+  SCHED_CHECK(scheduler_.vcpus() == seats_.size());
+  add_workers(config.seed);
+  for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(VcpuId{i}, now_);
+  for (Worker& worker : workers_) clock_.set(index_of(worker.id), now_);
+}
+
+Simulator::~Simulator() = default;
+
+void Simulator::add_vms(const Config& config) {
+  Rng seeds(config.seed);
+  for (const VmModel& model : config.vms) {
+    const VmId id{static_cast<uint32_t>(vms_.size())};
+    const VcpuId first{static_cast<uint32_t>(seats_.size())};
+    ModelVm& vm =
+        *vms_.emplace_back(std::make_unique<ModelVm>(*this, id, first, model, config, seeds.next()));
+    for (uint32_t i = 0; i < model.vcpus; ++i) {
+      seats_.emplace_back(VcpuId{vm.first + i}, vm, ModelVcpu(i, *vm.program, vm, vm.timing));
+      seats_.back().entry = costs_.exit_kernel / 2;
+    }
+  }
+}
+
+void Simulator::add_workers(uint64_t seed) {
+  constexpr uint64_t kNoiseStream = 0x6e6f697365;  // apart from the guests' streams
+  Rng seeds(seed ^ kNoiseStream);
+  workers_.resize(scheduler_.workers());
+  for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
+    workers_[i].id = WorkerId{i};
+    workers_[i].noise = Rng(seeds.next());
+  }
+}
+
+void Simulator::run_until(Nanos end) {
+  while (clock_.time() <= end) {
+    now_ = clock_.time();
+    ++events_done_;
+    step(workers_[clock_.source()]);
+  }
+  now_ = end;
+  for (Worker& worker : workers_) account(worker);
+}
+
+VcpuReport Simulator::report(VcpuId id) const {
+  const Seat& seat = seats_[index_of(id)];
+  return {.counters = seat.vm.counters[seat.cpu.index()],
+          .places = seat.places,
+          .exits = seat.exits,
+          .kicks = seat.kicks,
+          .sched = scheduler_.stats(id, now_)};
+}
+
+const std::array<uint64_t, kAckBuckets>& Simulator::acks(VmId vm) const { return vms_[index_of(vm)]->acks; }
+
+void Simulator::step(Worker& worker) {
+  kicks_sent_ = 0;
+  account(worker);
+  if (worker.noise_at <= now_ && worker.seat != nullptr && worker.phase != Phase::kStolen) {
+    steal(worker);
+    return;
+  }
+  switch (worker.phase) {
+    case Phase::kIdle:
+      SCHED_CHECK(false);  // an idle worker has no event
+      break;
+    case Phase::kWaking:
+      dispatch(worker);
+      break;
+    case Phase::kEntering:
+      enter(worker);
+      break;
+    case Phase::kGuest:
+      in_guest(worker);
+      break;
+    case Phase::kExiting:
+      handle(worker);
+      break;
+    case Phase::kStolen:
+      resume(worker);
+      break;
+  }
+}
+
+// The time since the last call goes where the phase says; a guest gets it.
+void Simulator::account(Worker& worker) {
+  Nanos passed = now_ - worker.since;
+  worker.since = now_;
+  if (worker.seat == nullptr || passed == Nanos::zero()) return;
+  worker.busy += passed;
+  Seat& seat = *worker.seat;
+  const auto add = [&seat](Place place, Nanos time) { seat.places[static_cast<size_t>(place)] += time; };
+  switch (worker.phase) {
+    case Phase::kGuest:
+      add(seat.cpu.spinning() ? Place::kSpinning : Place::kGuest, passed);
+      seat.cpu.run(passed);
+      return;
+    case Phase::kStolen:
+      add(Place::kStolen, passed);
+      return;
+    default:
+      break;
+  }
+  const auto settle = [&](Place place, Nanos& due) {
+    const Nanos part = std::min(passed, due);
+    add(place, part);
+    due -= part;
+    passed -= part;
+  };
+  settle(Place::kMigration, worker.due_migration);
+  settle(Place::kInjection, worker.due_injection);
+  add(Place::kExits, passed);
+}
+
+// The worker's next event.
+void Simulator::schedule(Worker& worker) {
+  if (worker.phase == Phase::kGuest) {
+    const ModelVcpu& cpu = worker.seat->cpu;
+    const Nanos left = cpu.left();
+    Nanos end = left == kForever ? kForever : now_ + left;
+    if (worker.tick_at != kForever) {
+      const Nanos late = costs_.timer_latency + (cpu.in_kernel() ? costs_.kernel_latency : Nanos{});
+      end = std::min(end, worker.tick_at + late);
+    }
+    worker.end = std::max(now_, std::min(end, worker.kick_at));
+  }
+  const bool noisy = worker.seat != nullptr && worker.phase != Phase::kStolen;
+  clock_.set(index_of(worker.id), noisy ? std::min(worker.end, worker.noise_at) : worker.end);
+}
+
+void Simulator::schedule_end(Worker& worker, Phase phase, Nanos length) {
+  worker.phase = phase;
+  worker.end = now_ + length;
+  schedule(worker);
+}
+
+void Simulator::kick(WorkerId worker) { send_kick(workers_[index_of(worker)], false); }
+
+void Simulator::send_kick(Worker& worker, bool for_irq) {
+  ++kicks_sent_;
+  if (worker.phase == Phase::kIdle) {
+    schedule_end(worker, Phase::kWaking, costs_.idle_wake);
+    return;
+  }
+  (for_irq ? worker.irq_posted : worker.tick_wanted) = true;
+  if (worker.phase != Phase::kGuest || worker.kick_at != kForever) return;
+  account(worker);
+  const Nanos deaf = worker.seat->cpu.in_kernel() ? costs_.kernel_latency : Nanos{};
+  worker.kick_at = now_ + costs_.kick_latency + deaf;
+  schedule(worker);
+}
+
+// Takes effect at the worker's next entry or, if another worker asks, at once.
+void Simulator::arm_tick(WorkerId id, Nanos at) {
+  Worker& worker = workers_[index_of(id)];
+  worker.tick_at = at;
+  if (worker.phase != Phase::kGuest) return;
+  account(worker);
+  schedule(worker);
+}
+
+// A program says that this vCPU should look at what it waits for. It is executing its wait.
+void Simulator::look(Seat& seat) {
+  Worker& worker = workers_[seat.worker];
+  SCHED_DCHECK(worker.phase == Phase::kGuest && worker.seat == &seat);
+  account(worker);
+  if (seat.cpu.look(now_)) schedule(worker);
+}
+
+Nanos Simulator::draw(Worker& worker, Nanos mean) {
+  return Nanos{static_cast<int64_t>(worker.noise.below(2 * static_cast<uint64_t>(mean.count()) + 1))};
+}
+
+// The host takes the CPU away: everything here stands still, and a waiting guest does not see what changes.
+void Simulator::steal(Worker& worker) {
+  worker.resume = worker.phase;
+  worker.resume_left = worker.end - now_;
+  if (worker.phase == Phase::kGuest) worker.seat->cpu.leave();
+  const Nanos length = draw(worker, costs_.noise_length);
+  worker.noise_at = now_ + length + draw(worker, costs_.noise_interval);
+  schedule_end(worker, Phase::kStolen, length);
+}
+
+void Simulator::resume(Worker& worker) {
+  if (worker.resume != Phase::kGuest) {
+    schedule_end(worker, worker.resume, worker.resume_left);
+    return;
+  }
+  worker.phase = Phase::kGuest;
+  if (worker.tick_wanted || worker.irq_posted) worker.kick_at = now_;
+  worker.seat->cpu.enter(now_);
+  schedule(worker);
+}
+
+}  // namespace sched::sim

@@ -1,0 +1,240 @@
+#include "vmm/run/sim_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "sched/sim/simulator.h"
+#include "vmm/run/setup.h"
+#include "vmm/run/sim_profile.h"
+
+namespace vmm {
+namespace {
+
+namespace sim = sched::sim;
+using sched::QueueKind;
+
+constexpr std::array<std::pair<std::string_view, sim::GuestKind>, 5> kGuests{{
+    {"lock", sim::GuestKind::kLock},
+    {"ipi", sim::GuestKind::kIpi},
+    {"mixed", sim::GuestKind::kMixed},
+    {"compute", sim::GuestKind::kCompute},
+    {"pingpong", sim::GuestKind::kPingpong},
+}};
+constexpr double kTicksPerMs = 1e6;  // the virtual TSC counts nanoseconds
+
+Result<sim::GuestKind> guest_kind(const std::string& name) {
+  for (const auto& [known, kind] : kGuests) {
+    if (known == name) return kind;
+  }
+  return usage_error("--guest", fmt::format("'{}' is not available with --backend sim, which runs no code; "
+                                            "accepted are lock, ipi, mixed, compute and pingpong",
+                                            name));
+}
+
+Nanos nanos(uint64_t ns) { return Nanos{static_cast<int64_t>(ns)}; }
+
+Result<sim::VmModel> model_of(const VmSpec& vm) {
+  const auto kind = guest_kind(vm.guest);
+  if (!kind) return tl::unexpected(kind.error());
+  const kvmux_workload& w = vm.workload;
+  sim::VmModel model;
+  model.guest = *kind;
+  model.vcpus = vm.vcpus;
+  model.kernel = vm.ring == 0;
+  model.handicap_percent = vm.handicap_percent.value_or(0);
+  model.workload = {.think = nanos(w.think_ns),
+                    .hold = nanos(w.hold_ns),
+                    .lock = static_cast<sim::LockKind>(std::min<uint32_t>(w.lock_kind, KVMUX_LOCK_MCS)),
+                    .locks = w.lock_count,
+                    .fanout = w.fanout,
+                    .senders = w.senders,
+                    .stages = w.stages,
+                    .batch = w.batch};
+  return model;
+}
+
+// Host threads: every vCPU for itself, no groups, and nothing of our policies.
+sched::Setup flat_setup(const RunSpec& spec) {
+  sched::Setup setup;
+  setup.workers = spec.workers;
+  setup.seed = spec.seed;
+  sched::Policy fair{.name = "fair", .features = {}, .tuning = {}};
+  for (const VmSpec& vm : spec.vms) {
+    for (uint32_t i = 0; i < vm.vcpus; ++i) {
+      setup.vms.push_back(
+          {.vcpus = 1, .weight = sched::kDefaultWeight, .parent = sched::kRootGroup, .policy = fair});
+    }
+  }
+  return setup;
+}
+
+Result<sim::Threads> threads_of(const RunSpec& spec) {
+  if (const auto ok = check_together(spec); !ok) return tl::unexpected(ok.error());
+  if (!is_host_run(spec)) return sim::Threads::kWorkers;
+  const sched::Policy& policy = spec.vms.front().policy;
+  if (policy.features.queue == QueueKind::kHostKvm) {
+    return usage_error(
+        "--policy", fmt::format("'{}' is not available with --backend sim: what KVM does inside the kernel "
+                                "is not modelled; accepted are host and host-yield",
+                                policy.name));
+  }
+  for (const VmSpec& vm : spec.vms) {
+    if (vm.weight == sched::kDefaultWeight && vm.group.empty()) continue;
+    return usage_error(vm.group.empty() ? "--weight" : "--group",
+                       fmt::format("'{}' leaves scheduling to the host, which knows nothing of the VMs' "
+                                   "weights and groups",
+                                   vm.policy.name));
+  }
+  return policy.features.queue == QueueKind::kHost ? sim::Threads::kHost : sim::Threads::kHostYield;
+}
+
+Result<sim::Config> make_config(const RunSpec& spec) {
+  const auto threads = threads_of(spec);
+  if (!threads) return tl::unexpected(threads.error());
+  const auto costs = load_cost_profile(spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile);
+  if (!costs) return tl::unexpected(costs.error());
+  const bool kernel = spec.vms.front().ring == 0;
+  sim::Config config{
+      .setup = {},
+      .vms = {},
+      .costs = *costs,
+      .spin_window = spin_window_of(spec, kernel ? costs->exit_kernel : costs->exit_user),
+      .sample_spins = spec.spin_detect == SpinDetect::kSample || spec.spin_detect == SpinDetect::kBoth,
+      .threads = *threads,
+      .seed = spec.seed};
+  for (const VmSpec& vm : spec.vms) {
+    auto model = model_of(vm);
+    if (!model) return tl::unexpected(model.error());
+    config.vms.push_back(*model);
+  }
+  if (*threads == sim::Threads::kWorkers) {
+    auto setup = make_setup(spec, config.spin_window);
+    if (!setup) return tl::unexpected(setup.error());
+    config.setup = std::move(*setup);
+  } else {
+    config.setup = flat_setup(spec);
+    if (*threads == sim::Threads::kHost) config.spin_window = {};  // nobody would listen to a bell
+  }
+  return config;
+}
+
+// What all had done at an instant.
+struct Snapshot {
+  Nanos at{};
+  std::vector<sim::VcpuReport> vcpus;  // by VcpuId
+  std::vector<std::array<uint64_t, sim::kAckBuckets>> acks;
+  std::vector<Nanos> busy;
+};
+
+Snapshot take_snapshot(const sim::Simulator& simulator, const RunSpec& spec) {
+  Snapshot snapshot{.at = simulator.now(), .vcpus = {}, .acks = {}, .busy = {}};
+  uint32_t vcpu = 0;
+  for (uint32_t vm = 0; vm < spec.vms.size(); ++vm) {
+    for (uint32_t i = 0; i < spec.vms[vm].vcpus; ++i) {
+      snapshot.vcpus.push_back(simulator.report(sched::VcpuId{vcpu++}));
+    }
+    snapshot.acks.push_back(simulator.acks(sched::VmId{vm}));
+  }
+  for (uint32_t i = 0; i < spec.workers; ++i) snapshot.busy.push_back(simulator.busy(sched::WorkerId{i}));
+  return snapshot;
+}
+
+uint64_t per_ms(Nanos time, int64_t rate) {
+  constexpr int64_t kMs = 1'000'000;
+  const int64_t ns = time.count();
+  return static_cast<uint64_t>(ns / kMs * rate + ns % kMs * rate / kMs);
+}
+
+Ledger make_ledger(const sim::Places& start, const sim::Places& end, const sched::StateTimes& times) {
+  const auto at = [&](sim::Place place) {
+    return end[static_cast<size_t>(place)] - start[static_cast<size_t>(place)];
+  };
+  return {.guest = at(sim::Place::kGuest),
+          .spinning = at(sim::Place::kSpinning),
+          .waiting = times.waiting,
+          .halted = times.halted,
+          .exits = at(sim::Place::kExits),
+          .injection = at(sim::Place::kInjection),
+          .migration = at(sim::Place::kMigration),
+          .stolen = at(sim::Place::kStolen),
+          .stopped = times.stopped};
+}
+
+VcpuResult vcpu_difference(const sim::VcpuReport& start, const sim::VcpuReport& end,
+                           const sim::CostProfile& costs, int64_t slowdown) {
+  VcpuResult r;
+  r.operations = end.counters.operations - start.counters.operations;
+  r.work_time = end.counters.work - start.counters.work;
+  r.work_iters = per_ms(r.work_time, costs.delay_iters_per_ms);
+  r.ipis_sent = end.counters.ipis_sent - start.counters.ipis_sent;
+  r.ipis_acked = end.counters.ipis_acked - start.counters.ipis_acked;
+  r.wakeups = end.counters.wakeups - start.counters.wakeups;
+  r.guest_errors = end.counters.errors;  // all of them: a guest that was wrong while warming up was wrong
+  r.exits = end.exits - start.exits;
+  r.kicks = end.kicks - start.kicks;
+  r.sched = end.sched - start.sched;
+  r.ledger = make_ledger(start.places, end.places, r.sched.times);
+  r.spin_pauses = per_ms(r.ledger.spinning / slowdown, costs.pauses_per_ms);
+  return r;
+}
+
+RunResult difference(const RunSpec& spec, const sim::Config& config, const Snapshot& start,
+                     const Snapshot& end) {
+  RunResult result;
+  result.window = end.at - start.at;
+  result.spin_window = config.spin_window;
+  result.tsc_khz = kTicksPerMs;
+  result.delay_iters_per_ms = static_cast<double>(config.costs.delay_iters_per_ms);
+  result.pauses_per_ms = static_cast<double>(config.costs.pauses_per_ms);
+  const double seconds = std::chrono::duration<double>(result.window).count();
+  size_t vcpu = 0;
+  for (size_t v = 0; v < spec.vms.size(); ++v) {
+    VmResult& vm = result.vms.emplace_back();
+    vm.guest = spec.vms[v].guest;
+    vm.policy = spec.vms[v].policy.name;
+    const int64_t slowdown = config.vms[v].kernel ? config.costs.kernel_slowdown : 1;
+    uint64_t operations = 0;
+    for (uint32_t i = 0; i < spec.vms[v].vcpus; ++i, ++vcpu) {
+      vm.vcpus.push_back(vcpu_difference(start.vcpus[vcpu], end.vcpus[vcpu], config.costs, slowdown));
+      operations += vm.vcpus.back().operations;
+    }
+    for (size_t b = 0; b < vm.ack_hist.size(); ++b) vm.ack_hist[b] = end.acks[v][b] - start.acks[v][b];
+    if (seconds > 0) vm.ops_per_second = static_cast<double>(operations) / seconds;
+  }
+  for (size_t w = 0; w < end.busy.size(); ++w) result.worker_busy.push_back(end.busy[w] - start.busy[w]);
+  return result;
+}
+
+// In steps, so that a stop request is seen. The steps end at the same instants however fast the host is.
+void advance(sim::Simulator& simulator, Nanos length, Nanos whole, RunControl& control) {
+  constexpr int kSteps = 64;
+  const Nanos from = simulator.now();
+  for (int i = 1; i <= kSteps && !control.stop.load(); ++i) {
+    simulator.run_until(from + length * i / kSteps);
+    if (!control.progress) continue;
+    const double done = static_cast<double>(simulator.now().count());
+    control.progress(std::min(1.0, done / static_cast<double>(std::max(Nanos{1}, whole).count())));
+  }
+}
+
+}  // namespace
+
+Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control) {
+  const auto config = make_config(spec);
+  if (!config) return tl::unexpected(config.error());
+  sim::Simulator simulator(*config);
+  const Nanos whole = spec.warmup + spec.duration;
+  advance(simulator, spec.warmup, whole, control);
+  simulator.reset_peaks();
+  const Snapshot start = take_snapshot(simulator, spec);
+  advance(simulator, spec.duration, whole, control);
+  RunResult result = difference(spec, *config, start, take_snapshot(simulator, spec));
+  result.sim_events = simulator.events();
+  result.interrupted = control.stop.load();
+  return result;
+}
+
+}  // namespace vmm
