@@ -7,12 +7,14 @@
 //  - [any]     Any thread at any time, lock-free: posting interrupts, NMI, INIT and SIPI; what destination
 //              matching and arbitration need; whether something is deliverable.
 //
-// Order. Run loop, before each guest entry:
-//     set_cr8(run->cr8);                            // after an exit: the guest may have moved CR8
-//     if (auto s = lapic.take_startup(waiting)) ... // INIT has already reset this Lapic's registers
+// Order. As soon as a guest run returns, before its exit is handled (the guest moves CR8 without an exit, and
+// the exit may be an access that reads TPR or writes it):
+//     set_cr8(run->cr8);
+// Before each guest entry:
+//     if (auto s = take_startup(waiting)) ...       // INIT has already reset this Lapic's registers
 //     if (timer_deadline() <= now) expire_timer(clock);
 //     take_nmis(), then pending() / accept() when the guest can take an interrupt
-//     run->cr8 = lapic.cr8();
+//     run->cr8 = cr8();
 //
 // Sleep and wake (Dekker). A poster does {post_*: seq_cst RMW}, then {seq_cst load of the vCPU's run state}
 // and kicks or wakes it if it is asleep or running. A sleeper does {seq_cst store of run state "asleep"},
@@ -111,8 +113,9 @@ class alignas(64) Lapic {
   // Whether a guest-physical address lies in this APIC's page now (xAPIC mode only).
   bool claims(std::uint64_t gpa) const;
   std::uint64_t base_address() const { return apic_base_ & kApicBaseAddressMask; }
-  // `offset` within the page. Only aligned 32-bit accesses are defined (SDM, Local APIC Register Map); bytes
-  // 4 to 15 of a register read as 0. Outside xAPIC mode reads give all ones and writes do nothing.
+  // `offset` within the page. Only aligned 32-bit accesses are defined (SDM, Local APIC Register Map). Here a
+  // read at bytes 1 to 3 gives the value from that byte on, bytes 4 to 15 read as 0, and only writes to byte
+  // 0 count. Outside xAPIC mode reads give all ones and writes do nothing.
   std::uint32_t read_mmio(std::uint32_t offset, const Clock& clock);
   [[nodiscard]] Effect write_mmio(std::uint32_t offset, std::uint32_t value, const Clock& clock);
   // kvmux's extension: one 64-bit store to offset 300H writes ICR high (upper half), then ICR low (lower

@@ -74,8 +74,9 @@ std::uint32_t Lapic::read_mmio(std::uint32_t offset, const Clock& clock) {
     log_error(kEsrIllegalRegister);
     return 0;
   }
-  if (!rule->readable || offset % 16 != 0) return 0;
-  return read_register(Reg(offset), clock);
+  const std::uint32_t byte = offset % 16;
+  if (!rule->readable || byte >= 4) return 0;
+  return read_register(Reg(offset - byte), clock) >> (byte * 8);
 }
 
 Effect Lapic::write_mmio(std::uint32_t offset, std::uint32_t value, const Clock& clock) {

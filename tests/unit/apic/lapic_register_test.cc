@@ -98,11 +98,13 @@ TEST_CASE("xAPIC: reserved registers read 0, ignore writes and log an illegal re
   }
 }
 
-TEST_CASE("xAPIC: bytes 4 to 15 of a register are empty") {
-  auto chip = Chip::enabled();
+TEST_CASE("xAPIC: odd bytes read from there on, bytes 4 to 15 are empty, and only byte 0 can be written") {
+  auto chip = Chip::enabled(7);
   (void)chip.write(Reg::kTpr, 0x30);
-  for (std::uint32_t byte = 4; byte < 16; byte += 4) {
-    CHECK(chip.lapic.read_mmio(0x80 + byte, chip.clock) == 0);
+  CHECK(chip.lapic.read_mmio(0x23, chip.clock) == 7);
+  CHECK(chip.lapic.read_mmio(0x32, chip.clock) == 0x0106);
+  for (std::uint32_t byte = 1; byte < 16; ++byte) {
+    if (byte > 3) CHECK(chip.lapic.read_mmio(0x30 + byte, chip.clock) == 0);
     CHECK(is_nothing(chip.lapic.write_mmio(0x80 + byte, 0xff, chip.clock)));
   }
   CHECK(chip.read(Reg::kTpr) == 0x30);

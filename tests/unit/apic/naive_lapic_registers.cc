@@ -122,7 +122,8 @@ std::uint32_t NaiveLapic::read(std::uint32_t offset) {
     error(0x80);
     return 0;
   }
-  return offset % 16 || write_only(offset) ? 0 : value_of(offset);
+  if (write_only(offset / 16 * 16) || offset % 16 > 3) return 0;
+  return value_of(offset / 16 * 16) / (1u << offset % 16 * 8);
 }
 
 apic::Effect NaiveLapic::write(std::uint32_t offset, std::uint32_t value) {
