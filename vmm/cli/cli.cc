@@ -42,9 +42,14 @@ CLI::App* chosen(CLI::App& app) {
   return at;
 }
 
+// With the names of the commands around it: "kvmux sim run".
 std::string full_name(const CLI::App* app) {
   if (app->get_parent() == nullptr) return app->get_name();
   return full_name(app->get_parent()) + " " + app->get_name();
+}
+
+std::string help(CLI::App* app) {
+  return app->help(app->get_parent() == nullptr ? "" : full_name(app->get_parent()));
 }
 
 Error unknown_flag(const CLI::App& app, const std::string& word) {
@@ -82,7 +87,7 @@ Result<int> dispatch(CLI::App& app, const std::vector<Command>& commands, Servic
     return tl::unexpected(is_flag ? unknown_flag(*at, word) : unknown_command(*at, word));
   }
   if (!is_command) {
-    services.out << at->help();
+    services.out << help(at);
     return usage_error(full_name(at), "a command is needed, see above");
   }
   return command->execute(services);
@@ -105,7 +110,7 @@ int run_program(Services& services) {
     if (!arguments.empty()) arguments.pop_back();  // the program's own name
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    services.out << chosen(app)->help();
+    services.out << help(chosen(app));
     return kExitOk;
   } catch (const CLI::CallForVersion&) {
     services.out << "kvmux " << kVersion << "\n";

@@ -29,13 +29,15 @@ Result<int> list_guests(Services& services) {
   return kExitOk;
 }
 
-// Features that are on, and the words of the others where they are not the first.
+// Features that are on, and the words of the others where they are not the first. Nothing else acts where
+// spin exits are ignored.
 std::string feature_list(const sched::Features& features) {
   std::string text;
+  if (!features.spin) return text;
   for (const sched::FeatureField& field : sched::feature_fields()) {
     const bool is_switch = field.words.size() == 2;
-    if (field.get(features) == 0) continue;
-    if (!text.empty()) text += " ";
+    if (field.get(features) == 0 || field.name == "spin") continue;
+    text += " ";
     text += is_switch ? std::string{field.name}
                       : fmt::format("{}={}", field.name, sched::feature_word(field, features));
   }
@@ -43,13 +45,13 @@ std::string feature_list(const sched::Features& features) {
 }
 
 std::string policies_text() {
-  Table table({"<policy", "<run queue", "<features", "<what it is"});
+  std::string text;
   for (const sched::Preset& preset : sched::presets()) {
-    const bool is_host = sched::is_host_queue(preset.features.queue);
-    table.add({std::string{preset.name}, std::string{sched::queue_name(preset.features.queue)},
-               is_host ? "" : feature_list(preset.features), std::string{preset.summary}});
+    text += fmt::format("{:11} {}\n{:11} run queue {}{}{}\n", preset.name, preset.summary, "",
+                        sched::queue_name(preset.features.queue),
+                        preset.features.spin ? "; on a spin exit:" : "", feature_list(preset.features));
   }
-  std::string text = table.text() + "\nFeatures, each a flag and a key (--deboost off, v2,deboost=off):\n";
+  text += "\nFeatures, each a flag and a key (--deboost off, v2,deboost=off):\n";
   Table features({"<feature", "<values", "<meaning"});
   for (const sched::FeatureField& field : sched::feature_fields()) {
     features.add({std::string{field.name}, sched::join(field.words, ", "), std::string{field.help}});

@@ -74,24 +74,26 @@ void add_row(Table& table, const CellFindings& cell, const PolicyFindings& polic
   table.add(std::move(row));
 }
 
-std::string sweep_table(const std::vector<CellFindings>& cells) {
+std::string sweep_table(const CellGroup& cells) {
   bool published = false;
-  for (const CellFindings& cell : cells) {
-    const auto ratio = cell.cell.vcpus_in_all / cell.cell.workers;
-    for (const PolicyFindings& policy : cell.policies) {
+  for (const CellFindings* cell : cells) {
+    const uint32_t ratio = cell->cell.vcpus_in_all / cell->cell.workers;
+    for (const PolicyFindings& policy : cell->policies) {
       published =
-          published || (cell.cell.guest.starts_with("lock") && published_overcommit(policy.label, ratio));
+          published || (cell->cell.guest.starts_with("lock") && published_overcommit(policy.label, ratio));
     }
   }
   std::vector<std::string> titles{"ratio",         "<VMs × vCPUs", "<policy", "throughput",
                                   "change (95 %)", "<verdict",     "yields",  "change"};
   if (published) titles.emplace_back("s390 published: throughput / yields");
   Table table(titles);
-  for (const CellFindings& cell : cells) {
-    if (&cell != &cells.front()) table.add_rule();
-    for (const PolicyFindings& policy : cell.policies) add_row(table, cell, policy, published);
+  for (const CellFindings* cell : cells) {
+    if (cell != cells.front()) table.add_rule();
+    for (const PolicyFindings& policy : cell->policies) add_row(table, *cell, policy, published);
   }
-  return table.text();
+  const CellInfo& first = cells.front()->cell;
+  return fmt::format("{}, {} workers{}: change against the baseline by overcommit ratio\n\n{}\n", first.guest,
+                     first.workers, first.backend == "sim" ? ", simulated" : "", table.text());
 }
 
 Result<int> execute(SweepOptions& options, Services& services) {
@@ -104,14 +106,12 @@ Result<int> execute(SweepOptions& options, Services& services) {
   if (flags.vcpus.empty()) flags.vcpus = flags.workers;
   const auto findings = gather(options.compare, services);
   if (!findings) return tl::unexpected(findings.error());
-  if (findings->cells.empty()) return usage_error("--from", "the file holds no results");
-  if (options.compare.json != "-") {
-    services.out << fmt::format("{}, {} workers: change against the baseline by overcommit ratio\n\n",
-                                findings->cells.front().cell.guest, findings->cells.front().cell.workers)
-                 << sweep_table(findings->cells) << std::flush;
-  }
   const ReportOptions report_options{
       .metrics = *metrics, .published = true, .published_everywhere = false, .margin = findings->margin};
+  if (options.compare.json != "-") {
+    for (const CellGroup& cells : by_guest(findings->cells)) services.out << sweep_table(cells);
+    services.out << report_footer(findings->cells, report_options) << std::flush;
+  }
   if (const auto written = write_files(options.compare, *findings, report_options, services); !written) {
     return tl::unexpected(written.error());
   }

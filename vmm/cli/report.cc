@@ -13,26 +13,6 @@ namespace {
 // Medians shown beside throughput.
 constexpr std::string_view kBeside[] = {"efficiency", "useful", "fairness", "spin_waste", "ipi_p99"};
 
-using Cells = std::vector<const CellFindings*>;
-
-// Cells of one guest stand together, under one heading.
-std::vector<Cells> by_guest(std::span<const CellFindings> findings) {
-  std::vector<Cells> groups;
-  for (const CellFindings& cell : findings) {
-    const auto group = std::find_if(groups.begin(), groups.end(), [&cell](const Cells& g) {
-      const CellInfo& first = g.front()->cell;
-      return first.guest == cell.cell.guest && first.workers == cell.cell.workers &&
-             first.backend == cell.cell.backend;
-    });
-    if (group == groups.end()) {
-      groups.push_back({&cell});
-    } else {
-      group->push_back(&cell);
-    }
-  }
-  return groups;
-}
-
 std::string_view guest_name(const CellInfo& cell) {
   return std::string_view{cell.guest}.substr(0, cell.guest.find(' '));
 }
@@ -52,7 +32,7 @@ std::string published_text(const CellFindings& cell, const PolicyFindings& polic
 // One table: the rows of all policies of some cells by one metric.
 class MetricTable {
  public:
-  MetricTable(const Cells& cells, const MetricInfo& metric, const ReportOptions& options)
+  MetricTable(const CellGroup& cells, const MetricInfo& metric, const ReportOptions& options)
       : cells_(cells), metric_(metric), options_(options) {
     if (metric.name == kThroughput) choose_columns();
   }
@@ -114,7 +94,7 @@ class MetricTable {
     table.add(std::move(row));
   }
 
-  const Cells& cells_;
+  const CellGroup& cells_;
   const MetricInfo& metric_;
   const ReportOptions& options_;
   std::vector<const MetricInfo*> beside_;
@@ -148,34 +128,6 @@ size_t comparisons(std::span<const CellFindings> findings, std::string_view metr
   return count;
 }
 
-std::string footer(std::span<const CellFindings> findings, const ReportOptions& options) {
-  size_t least = SIZE_MAX;
-  size_t most = 0;
-  size_t repeated = 0;
-  size_t disturbed = 0;
-  double steal = 0;
-  for (const CellFindings& cell : findings) {
-    least = std::min(least, cell.blocks);
-    most = std::max(most, cell.blocks);
-    repeated += cell.repeated_blocks;
-    disturbed += cell.disturbed_blocks;
-    steal = std::max(steal, cell.worst_steal);
-  }
-  std::string text = fmt::format(
-      "{} blocks a cell of {:.2g} s a run. Ratio: geometric mean of the pairs within blocks; bootstrap "
-      "interval;\n"
-      "verdict at 5 % over all {} comparisons of a metric (Holm), differences below {:.2g} % are none.\n",
-      least == most ? std::to_string(most) : fmt::format("{} to {}", least, most),
-      findings.front().cell.seconds, comparisons(findings, options.metrics.front()->name),
-      options.margin * 100);
-  text +=
-      fmt::format("Host noise: at most {} of the workers' time stolen in a run; {} blocks measured again.\n",
-                  percent(steal), repeated);
-  if (disturbed != 0)
-    text += fmt::format("{} blocks were disturbed at every attempt and count all the same.\n", disturbed);
-  return text;
-}
-
 }  // namespace
 
 std::string ratio_text(double ratio) { return fmt::format("{:.3f}", ratio); }
@@ -184,23 +136,71 @@ std::string interval_text(const RatioEstimate& ratio) {
   return fmt::format("{:.3f} … {:.3f}", ratio.low, ratio.high);
 }
 
+std::vector<CellGroup> by_guest(std::span<const CellFindings> findings) {
+  std::vector<CellGroup> groups;
+  for (const CellFindings& cell : findings) {
+    if (cell.blocks == 0) continue;
+    const auto group = std::find_if(groups.begin(), groups.end(), [&cell](const CellGroup& g) {
+      const CellInfo& first = g.front()->cell;
+      return first.guest == cell.cell.guest && first.workers == cell.cell.workers &&
+             first.backend == cell.cell.backend;
+    });
+    if (group == groups.end()) {
+      groups.push_back({&cell});
+    } else {
+      group->push_back(&cell);
+    }
+  }
+  return groups;
+}
+
+std::string report_footer(std::span<const CellFindings> findings, const ReportOptions& options) {
+  size_t least = SIZE_MAX;
+  size_t most = 0;
+  size_t unmeasured = 0;
+  size_t repeated = 0;
+  size_t disturbed = 0;
+  double seconds = 0;
+  double steal = 0;
+  for (const CellFindings& cell : findings) {
+    if (cell.blocks == 0) {
+      ++unmeasured;
+      continue;
+    }
+    least = std::min(least, cell.blocks);
+    most = std::max(most, cell.blocks);
+    repeated += cell.repeated_blocks;
+    disturbed += cell.disturbed_blocks;
+    seconds = cell.cell.seconds;
+    steal = std::max(steal, cell.worst_steal);
+  }
+  if (most == 0) return "Nothing is measured yet.\n";
+  std::string text = fmt::format(
+      "{} blocks a cell of {:.2g} s a run. Ratio: geometric mean of the pairs within blocks; bootstrap "
+      "interval;\n"
+      "verdict at 5 % over all {} comparisons of a metric (Holm), differences below {:.2g} % are none.\n",
+      least == most ? std::to_string(most) : fmt::format("{} to {}", least, most), seconds,
+      comparisons(findings, options.metrics.front()->name), options.margin * 100);
+  text +=
+      fmt::format("Host noise: at most {} of the workers' time stolen in a run; {} blocks measured again.\n",
+                  percent(steal), repeated);
+  if (disturbed != 0) {
+    text += fmt::format("{} blocks were disturbed at every attempt and count all the same.\n", disturbed);
+  }
+  if (unmeasured != 0)
+    text += fmt::format("{} of {} cells are not measured yet.\n", unmeasured, findings.size());
+  return text;
+}
+
 std::string report(std::span<const CellFindings> findings, const ReportOptions& options, ReportStyle style) {
-  std::vector<CellFindings> measured;
-  std::copy_if(findings.begin(), findings.end(), std::back_inserter(measured),
-               [](const CellFindings& cell) { return cell.blocks != 0; });
-  if (measured.empty()) return "Nothing is measured yet.\n";
   std::string text;
   for (const MetricInfo* metric : options.metrics) {
-    for (const Cells& cells : by_guest(measured)) {
+    for (const CellGroup& cells : by_guest(findings)) {
       text += heading(*cells.front(), *metric, style);
       text += MetricTable(cells, *metric, options).render(style) + "\n";
     }
   }
-  if (measured.size() < findings.size()) {
-    text += fmt::format("{} of {} cells are not measured yet.\n", findings.size() - measured.size(),
-                        findings.size());
-  }
-  return text + footer(measured, options);
+  return text + report_footer(findings, options);
 }
 
 }  // namespace vmm

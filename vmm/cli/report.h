@@ -20,7 +20,14 @@ struct ReportOptions {
   double margin = 0.01;
 };
 
+// Cells with runs, those of one guest, number of workers and backend together.
+using CellGroup = std::vector<const CellFindings*>;
+std::vector<CellGroup> by_guest(std::span<const CellFindings> findings);
+
 std::string report(std::span<const CellFindings> findings, const ReportOptions& options, ReportStyle style);
+
+// How the figures came about: blocks, method, host noise, what is missing.
+std::string report_footer(std::span<const CellFindings> findings, const ReportOptions& options);
 
 // A line for each cell, policy and metric, all metrics.
 std::string report_csv(std::span<const CellFindings> findings);

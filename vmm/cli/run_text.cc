@@ -60,39 +60,52 @@ std::string throughput_table(const RunSpec& spec, const RunResult& result) {
   return table.text();
 }
 
-std::vector<std::string> ledger_titles(const std::string& first) {
+// Columns without any time in them only take up room.
+std::vector<LedgerColumn> used_columns(const RunResult& result) {
+  const Ledger sum = totals(result).ledger;
+  std::vector<LedgerColumn> used;
+  for (const LedgerColumn& column : ledger_columns()) {
+    if (sum.*column.field != Nanos{0}) used.push_back(column);
+  }
+  return used;
+}
+
+std::vector<std::string> ledger_titles(const std::string& first, std::span<const LedgerColumn> columns) {
   std::vector<std::string> titles{first};
-  for (const LedgerColumn& column : ledger_columns()) titles.emplace_back(column.name);
+  for (const LedgerColumn& column : columns) titles.emplace_back(column.name);
   titles.emplace_back("sum");
   return titles;
 }
 
-std::vector<std::string> ledger_row(const std::string& name, const Ledger& ledger, Nanos whole) {
+std::vector<std::string> ledger_row(const std::string& name, const Ledger& ledger,
+                                    std::span<const LedgerColumn> columns, Nanos whole) {
   std::vector<std::string> row{name};
-  for (const LedgerColumn& column : ledger_columns()) row.push_back(share_of(ledger.*column.field, whole));
+  for (const LedgerColumn& column : columns) row.push_back(share_of(ledger.*column.field, whole));
   row.push_back(share_of(ledger.sum(), whole));
   return row;
 }
 
 std::string ledger_table(const RunResult& result) {
-  Table table(ledger_titles("<where the time went, %"));
+  const auto columns = used_columns(result);
+  Table table(ledger_titles("<where the time went, %", columns));
   for (size_t i = 0; i < result.vms.size(); ++i) {
     const VmResult& vm = result.vms[i];
-    table.add(
-        ledger_row(vm_name(i), totals(vm).ledger, result.window * static_cast<int64_t>(vm.vcpus.size())));
+    const Nanos whole = result.window * static_cast<int64_t>(vm.vcpus.size());
+    table.add(ledger_row(vm_name(i), totals(vm).ledger, columns, whole));
   }
   return table.text();
 }
 
 std::string vcpu_table(const RunResult& result) {
-  auto titles = ledger_titles("<vCPU");
+  const auto columns = used_columns(result);
+  auto titles = ledger_titles("<vCPU", columns);
   titles.insert(titles.begin() + 1, {"throughput", "worst wait", "spin exits"});
   Table table(titles);
   for (size_t v = 0; v < result.vms.size(); ++v) {
     const VmResult& vm = result.vms[v];
     for (size_t i = 0; i < vm.vcpus.size(); ++i) {
       const VcpuResult& vcpu = vm.vcpus[i];
-      auto row = ledger_row(fmt::format("vm{}/vcpu{}", v, i), vcpu.ledger, result.window);
+      auto row = ledger_row(fmt::format("vm{}/vcpu{}", v, i), vcpu.ledger, columns, result.window);
       row.insert(row.begin() + 1, {grouped(per_second(vcpu.operations, result.window)) + "/s",
                                    human_time(vcpu.sched.worst_wait), grouped(vcpu.sched.spin_exits)});
       table.add(std::move(row));
