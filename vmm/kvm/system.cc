@@ -76,10 +76,4 @@ Result<System> System::open(const char* path) {
   return system;
 }
 
-Result<Capabilities> probe() {
-  auto system = System::open();
-  if (!system) return Failure(system.error());
-  return system->capabilities().check_required().map([&] { return system->capabilities(); });
-}
-
 }  // namespace vmm

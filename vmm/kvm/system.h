@@ -33,8 +33,4 @@ class System {
   size_t run_area_bytes_ = 0;
 };
 
-// Opens /dev/kvm and fails unless everything kvmux needs is there: the quick answer to "can this host run
-// it".
-[[nodiscard]] Result<Capabilities> probe();
-
 }  // namespace vmm

@@ -118,7 +118,8 @@ Result<uint64_t> VcpuFd::tsc_offset() const {
     kvm_msr_entry entry;
   } msrs{1, 0, {kMsrTsc, 0, 0}};
   const uint64_t before = __builtin_ia32_rdtsc();
-  if (::ioctl(fd(), kKvmGetMsrs, &msrs) != 1) return host_error("KVM_GET_MSRS", errno, "cannot read the guest's TSC");
+  if (::ioctl(fd(), kKvmGetMsrs, &msrs) != 1)
+    return host_error("KVM_GET_MSRS", errno, "cannot read the guest's TSC");
   const uint64_t after = __builtin_ia32_rdtsc();
   return msrs.entry.data - (before + (after - before) / 2);
 }

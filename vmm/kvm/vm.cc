@@ -70,9 +70,7 @@ Result<void> VmFd::set_up_exits() {
     emulation_failures_ = true;
   }
   if (!options_.kernel_pause_exits && has.can_disable_pause_exits()) {
-    auto ok = enable(KVM_CAP_X86_DISABLE_EXITS, KVM_X86_DISABLE_EXITS_PAUSE, "KVM_CAP_X86_DISABLE_EXITS");
-    if (!ok) return ok;
-    kernel_pause_exits_ = false;
+    return enable(KVM_CAP_X86_DISABLE_EXITS, KVM_X86_DISABLE_EXITS_PAUSE, "KVM_CAP_X86_DISABLE_EXITS");
   }
   return {};
 }

@@ -45,7 +45,6 @@ class VmFd {
   // True if an instruction that KVM cannot emulate exits without a queued #UD, so that it can be completed
   // here.
   [[nodiscard]] bool reports_emulation_failures() const { return emulation_failures_; }
-  [[nodiscard]] bool kernel_pause_exits() const { return kernel_pause_exits_; }
   [[nodiscard]] const VmOptions& options() const { return options_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
@@ -62,7 +61,6 @@ class VmFd {
   UniqueFd fd_;
   uint32_t slots_ = 0;
   bool emulation_failures_ = false;
-  bool kernel_pause_exits_ = true;
 };
 
 }  // namespace vmm
