@@ -191,22 +191,22 @@ class alignas(64) Lapic {
 
   // Written by the holder, read by any thread.
   std::atomic<std::uint32_t> routing_{0};
-  std::atomic<std::uint8_t> ppr_{0};
   std::array<std::atomic<std::uint32_t>, kLvtCount> lvt_{};
+  std::atomic<std::uint8_t> ppr_{0};
 
   // The holder's own.
-  const LapicConfig config_;
+  std::uint8_t tpr_ = 0;
+  std::uint8_t logical_id_ = 0;  // xAPIC's LDR bits 31:24
+  std::uint8_t dfr_model_ = 0;   // DFR bits 31:28
+  std::array<bool, 2> lint_asserted_{};
+  std::uint32_t svr_ = 0;
+  std::uint32_t esr_ = 0;
   std::uint64_t apic_base_ = 0;
+  std::uint64_t icr_ = 0;
   VectorSet isr_;
   VectorSet isr_level_;  // for vectors in service: accepted as level-triggered
   VectorSet tmr_;        // trigger mode of the vectors not in the IRR, as last accepted
-  std::uint8_t tpr_ = 0;
-  std::uint32_t svr_ = 0;
-  std::uint32_t esr_ = 0;
-  std::uint8_t logical_id_ = 0;  // xAPIC's LDR bits 31:24
-  std::uint8_t dfr_model_ = 0;   // DFR bits 31:28
-  std::uint64_t icr_ = 0;
-  std::array<bool, 2> lint_asserted_{};
+  const LapicConfig config_;
   Timer timer_;
 };
 
