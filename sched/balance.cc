@@ -2,12 +2,19 @@
 //
 // A move takes the vCPU off one queue under that queue's lock, then puts it on the other under the other's:
 // never two locks at once. In between it is in RunState::kMoving and belongs to the mover.
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <cstdlib>
 
 #include "sched/check.h"
 #include "sched/scheduler.h"
 
 namespace sched {
+namespace {
+constexpr size_t kLookAt = 8;  // waiting vCPUs that are considered for a move
+}
+
 void Scheduler::mark_idle(WorkerId worker, bool idle) {
   const uint64_t bit = uint64_t{1} << (index_of(worker) % 64);
   std::atomic<uint64_t>& word = idle_[index_of(worker) / 64];
@@ -40,14 +47,20 @@ WorkerId Scheduler::choose_worker(WorkerId last) const {
   return find_idle(last).value_or(last);
 }
 
+// A moving vCPU joins this worker's queue.
+void Scheduler::join(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) {
+  if (vcpu.state != RunState::kQueued) account_state(vcpu, RunState::kQueued, now);
+  worker.queue->enqueue(vcpu, now);
+  status_at(vcpu.id).set_queued(id);
+  publish(worker);
+}
+
 void Scheduler::enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now) {
   Worker& worker = worker_at(to);
   MutexLock lock(worker.mutex);
-  if (vcpu.state != RunState::kQueued) account_state(vcpu, RunState::kQueued, now);
-  worker.queue->enqueue(vcpu, now);
-  status_at(vcpu.id).set_queued(to);
-  publish(worker);
+  join(worker, to, vcpu, now);
   if (worker.idle) {
+    mark_idle(to, worker.idle = false);  // it is on its way: what comes next goes to another idle worker
     host_.kick(to);
   } else if (worker.queue->current() == nullptr) {
     return;  // the worker is between two picks
@@ -59,23 +72,60 @@ void Scheduler::enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now) {
   }
 }
 
-// Takes a waiting vCPU off the victim's queue, or none. When balancing, only if that brings the loads closer
-// or at least swaps their order: three equal vCPUs on two workers take turns at having a worker alone.
-Vcpu* Scheduler::take_from(WorkerId victim_id, WorkerId thief, Nanos now, bool balancing) {
+// May a vCPU that waits here go elsewhere? A worker between two picks keeps one for itself.
+bool Scheduler::can_spare(const RunQueue& queue) {
+  return queue.waiting() > (queue.current() != nullptr ? 0u : 1u);
+}
+
+// For an idle worker: any vCPU that would wait longer than a move costs; one whose turn comes sooner only if
+// it has been off its worker for that long.
+Vcpu* Scheduler::take_waiting(WorkerId victim_id, Nanos now) {
   Worker& victim = worker_at(victim_id);
   MutexLock lock(victim.mutex);
-  if (victim.queue->waiting() == 0) return nullptr;
-  Vcpu* vcpu = victim.queue->stealable(now - tuning_.migration_cost);
-  if (vcpu == nullptr) return nullptr;
-  if (balancing) {
-    const int64_t excess = victim.queue->load().value - worker_at(thief).load.load(std::memory_order_relaxed);
-    const int64_t gain = victim.queue->load_of(*vcpu).value;
-    if (excess < gain - gain / 8) return nullptr;  // an eighth: shares are rounded and a moment old
+  if (!can_spare(*victim.queue)) return nullptr;
+  const bool long_wait = victim.queue->turn_end() > now + tuning_.migration_cost;
+  std::array<Vcpu*, kLookAt> waiting;
+  const uint32_t n = victim.queue->movable(waiting);
+  for (Vcpu* vcpu : std::span(waiting).first(n)) {
+    if (long_wait || vcpu->last_ran + tuning_.migration_cost <= now) return detach(victim, *vcpu, now);
   }
-  victim.queue->dequeue(*vcpu, now);
-  status_at(vcpu->id).set_moving();
-  publish(victim);
-  return vcpu;
+  return nullptr;
+}
+
+// For balance: whoever brings the two loads closest; else, when moving one would only swap them, whoever has
+// been here longest, so that of three equal vCPUs on two workers each has one alone for a third of the time.
+Vcpu* Scheduler::take_excess(WorkerId from_id, WorkerId to, Nanos now) {
+  Worker& from = worker_at(from_id);
+  MutexLock lock(from.mutex);
+  if (!can_spare(*from.queue)) return nullptr;
+  const int64_t excess = from.queue->load().value - worker_at(to).load.load(std::memory_order_relaxed);
+  Vcpu* best = nullptr;
+  Vcpu* longest = nullptr;
+  int64_t left = excess - excess / 8;  // an eighth: shares are rounded and a moment old
+  std::array<Vcpu*, kLookAt> waiting;
+  const uint32_t n = from.queue->movable(waiting);
+  for (Vcpu* vcpu : std::span(waiting).first(n)) {
+    if (vcpu->last_ran + tuning_.migration_cost > now) continue;
+    const int64_t gain = from.queue->load_of(*vcpu).value;
+    if (const int64_t difference = std::abs(excess - 2 * gain); difference < left) {
+      best = vcpu;
+      left = difference;
+    }
+    if (excess >= gain - gain / 8 && vcpu->moved_at + tuning_.balance_interval <= now &&
+        (longest == nullptr || vcpu->moved_at < longest->moved_at)) {
+      longest = vcpu;
+    }
+  }
+  if (best == nullptr) best = longest;
+  return best != nullptr ? detach(from, *best, now) : nullptr;
+}
+
+Vcpu* Scheduler::detach(Worker& worker, Vcpu& vcpu, Nanos now) {
+  worker.queue->dequeue(vcpu, now);
+  vcpu.moved_at = now;
+  status_at(vcpu.id).set_moving();
+  publish(worker);
+  return &vcpu;
 }
 
 // An idle worker takes work from the next worker that has some waiting.
@@ -83,7 +133,7 @@ bool Scheduler::steal(WorkerId thief, Nanos now) {
   for (uint32_t i = 1; i < workers(); ++i) {
     const WorkerId victim{(index_of(thief) + i) % workers()};
     if (worker_at(victim).waiting.load(std::memory_order_relaxed) == 0) continue;
-    if (Vcpu* vcpu = take_from(victim, thief, now, false)) {
+    if (Vcpu* vcpu = take_waiting(victim, now)) {
       enqueue_moving(*vcpu, thief, now);
       return true;
     }
@@ -91,20 +141,29 @@ bool Scheduler::steal(WorkerId thief, Nanos now) {
   return false;
 }
 
-void Scheduler::balance(WorkerId id, Nanos now) {
+// Takes from the busiest worker, or, being that itself, gives to the one with the least load on which nobody
+// waits: that one has no reason to look for itself. False: a move is due, but those who should go run just
+// now.
+bool Scheduler::balance(WorkerId id, Nanos now) {
   const int64_t own = worker_at(id).load.load(std::memory_order_relaxed);
   int64_t most = own;
+  int64_t least = own;
   WorkerId busiest = id;
+  WorkerId calmest = id;
   for (uint32_t i = 1; i < workers(); ++i) {
     const WorkerId other{(index_of(id) + i) % workers()};
     const int64_t load = worker_at(other).load.load(std::memory_order_relaxed);
-    if (load > most && worker_at(other).waiting.load(std::memory_order_relaxed) > 0) {
-      most = load;
-      busiest = other;
-    }
+    const bool contested = worker_at(other).waiting.load(std::memory_order_relaxed) > 0;
+    if (contested && load > most) most = load, busiest = other;
+    if (!contested && load < least) least = load, calmest = other;
   }
-  if (busiest == id) return;
-  if (Vcpu* vcpu = take_from(busiest, id, now, true)) enqueue_moving(*vcpu, id, now);
+  const WorkerId from = busiest;
+  const WorkerId to = busiest != id ? id : calmest;
+  if (from == to) return true;
+  Vcpu* vcpu = take_excess(from, to, now);
+  if (vcpu == nullptr) return false;
+  enqueue_moving(*vcpu, to, now);
+  return true;
 }
 
 }  // namespace sched

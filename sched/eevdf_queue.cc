@@ -14,6 +14,22 @@ Vruntime scale(Vruntime v, int64_t num, int64_t den) {
 
 Entity* parent_of(const Entity& entity) { return entity.timeline->owner(); }
 
+// In order of deadlines, groups by their members; those who compete with the running one come last. Every
+// queued group has somebody waiting, so the walk is as short as `out`.
+uint32_t waiting_below(const Timeline& timeline, std::span<Vcpu*> out) {
+  uint32_t n = 0;
+  for (Entity* e = timeline.tree().first(); e != nullptr && n < out.size(); e = Tree::next(*e)) {
+    if (e->is_group()) {
+      n += waiting_below(*e->own, out.subspan(n));
+    } else {
+      out[n++] = &vcpu_of(*e);
+    }
+  }
+  const Entity* running = timeline.current();
+  if (running != nullptr && running->is_group()) n += waiting_below(*running->own, out.subspan(n));
+  return n;
+}
+
 }  // namespace
 
 EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed)
@@ -186,25 +202,7 @@ bool EevdfQueue::preempts(const Vcpu& woken) const {
   return false;
 }
 
-Vcpu* EevdfQueue::stealable(Nanos ran_before) {
-  int tries = 8;  // bounds the walk; a queue of warm vCPUs is left alone
-  return stealable_below(root_, ran_before, tries);
-}
-
-// In order of deadlines, groups by their members; those who compete with the running one come last.
-Vcpu* EevdfQueue::stealable_below(const Timeline& timeline, Nanos ran_before, int& tries) {
-  for (Entity* e = timeline.tree().first(); e != nullptr && tries > 0; e = Tree::next(*e)) {
-    if (e->is_group()) {
-      if (Vcpu* found = stealable_below(*e->own, ran_before, tries)) return found;
-    } else {
-      --tries;
-      if (vcpu_of(*e).last_ran <= ran_before) return &vcpu_of(*e);
-    }
-  }
-  const Entity* running = timeline.current();
-  return running != nullptr && running->is_group() ? stealable_below(*running->own, ran_before, tries)
-                                                   : nullptr;
-}
+uint32_t EevdfQueue::movable(std::span<Vcpu*> out) const { return waiting_below(root_, out); }
 
 // Group weights follow load: on change, keep the entity's lag in real service and rescale its request.
 void EevdfQueue::refresh_share(Entity& entity) {

@@ -28,7 +28,7 @@ class EevdfQueue final : public RunQueue {
   bool tick(Nanos now) override;
   Nanos turn_end() const override;
   bool preempts(const Vcpu& woken) const override;
-  Vcpu* stealable(Nanos ran_before) override;
+  uint32_t movable(std::span<Vcpu*> out) const override;
   Vcpu* current() const override { return current_; }
   uint32_t runnable() const override { return root_.runnable_vcpus; }
   Weight load() const override { return root_.load(); }
@@ -80,7 +80,6 @@ class EevdfQueue final : public RunQueue {
   void charge(Nanos now);
   void place(Entity& entity, Timeline& timeline);
   void leave(Entity& entity);
-  static Vcpu* stealable_below(const Timeline& timeline, Nanos ran_before, int& tries);
   void refresh_share(Entity& group_entity);
   void new_request(Entity& entity);
   Vruntime lag_limit(const Entity& entity) const {

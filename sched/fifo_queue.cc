@@ -56,9 +56,10 @@ Nanos FifoQueue::turn_end() const {
   return current_ == nullptr || head_ == nullptr ? kForever : turn_start_ + current_->slice;
 }
 
-Vcpu* FifoQueue::stealable(Nanos ran_before) {
-  // The head has waited longest.
-  return head_ != nullptr && vcpu_of(*head_).last_ran <= ran_before ? &vcpu_of(*head_) : nullptr;
+uint32_t FifoQueue::movable(std::span<Vcpu*> out) const {
+  uint32_t n = 0;
+  for (Entity* e = head_; e != nullptr && n < out.size(); e = e->right) out[n++] = &vcpu_of(*e);
+  return n;
 }
 
 }  // namespace sched

@@ -14,7 +14,7 @@ class FifoQueue final : public RunQueue {
   bool tick(Nanos now) override;
   Nanos turn_end() const override;
   bool preempts(const Vcpu&) const override { return false; }
-  Vcpu* stealable(Nanos ran_before) override;
+  uint32_t movable(std::span<Vcpu*> out) const override;
   Vcpu* current() const override { return current_; }
   uint32_t runnable() const override { return runnable_; }
   Weight load() const override { return {kDefaultWeight.value * runnable_}; }

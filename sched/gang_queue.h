@@ -57,7 +57,7 @@ class GangQueue final : public RunQueue {
   bool tick(Nanos now) override { return turn_end() <= now; }
   Nanos turn_end() const override { return runnable_ > 1 ? slot_end_ : kForever; }
   bool preempts(const Vcpu& woken) const override;
-  Vcpu* stealable(Nanos) override { return nullptr; }  // a gang's places are fixed
+  uint32_t movable(std::span<Vcpu*>) const override { return 0; }  // a gang's places are fixed
   Vcpu* current() const override { return current_; }
   uint32_t runnable() const override { return runnable_; }
   Weight load() const override { return {kDefaultWeight.value * runnable_}; }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "sched/entity.h"
 #include "sched/stats.h"
@@ -29,13 +30,14 @@ struct Vcpu {
   Entity entity;
   VcpuId id{};
   VmId vm{};
-  GroupId group{};                     // the VM's own group
-  uint32_t index = 0;                  // within its VM
-  Nanos slice{};                       // of its VM's policy, before jitter
-  Nanos last_ran{};                    // when it last left a worker
-  Nanos came_on{};                     // when it last came onto a worker
-  Nanos state_since{};                 // for stats.times
-  RunState state = RunState::kHalted;  // whose time runs since then
+  GroupId group{};                  // the VM's own group
+  uint32_t index = 0;               // within its VM
+  Nanos slice{};                    // of its VM's policy, before jitter
+  Nanos last_ran{};                 // when it last left a worker
+  Nanos moved_at{};                 // when it last came to another worker's queue
+  Nanos came_on{};                  // when it last came onto a worker
+  Nanos state_since{};              // for stats.times
+  RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
   YieldOutcome yield;
   VcpuStats stats;
@@ -65,9 +67,8 @@ class RunQueue {
   virtual Nanos turn_end() const = 0;
   // Should this newly enqueued vCPU run before current goes on?
   virtual bool preempts(const Vcpu& woken) const = 0;
-  // A waiting vCPU that another worker may take, or null; `ran_before` excludes those whose cache is still
-  // warm.
-  virtual Vcpu* stealable(Nanos ran_before) = 0;
+  // Waiting vCPUs that another worker may take, those whose turn comes first in front; as many as fit.
+  virtual uint32_t movable(std::span<Vcpu*> out) const = 0;
 
   virtual Vcpu* current() const = 0;
   virtual uint32_t runnable() const = 0;  // the running one included

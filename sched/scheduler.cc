@@ -94,11 +94,12 @@ void Scheduler::account_state(Vcpu& vcpu, RunState next, Nanos now) {
       break;
     case RunState::kQueued:
       times.waiting += stretch;
-      if (next != RunState::kQueued) vcpu.stats.worst_wait = std::max(vcpu.stats.worst_wait, stretch);
+      vcpu.stats.worst_wait = std::max(vcpu.stats.worst_wait, stretch);
       break;
     case RunState::kHalted:
       times.halted += stretch;
       break;
+    case RunState::kNew:
     case RunState::kMoving:
     case RunState::kStopped:
       times.stopped += stretch;
@@ -151,7 +152,10 @@ std::optional<Turn> Scheduler::pick(WorkerId id, Nanos now) {
       return turn;
     }
   }
-  if (balance_now && moves_) balance(id, now);
+  if (balance_now && moves_ && !balance(id, now)) {
+    MutexLock lock(worker.mutex);
+    worker.next_balance = std::min(worker.next_balance, now + tuning_.slice);
+  }
   for (;;) {
     {
       MutexLock lock(worker.mutex);
@@ -198,7 +202,7 @@ void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
     publish(worker);
     others_wait = worker.queue->runnable() > 1;
   }
-  if (!others_wait) return;
+  if (!others_wait || !moves_) return;
   // An idle worker can take what will wait here.
   if (const auto idle = find_idle(id)) host_.kick(*idle);
 }
@@ -225,15 +229,15 @@ void Scheduler::stop(WorkerId id, Nanos now) {
 
 void Scheduler::start(VcpuId id, Nanos now) {
   Vcpu& vcpu = vcpu_at(id);
-  SCHED_CHECK(status_at(id).claim_halted());
+  SCHED_CHECK(status_at(id).claim(RunState::kNew));
   vcpu.state_since = now;
-  enqueue_moving(vcpu, vcpu.last_worker, now);
+  enqueue_moving(vcpu, choose_worker(vcpu.last_worker), now);
 }
 
 Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
   Status& status = status_at(target);
   status.set_irq_pending();
-  if (status.claim_halted()) {
+  if (status.claim(RunState::kHalted)) {
     Vcpu& vcpu = vcpu_at(target);
     ++vcpu.stats.wakeups;
     enqueue_moving(vcpu, choose_worker(vcpu.last_worker), now);

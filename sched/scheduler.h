@@ -160,9 +160,13 @@ class Scheduler {
   // Placement and movement (balance.cc). A moving vCPU is on no queue.
   WorkerId choose_worker(WorkerId last) const;
   void enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now);
-  Vcpu* take_from(WorkerId victim, WorkerId thief, Nanos now, bool balancing);
+  void join(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
+  Vcpu* detach(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
+  static bool can_spare(const RunQueue& queue);
+  Vcpu* take_waiting(WorkerId victim, Nanos now);
+  Vcpu* take_excess(WorkerId from, WorkerId to, Nanos now);
   bool steal(WorkerId thief, Nanos now);
-  void balance(WorkerId worker, Nanos now);
+  bool balance(WorkerId worker, Nanos now);
   std::optional<WorkerId> find_idle(WorkerId from) const;
   void mark_idle(WorkerId worker, bool idle);
 

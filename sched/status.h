@@ -3,15 +3,15 @@
 //
 // The state part is the halt/wake protocol. Who may change it:
 //   kQueued ↔ kRunning, → kHalted, → kStopped     the worker that holds the vCPU, under its queue's lock
-//   kHalted → kMoving                            whoever wins claim_halted(): exactly one waker
+//   kNew → kMoving                               whoever starts it; until then nothing wakes it
+//   kHalted → kMoving                            whoever wins claim(kHalted): exactly one waker
 //   kQueued → kMoving                            whoever dequeues it, under that queue's lock
 //   kMoving → kQueued                            whoever put it into kMoving, under the new queue's lock
 // The flags are hints and may be set by any thread.
 //
 // No wake-up is lost, because both sides write before they read (Dekker), all four sequentially consistent:
-//   halting worker:  state := kHalted;      then read the interrupt state of the LAPIC; pending →
-//   claim_halted() interrupt poster: set the bit in IRR;   then read state;                           kHalted
-//   → claim_halted()
+//   halting worker:   state := kHalted;      then read the LAPIC's interrupt state; pending → claim(kHalted)
+//   interrupt poster: set the bit in IRR;    then read state;                       kHalted → claim(kHalted)
 // Whichever write comes second in the single order of seq_cst operations, its writer sees the other's; if
 // both do, one of them wins the claim.
 #pragma once
@@ -23,7 +23,7 @@
 
 namespace sched {
 
-enum class RunState : uint32_t { kHalted, kMoving, kQueued, kRunning, kStopped };
+enum class RunState : uint32_t { kNew, kHalted, kMoving, kQueued, kRunning, kStopped };
 
 class Status {
  public:
@@ -56,10 +56,10 @@ class Status {
   void set_moving() { change(kStateMask, static_cast<uint32_t>(RunState::kMoving)); }
   void set_halted() { change(kStateMask, static_cast<uint32_t>(RunState::kHalted)); }
   void set_stopped() { change(kStateMask, static_cast<uint32_t>(RunState::kStopped)); }
-  // kHalted → kMoving; true for exactly one caller per halt. Partner: set_halted(), see above.
-  bool claim_halted() {
+  // `from` (kNew or kHalted) → kMoving; true for exactly one caller. Partner: set_halted(), see above.
+  bool claim(RunState from) {
     uint32_t word = word_.load(std::memory_order_seq_cst);
-    while (static_cast<RunState>(word & kStateMask) == RunState::kHalted) {
+    while (static_cast<RunState>(word & kStateMask) == from) {
       const uint32_t next = (word & ~kStateMask) | static_cast<uint32_t>(RunState::kMoving);
       if (word_.compare_exchange_weak(word, next, std::memory_order_seq_cst)) return true;
     }
@@ -94,7 +94,7 @@ class Status {
     }
   }
 
-  std::atomic<uint32_t> word_{static_cast<uint32_t>(RunState::kHalted)};
+  std::atomic<uint32_t> word_{static_cast<uint32_t>(RunState::kNew)};
 };
 
 inline constexpr uint32_t kMaxWorkers = 1 << 16;

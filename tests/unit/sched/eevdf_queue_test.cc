@@ -255,25 +255,30 @@ TEST_CASE("eevdf: slices vary by the jitter and no more, and repeat with the see
   CHECK(lengths != requests(2));
 }
 
-TEST_CASE("eevdf: stealable is a waiting vCPU that is cold, the earliest deadline first") {
+TEST_CASE("eevdf: movable are those who wait, by deadline, the running one's siblings last") {
   QueueRig rig;
   const GroupId first = rig.group();
   const GroupId second = rig.group();
   Vcpu& a = rig.vcpu(first);
   Vcpu& b = rig.vcpu(first);
   Vcpu& c = rig.vcpu(second);
+  Vcpu& d = rig.vcpu(second);
   EevdfQueue& queue = rig.queue();
-  CHECK(queue.stealable(1s) == nullptr);
+  const auto movable = [&](size_t room) {
+    std::vector<Vcpu*> out(room);
+    out.resize(queue.movable(out));
+    return out;
+  };
+  CHECK(movable(8).empty());
   queue.enqueue(a, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
-  CHECK(queue.stealable(1s) == nullptr);  // running, not waiting
+  CHECK(movable(8).empty());  // running, not waiting
   queue.enqueue(b, 0ns);
-  b.last_ran = 100us;
-  CHECK(queue.stealable(99us) == nullptr);
-  CHECK(queue.stealable(100us) == &b);
-  queue.put(1us);
-  queue.enqueue(c, 1us);
-  c.last_ran = 50us;
-  a.last_ran = b.last_ran = 100us;
-  CHECK(queue.stealable(60us) == &c);  // warm ones before it do not hide it
+  CHECK(movable(8) == std::vector{&b});
+  queue.enqueue(c, 0ns);
+  queue.enqueue(d, 0ns);
+  CHECK(movable(8) == std::vector{&c, &d, &b});
+  CHECK(movable(2) == std::vector{&c, &d});
+  queue.put(0ns);
+  CHECK(movable(8) == std::vector{&a, &b, &c, &d});
 }

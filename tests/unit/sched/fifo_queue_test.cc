@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "support.h"
 
 using namespace sched_test;
@@ -67,12 +69,14 @@ TEST_CASE("fifo: leaving from the head, the middle, the tail and while running")
   CHECK(rig.queue.runnable() == 0);
 }
 
-TEST_CASE("fifo: stealable is who has waited longest, if cold; load counts heads") {
+TEST_CASE("fifo: movable are those who wait, the longest first; load counts heads") {
   Rig rig(3);
   REQUIRE(rig.queue.pick(0ns) == &rig.vcpus[0]);
-  rig.vcpus[1].last_ran = 50us;
-  CHECK(rig.queue.stealable(49us) == nullptr);
-  CHECK(rig.queue.stealable(50us) == &rig.vcpus[1]);
+  std::array<Vcpu*, 2> out{};
+  REQUIRE(rig.queue.movable(out) == 2);
+  CHECK(out[0] == &rig.vcpus[1]);
+  CHECK(out[1] == &rig.vcpus[2]);
+  CHECK(rig.queue.movable(std::span(out).first(1)) == 1);
   CHECK(rig.queue.load() == Weight{3072});
   CHECK(rig.queue.load_of(rig.vcpus[1]) == Weight{1024});
 }

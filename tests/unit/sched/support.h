@@ -59,6 +59,60 @@ struct FakeHost final : Host {
   std::vector<Nanos> armed;
 };
 
+// A preset's features with plain tuning.
+inline Policy policy_of(std::string_view preset) {
+  Policy policy;
+  policy.name = preset;
+  policy.tuning = plain_tuning();
+  for (const Preset& p : presets()) {
+    if (p.name == preset) policy.features = p.features;
+  }
+  return policy;
+}
+
+struct VmShape {
+  uint32_t vcpus = 1;
+  std::string_view preset = "fair";
+  Weight weight{};
+};
+
+inline Setup setup_of(uint32_t workers, std::initializer_list<VmShape> vms) {
+  Setup setup;
+  setup.workers = workers;
+  setup.tuning = plain_tuning();
+  for (const VmShape& vm : vms) {
+    const Policy policy = policy_of(vm.preset);
+    setup.queue = policy.features.queue;
+    setup.vms.push_back({.vcpus = vm.vcpus, .weight = vm.weight, .policy = policy});
+  }
+  return setup;
+}
+
+// A scheduler with its fake host. vCPU v has the id v; nothing is started.
+struct SchedulerRig {
+  explicit SchedulerRig(const Setup& setup) : s(setup, host) {}
+  SchedulerRig(uint32_t workers, std::initializer_list<VmShape> vms) : s(setup_of(workers, vms), host) {}
+
+  void start_all(Nanos now = 0ns) {
+    for (uint32_t i = 0; i < s.vcpus(); ++i) s.start(VcpuId{i}, now);
+  }
+  // Picks and says whom; kNoVcpu for nobody.
+  VcpuId pick(WorkerId worker, Nanos now) {
+    const auto turn = s.pick(worker, now);
+    return turn ? turn->vcpu : kNoVcpu;
+  }
+  VcpuId next(WorkerId worker, Nanos now, bool in_kernel = true) {
+    s.put(worker, now, in_kernel);
+    return pick(worker, now);
+  }
+  RunState state(uint32_t vcpu) const { return s.status(VcpuId{vcpu}).state(); }
+  WorkerId where(uint32_t vcpu) const { return s.status(VcpuId{vcpu}).worker(); }
+  VcpuStats stats(uint32_t vcpu, Nanos now) const { return s.stats(VcpuId{vcpu}, now); }
+
+  FakeHost host;
+  Scheduler s;
+};
+
 // vCPUs in groups over one or more EEVDF queues that share a hierarchy. Groups first, then queues.
 class QueueRig {
  public:
