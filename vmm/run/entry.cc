@@ -8,21 +8,23 @@ namespace {
 // True if the guest is (now) awake.
 bool wake_if_possible(Vcpu& vcpu) {
   if (!vcpu.halted) return true;
-  if (vcpu.halted_deaf ? !vcpu.lapic.has_event() : !vcpu.lapic.has_deliverable()) return false;
+  if (vcpu.halted_deaf ? !vcpu.lapic.has_event() : !vcpu.has_deliverable()) return false;
   vcpu.halted = false;
   return true;
 }
 
 void inject(Vcpu& vcpu) {
   for (unsigned n = vcpu.lapic.take_nmis(); n > 0; --n) vcpu.kvm.inject_nmi();
-  if (!vcpu.lapic.has_interrupt()) {
+  const bool extint = vcpu.has_extint();
+  if (!extint && !vcpu.lapic.has_interrupt()) {
     vcpu.kvm.request_window(false);
     return;
   }
   if (vcpu.kvm.can_inject()) {
-    vcpu.kvm.inject_interrupt(vcpu.lapic.accept());
+    // The 8259s' priorities are their own: no PPR holds them back (SDM, ExtINT delivery mode).
+    vcpu.kvm.inject_interrupt(extint ? vcpu.extint->acknowledge() : vcpu.lapic.accept());
     ++vcpu.account.injections;
-    vcpu.kvm.request_window(vcpu.lapic.has_interrupt());
+    vcpu.kvm.request_window(vcpu.has_extint() || vcpu.lapic.has_interrupt());
   } else {
     vcpu.kvm.request_window(true);
   }
@@ -33,10 +35,15 @@ void inject(Vcpu& vcpu) {
 Entry prepare_entry(Vcpu& vcpu, Nanos now) {
   apic::Lapic& lapic = vcpu.lapic;
   lapic.set_cr8(static_cast<uint8_t>(vcpu.kvm.cr8()));
+  if (vcpu.extint != nullptr) lapic.set_lint(apic::Lint::kLint0, vcpu.extint->requested());
   const auto deadline = lapic.timer_deadline();
   if (deadline && *deadline <= now) lapic.expire_timer(vcpu.clock(now));
   if (lapic.has_event()) take_startup(vcpu);
-  if (vcpu.waiting_for_sipi || !wake_if_possible(vcpu)) return Entry::kAsleep;
+  if (vcpu.waiting_for_sipi) {
+    lapic.take_nmis();  // lost on a processor without a program; kept, they would wake it for ever
+    return Entry::kAsleep;
+  }
+  if (!wake_if_possible(vcpu)) return Entry::kAsleep;
   inject(vcpu);
   vcpu.kvm.set_cr8(lapic.cr8());
   return Entry::kReady;

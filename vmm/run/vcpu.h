@@ -31,6 +31,17 @@ struct VcpuAccount {
   uint64_t injections = 0;
 };
 
+// The 8259s at the end of whose INTR line a processor sits (its LINT0).
+class ExtIntSource {
+ public:
+  virtual ~ExtIntSource() = default;
+  // INTR is asserted. Any thread; a sequentially consistent load, the sleeper's half of the protocol in
+  // apic/lapic.h.
+  virtual bool requested() const = 0;
+  // The acknowledge cycle. Lease holder; the spurious vector if the request has gone meanwhile.
+  virtual apic::Vector acknowledge() = 0;
+};
+
 struct Vcpu {
   Vcpu(sched::VcpuId dense, VmId vm_id, VcpuIndex in_vm, uint32_t siblings, VcpuFd fd,
        const apic::LapicConfig& config, uint64_t tsc_offset_value)
@@ -44,12 +55,17 @@ struct Vcpu {
 
   apic::Clock clock(Nanos now) const { return {now, host_tsc() + tsc_offset}; }
 
+  // Any thread: an interrupt from the 8259s, from the LAPIC as well, is there to be taken.
+  bool has_extint() const { return extint != nullptr && extint->requested() && lapic.accepts_extint(); }
+  bool has_deliverable() const { return lapic.has_deliverable() || has_extint(); }
+
   const sched::VcpuId id;
   const VmId vm;
   const VcpuIndex index;
   VcpuFd kvm;
   apic::Lapic lapic;
-  const uint64_t tsc_offset;  // guest TSC − host TSC
+  const uint64_t tsc_offset;       // guest TSC − host TSC
+  ExtIntSource* extint = nullptr;  // set before the run; null: no 8259s here
 
   // [holder]
   bool halted = false;       // executed HLT; goes on when something is deliverable

@@ -1,0 +1,89 @@
+#include "vmm/load/boot_image.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include "vmm/load/linux_boot.h"
+#include "vmm/platform/firmware.h"
+
+namespace vmm {
+namespace {
+
+bool is_elf(ImageBytes file) {
+  return file.size() >= SELFMAG && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
+}
+
+// Registers of guests whose format does not say what they find.
+StartRegisters plain_registers(Gpa info) {
+  StartRegisters r = multiboot_registers(info);
+  r.rdi = info.value;
+  r.rsp = kHandoverStart.value;
+  return r;
+}
+
+Result<StartState> load_plain(const BootImage& boot, const PhysicalImage& image, CpuMode mode,
+                              const GuestMemory& memory) {
+  if (auto ok = place(boot.file, image, memory); !ok) return Failure(ok.error());
+  const auto info = write_multiboot_info(end_of(image), boot.modules, boot.cmdline, memory);
+  if (!info) return Failure(info.error());
+  return StartState{.mode = mode, .entry = image.entry, .registers = plain_registers(*info)};
+}
+
+Result<StartState> load_elf(const BootImage& boot, const GuestMemory& memory) {
+  const auto image = parse_elf_physical(boot.file);
+  if (!image) return Failure(image.error());
+  return load_plain(boot, *image, image->is_64bit ? CpuMode::kLong : CpuMode::kProtected, memory);
+}
+
+Result<StartState> load_flat(const BootImage& boot, const GuestMemory& memory) {
+  constexpr uint64_t kFirstDisk = 0x80;
+  if (boot.file.empty()) return usage_error("load flat image", "the file is empty");
+  const PhysicalImage image{.segments = {{boot.flat_address, 0, boot.file.size(), boot.file.size()}},
+                            .entry = boot.flat_address};
+  const bool real = boot.flat_address < kHighMemoryStart;
+  auto start = load_plain(boot, image, real ? CpuMode::kReal : CpuMode::kProtected, memory);
+  if (start && real)
+    start->registers = {.rdx = kFirstDisk, .rsp = std::min(boot.flat_address.value, uint64_t{0x7c00})};
+  return start;
+}
+
+Result<StartState> load_linux_image(const BootImage& boot, const GuestMemory& memory) {
+  if (boot.modules.size() > 1) {
+    return usage_error("--initrd",
+                       fmt::format("{} files given, Linux takes one initrd", boot.modules.size()));
+  }
+  const auto image = parse_linux(boot.file);
+  if (!image) return Failure(image.error());
+  const ImageBytes initrd = boot.modules.empty() ? ImageBytes{} : boot.modules.front().bytes;
+  return load_linux(boot.file, *image, initrd, boot.cmdline, memory);
+}
+
+Result<StartState> load_multiboot_image(const BootImage& boot, const GuestMemory& memory) {
+  const auto header = find_multiboot(boot.file);
+  if (!header) return usage_error("load Multiboot image", "no Multiboot header in the first 8 KiB");
+  return load_multiboot(boot.file, *header, boot.modules, boot.cmdline, memory);
+}
+
+}  // namespace
+
+BootFormat detect_format(ImageBytes file) {
+  if (is_linux(file)) return BootFormat::kLinux;
+  if (find_multiboot(file)) return BootFormat::kMultiboot;
+  return is_elf(file) ? BootFormat::kElf : BootFormat::kFlat;
+}
+
+Result<StartState> load_boot_image(const BootImage& image, const GuestMemory& memory) {
+  switch (image.format.value_or(detect_format(image.file))) {
+    case BootFormat::kLinux:
+      return load_linux_image(image, memory);
+    case BootFormat::kMultiboot:
+      return load_multiboot_image(image, memory);
+    case BootFormat::kElf:
+      return load_elf(image, memory);
+    case BootFormat::kFlat:
+      return load_flat(image, memory);
+  }
+  return usage_error("load image", "unknown format");
+}
+
+}  // namespace vmm

@@ -1,0 +1,207 @@
+#include "vmm/load/multiboot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "vmm/platform/firmware.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint32_t kHeaderMagic = 0x1badb002;
+constexpr uint32_t kLoaderMagic = 0x2badb002;
+constexpr uint64_t kSearchBytes = 8192;
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kKiB = 1024;
+
+enum HeaderFlags : uint32_t {
+  kAlignModules = 1u << 0,  // always done
+  kWantMemory = 1u << 1,    // always given
+  kWantVideo = 1u << 2,     // there is no screen; kernels fall back to what they find
+  kRequired = 0xffff,       // a loader that does not know one of these must refuse
+  kAddressFields = 1u << 16,
+};
+
+enum InfoFlags : uint32_t {
+  kInfoMemory = 1u << 0,
+  kInfoCmdline = 1u << 2,
+  kInfoModules = 1u << 3,
+  kInfoMemoryMap = 1u << 6,
+  kInfoLoaderName = 1u << 9,
+};
+
+// Specification, 3.3: the boot information as far as kvmux fills it.
+struct Info {
+  uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr;
+  uint32_t symbols[4];
+  uint32_t mmap_length, mmap_addr, drives_length, drives_addr, config_table, boot_loader_name, apm_table;
+  uint32_t vbe[4];
+};
+static_assert(sizeof(Info) == 88);
+
+struct ModuleEntry {
+  uint32_t start, end, text, reserved;
+};
+
+struct __attribute__((packed)) MapEntry {
+  uint32_t size;
+  uint64_t start, bytes;
+  uint32_t type;
+};
+static_assert(sizeof(MapEntry) == 24);
+
+Failure refuse(std::string why) { return usage_error("load Multiboot image", std::move(why)); }
+
+uint64_t round_up(uint64_t value) { return (value + kPage - 1) / kPage * kPage; }
+
+uint32_t low32(Gpa at) { return static_cast<uint32_t>(at.value); }
+
+// Puts things one behind the other into the handover area.
+class Handover {
+ public:
+  explicit Handover(const GuestMemory& memory) : memory_(memory) {}
+
+  Gpa put(std::span<const std::byte> bytes) {
+    const Gpa here = reserve(bytes.size());
+    write(here, bytes);
+    return here;
+  }
+  Gpa put(const std::string& text) { return put(std::as_bytes(std::span(text.c_str(), text.size() + 1))); }
+  Gpa reserve(uint64_t bytes) {
+    const Gpa here = at_;
+    at_ = Gpa{(at_.value + bytes + 7) / 8 * 8};
+    return here;
+  }
+  void write(Gpa at, std::span<const std::byte> bytes) {
+    if (at_ <= kEbda && result_) result_ = memory_.write(at, bytes);
+  }
+  Result<void> finish() const {
+    if (at_ <= kEbda) return result_;
+    return refuse(fmt::format("command line and module texts have {} bytes, there is room for {}",
+                              at_.value - kHandoverStart.value, kEbda.value - kHandoverStart.value));
+  }
+
+ private:
+  const GuestMemory& memory_;
+  Gpa at_ = kHandoverStart;
+  Result<void> result_;
+};
+
+Result<std::vector<ModuleEntry>> place_modules(std::span<const BootModule> modules, Gpa from,
+                                               const GuestMemory& memory) {
+  std::vector<ModuleEntry> entries;
+  uint64_t at = round_up(from.value);
+  for (const BootModule& module : modules) {
+    if (!is_guests(Gpa{at}, module.bytes.size(), memory.size())) {
+      return refuse(fmt::format("module '{}' of {} bytes does not fit: memory ends at {:#x}", module.text,
+                                module.bytes.size(), memory.size()));
+    }
+    if (auto ok = memory.write(Gpa{at}, module.bytes); !ok) return Failure(ok.error());
+    entries.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(at + module.bytes.size()), 0, 0});
+    at = round_up(at + module.bytes.size());
+  }
+  return entries;
+}
+
+std::vector<MapEntry> make_map(uint64_t memory_bytes) {
+  std::vector<MapEntry> map;
+  for (const MemoryRange& range : memory_map(memory_bytes)) {
+    map.push_back({sizeof(MapEntry) - sizeof(MapEntry::size), range.start.value, range.bytes,
+                   static_cast<uint32_t>(range.type)});
+  }
+  return map;
+}
+
+}  // namespace
+
+std::optional<MultibootHeader> find_multiboot(ImageBytes file) {
+  const ImageBytes start = file.first(std::min<size_t>(file.size(), kSearchBytes));
+  for (uint64_t at = 0; at + 12 <= start.size(); at += 4) {
+    const uint32_t magic = *read_field<uint32_t>(start, at);
+    const uint32_t flags = *read_field<uint32_t>(start, at + 4);
+    const uint32_t checksum = *read_field<uint32_t>(start, at + 8);
+    if (magic != kHeaderMagic || magic + flags + checksum != 0) continue;
+    MultibootHeader header{.offset = at, .flags = flags};
+    if ((flags & kAddressFields) == 0) return header;
+    const auto fields = read_field<std::array<uint32_t, 5>>(start, at + 12);
+    if (!fields) continue;  // "the header must be contained completely" in the first 8 KiB
+    header.header_address = (*fields)[0];
+    header.load_address = (*fields)[1];
+    header.load_end = (*fields)[2];
+    header.bss_end = (*fields)[3];
+    header.entry = (*fields)[4];
+    return header;
+  }
+  return std::nullopt;
+}
+
+Result<PhysicalImage> parse_multiboot(ImageBytes file, const MultibootHeader& h) {
+  const uint32_t unknown = h.flags & kRequired & ~(kAlignModules | kWantMemory | kWantVideo);
+  if (unknown != 0) return refuse(fmt::format("the header requires unknown features: flags {:#x}", unknown));
+  if ((h.flags & kAddressFields) == 0) return parse_elf_physical(file);
+  const auto bad = [&](const char* why) {
+    return refuse(fmt::format("address fields of the header at offset {:#x}: {}", h.offset, why));
+  };
+  if (h.load_address > h.header_address) return bad("the load address lies above the header's");
+  const uint64_t before = h.header_address - h.load_address;
+  if (before > h.offset) return bad("the load address lies before the file's beginning");
+  PhysicalSegment segment{.start = Gpa{h.load_address}, .file_offset = h.offset - before};
+  segment.file_bytes = file.size() - segment.file_offset;
+  if (h.load_end != 0) {
+    if (h.load_end <= h.load_address) return bad("the load end lies below the load address");
+    const uint64_t wanted = h.load_end - h.load_address;
+    if (wanted > segment.file_bytes) return bad("the load end lies behind the file's end");
+    segment.file_bytes = wanted;
+  }
+  segment.memory_bytes = segment.file_bytes;
+  if (h.bss_end != 0) {
+    if (h.bss_end < h.load_address + segment.file_bytes) return bad("the bss ends inside the loaded part");
+    segment.memory_bytes = h.bss_end - h.load_address;
+  }
+  if (h.entry - uint64_t{h.load_address} >= segment.memory_bytes)
+    return bad("the entry is outside of the image");
+  return PhysicalImage{.segments = {segment}, .entry = Gpa{h.entry}, .is_64bit = false};
+}
+
+Result<Gpa> write_multiboot_info(Gpa kernel_end, std::span<const BootModule> modules,
+                                 const std::string& cmdline, const GuestMemory& memory) {
+  auto entries = place_modules(modules, kernel_end, memory);
+  if (!entries) return Failure(entries.error());
+  Handover handover(memory);
+  const Gpa info_at = handover.reserve(sizeof(Info));
+  Info info{};
+  info.flags = kInfoMemory | kInfoCmdline | kInfoModules | kInfoMemoryMap | kInfoLoaderName;
+  info.mem_lower = static_cast<uint32_t>(kEbda.value / kKiB);
+  info.mem_upper = static_cast<uint32_t>((memory.size() - kHighMemoryStart.value) / kKiB);
+  info.cmdline = low32(handover.put(cmdline));
+  info.boot_loader_name = low32(handover.put(std::string("kvmux")));
+  for (size_t i = 0; i < modules.size(); ++i) (*entries)[i].text = low32(handover.put(modules[i].text));
+  info.mods_count = static_cast<uint32_t>(modules.size());
+  info.mods_addr = low32(handover.put(std::as_bytes(std::span(*entries))));
+  const std::vector<MapEntry> map = make_map(memory.size());
+  info.mmap_length = static_cast<uint32_t>(map.size() * sizeof(MapEntry));
+  info.mmap_addr = low32(handover.put(std::as_bytes(std::span(map))));
+  handover.write(info_at, std::as_bytes(std::span(&info, 1)));
+  if (auto ok = handover.finish(); !ok) return Failure(ok.error());
+  return info_at;
+}
+
+// Specification, 3.2, Machine state.
+StartRegisters multiboot_registers(Gpa info) { return {.rax = kLoaderMagic, .rbx = info.value}; }
+
+Result<StartState> load_multiboot(ImageBytes file, const MultibootHeader& header,
+                                  std::span<const BootModule> modules, const std::string& cmdline,
+                                  const GuestMemory& memory) {
+  const auto image = parse_multiboot(file, header);
+  if (!image) return Failure(image.error());
+  if (auto ok = place(file, *image, memory); !ok) return Failure(ok.error());
+  const auto info = write_multiboot_info(end_of(*image), modules, cmdline, memory);
+  if (!info) return Failure(info.error());
+  return StartState{
+      .mode = CpuMode::kProtected, .entry = image->entry, .registers = multiboot_registers(*info)};
+}
+
+}  // namespace vmm

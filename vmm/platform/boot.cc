@@ -1,0 +1,169 @@
+#include "vmm/platform/boot.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+
+#include "vmm/platform/firmware.h"
+#include "vmm/platform/user_bus.h"
+#include "vmm/run/machine.h"
+#include "vmm/run/setup.h"
+
+namespace vmm {
+namespace {
+
+constexpr Nanos kSpinWindow{50'000};
+
+// Lets any thread end the serving thread's wait.
+class Wakeup {
+ public:
+  static Result<Wakeup> create() {
+    Wakeup wakeup;
+    wakeup.fd_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wakeup.fd_) return Failure(host_error("eventfd", errno).value());
+    return wakeup;
+  }
+  void ring() const {
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof(one));  // full is as good
+  }
+  void take() const {
+    uint64_t count = 0;
+    [[maybe_unused]] const ssize_t got = ::read(fd_.get(), &count, sizeof(count));
+  }
+  int fd() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+// The pieces of a boot, in the order in which they must go: the engine's threads first, then board and VM.
+struct Bench {
+  Wakeup wakeup;
+  std::unique_ptr<Machine> machine;
+  std::unique_ptr<Vm> vm;
+  std::unique_ptr<UserBus> bus;
+  std::unique_ptr<PcBoard> board;
+
+  explicit Bench(Wakeup w) : wakeup(std::move(w)) {}
+  ~Bench() {
+    if (machine != nullptr) machine->stop();
+  }
+};
+
+Result<sched::Setup> scheduling(const BootSpec& spec) {
+  RunSpec run;
+  run.workers = spec.workers;
+  run.seed = spec.seed;
+  VmSpec vm;
+  vm.vcpus = spec.vcpus;
+  vm.policy = spec.policy;
+  vm.weight = sched::kDefaultWeight;
+  run.vms.push_back(std::move(vm));
+  return make_setup(run, kSpinWindow);
+}
+
+// The bootstrap processor starts in the guest, all others wait for their SIPI.
+void set_start(Vm& vm, const StartState& start) {
+  VcpuFd& bootstrap = vm.vcpu(VcpuIndex{0}).kvm;
+  enter_start_state(start, bootstrap.mutable_regs(), bootstrap.mutable_sregs());
+  for (uint32_t i = 1; i < vm.vcpu_count(); ++i) vm.vcpu(VcpuIndex{i}).waiting_for_sipi = true;
+}
+
+Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& bench) {
+  const auto setup = scheduling(spec);
+  if (!setup) return Failure(setup.error());
+  const auto system = System::open();
+  if (!system) return Failure(system.error());
+  auto vm = Vm::create(*system, VmOptions{.id = VmId{0}}, spec.memory_bytes, sched::VcpuId{0});
+  if (!vm) return Failure(vm.error());
+  bench.vm = std::move(*vm);
+  const uint8_t ioapic_id = ioapic_id_for(spec.vcpus);
+  if (auto ok = write_firmware({spec.vcpus, ioapic_id}, bench.vm->memory()); !ok) return ok;
+  const auto start = load_boot_image(spec.image, bench.vm->memory());
+  if (!start) return Failure(start.error());
+  if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile); !ok) return ok;
+  set_start(*bench.vm, *start);
+  bench.machine = std::make_unique<Machine>(*setup, true);
+  bench.bus = std::make_unique<UserBus>(*bench.vm, *bench.machine);
+  bench.board = std::make_unique<PcBoard>(
+      *bench.vm, *bench.machine, *bench.bus,
+      PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
+      Outlets{.console = console.output, .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
+  bench.board->wire();
+  bench.machine->add({bench.vm.get(), bench.board.get()});
+  return {};
+}
+
+// Bytes from the terminal or a pipe. False: leave. The input's end only means that nobody types any more.
+bool take_input(const BootConsole& console, int& input, PcBoard& board) {
+  std::array<uint8_t, 256> bytes;
+  const ssize_t got = ::read(input, bytes.data(), bytes.size());
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+  if (got <= 0) {
+    input = -1;
+    return true;
+  }
+  const auto typed = std::span(bytes).first(static_cast<size_t>(got));
+  if (!console.filter) {
+    board.receive(typed);
+    return true;
+  }
+  std::vector<uint8_t> for_guest;
+  const bool stays = console.filter(typed, for_guest);
+  board.receive(for_guest);
+  return stays;
+}
+
+// Serves the board until the guest ends or has to.
+BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, const std::atomic<bool>& stop) {
+  int input = console.input;
+  for (;;) {
+    const Nanos now = monotonic_now();
+    bench.board->run_timers(now);
+    if (bench.vm->ended()) return BootEnd::kExit;
+    if (stop.load()) return BootEnd::kStopped;
+    if (now >= end) return BootEnd::kTimeout;
+    const Nanos until = std::min(end, bench.board->next_deadline().value_or(sched::kForever));
+    const timespec wait = to_timespec(std::max(Nanos{}, until - now));
+    std::array<pollfd, 2> fds{{{bench.wakeup.fd(), POLLIN, 0}, {input, POLLIN, 0}}};
+    if (::ppoll(fds.data(), fds.size(), until == sched::kForever ? nullptr : &wait, nullptr) <= 0) continue;
+    if (fds[0].revents != 0) bench.wakeup.take();
+    if (fds[1].revents != 0 && !take_input(console, input, *bench.board)) return BootEnd::kStopped;
+  }
+}
+
+BootResult result_of(const Bench& bench, BootEnd end) {
+  BootResult result{
+      .end = end, .exit_code = 0, .failure = bench.vm->failure(), .unclaimed = bench.board->unclaimed()};
+  if (end != BootEnd::kExit) return result;
+  if (!result.failure.empty()) {
+    result.end = BootEnd::kFailed;
+  } else if (bench.board->was_reset()) {
+    result.end = BootEnd::kReset;
+  }
+  result.exit_code = bench.vm->exit_code().value_or(0);
+  return result;
+}
+
+}  // namespace
+
+Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const std::atomic<bool>& stop) {
+  auto wakeup = Wakeup::create();
+  if (!wakeup) return Failure(wakeup.error());
+  Bench bench(std::move(*wakeup));
+  if (auto built = build(spec, console, bench); !built) return Failure(built.error());
+  const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
+  if (auto started = bench.machine->start(); !started) return Failure(started.error());
+  const BootEnd how = serve(bench, console, end, stop);
+  bench.machine->stop();
+  return result_of(bench, how);
+}
+
+}  // namespace vmm

@@ -1,0 +1,63 @@
+// Boots an image that somebody else wrote on the PC board: VM, firmware's tables, loader, board, and the
+// engine that runs its vCPUs, until the guest ends, the time is over, or it is told to stop.
+//
+// boot() blocks; its thread serves the board (timers, typed bytes). One boot at a time on a thread; several
+// may follow each other in a process.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sched/policy.h"
+#include "vmm/kvm/cpuid.h"
+#include "vmm/load/boot_image.h"
+#include "vmm/platform/pc_board.h"
+#include "vmm/result.h"
+#include "vmm/run_types.h"
+
+namespace vmm {
+
+struct BootSpec {
+  BootImage image;
+  uint64_t memory_bytes = uint64_t{128} << 20;  // a multiple of 2 MiB
+  uint32_t vcpus = 1;
+  uint32_t workers = 2;
+  sched::Policy policy;
+  CpuProfile cpu_profile = CpuProfile::kHost;
+  Irqchip irqchip = Irqchip::kUser;
+  std::optional<Nanos> timeout;
+  uint64_t seed = 1;
+};
+
+struct BootConsole {
+  std::function<void(std::span<const uint8_t>)> output;  // any thread, one call at a time
+  int input = -1;                                        // a descriptor to read typed bytes from; -1: none
+  // What to do with bytes that were typed: gives back those that are for the guest. False: leave. May be
+  // empty.
+  std::function<bool(std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest)> filter;
+};
+
+enum class BootEnd : uint8_t {
+  kExit,    // the guest ended itself: exit_code
+  kReset,   // … by a reset
+  kFailed,  // kvmux ended it: failure
+  kTimeout,
+  kStopped,  // by the user
+};
+
+struct BootResult {
+  BootEnd end = BootEnd::kExit;
+  int exit_code = 0;
+  std::string failure;
+  Unclaimed unclaimed;
+};
+
+// `stop` may be set by any thread or signal handler; a signal should then end the thread's system call.
+[[nodiscard]] Result<BootResult> boot(const BootSpec& spec, const BootConsole& console,
+                                      const std::atomic<bool>& stop);
+
+}  // namespace vmm

@@ -1,0 +1,224 @@
+// Lines, interrupts and the serving thread's part; ports and MMIO are in pc_board_ports.cc.
+#include "vmm/platform/pc_board.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "vmm/complete/complete.h"
+#include "vmm/platform/firmware.h"
+#include "vmm/run/exit.h"
+#include "vmm/run/tiny_board.h"
+
+namespace vmm {
+namespace {
+
+constexpr IsaIrq kTimerIrq{0};
+constexpr IsaIrq kSerialIrq{4};
+constexpr IsaIrq kClockIrq{8};
+constexpr apic::IoApicPin kTimerPin{2};  // as the platform tables say
+constexpr size_t kMostTyped = 64 * 1024;
+constexpr Nanos kShortestTimer{200'000};  // ticks in between come together
+
+apic::IoApicPin pin_of(IsaIrq irq) {
+  return irq == kTimerIrq ? kTimerPin : apic::IoApicPin{static_cast<uint8_t>(irq)};
+}
+
+// Firmware's bytes: how much memory there is (the places are those of the AT and its successors).
+void describe_memory(Rtc& rtc, uint64_t memory_bytes, uint32_t vcpus) {
+  constexpr uint64_t kKiB = 1024;
+  constexpr uint64_t kMiB = kKiB * kKiB;
+  const auto set16 = [&](uint8_t index, uint64_t value) {
+    const uint64_t fitting = std::min<uint64_t>(value, 0xffff);
+    rtc.set_cmos(index, static_cast<uint8_t>(fitting));
+    rtc.set_cmos(static_cast<uint8_t>(index + 1), static_cast<uint8_t>(fitting >> 8));
+  };
+  const uint64_t above_1 = memory_bytes - kMiB;
+  set16(0x15, 640);
+  set16(0x17, above_1 / kKiB);
+  set16(0x30, above_1 / kKiB);
+  set16(0x34, memory_bytes > 16 * kMiB ? (memory_bytes - 16 * kMiB) / (64 * kKiB) : 0);
+  rtc.set_cmos(0x14, 0x02);  // equipment: a coprocessor, neither disks nor screen
+  rtc.set_cmos(0x5f, static_cast<uint8_t>(std::min(vcpus - 1, 255u)));
+}
+
+}  // namespace
+
+PcBoard::PcBoard(Vm& vm, Notifier& notifier, InterruptBus& bus, const Setup& setup, Outlets outlets)
+    : vm_(vm),
+      notifier_(notifier),
+      bus_(bus),
+      outlets_(std::move(outlets)),
+      started_(monotonic_now()),
+      serial_([this](uint8_t byte) {
+        outlets_.console({&byte, 1});
+      }),
+      rtc_(setup.utc, started_),
+      ioapic_(setup.ioapic_id, apic::LineSense::kRequest) {
+  describe_memory(rtc_, vm.memory().size(), std::max(vm.vcpu_count(), 1u));
+}
+
+void PcBoard::wire() {
+  Vcpu& bootstrap = vm_.vcpu(VcpuIndex{0});
+  bootstrap.extint = this;
+  bootstrap.lapic.enter_virtual_wire_mode();
+}
+
+void PcBoard::ipi(Vcpu& source, const apic::IpiRequest& request) {
+  deliver_ipi(vm_, notifier_, source, request);
+}
+
+void PcBoard::end_of_interrupt(Vcpu& vcpu, const apic::EndOfInterrupt& eoi) {
+  notifier_.eoi(vcpu.id, sched::IrqVector{apic::raw(eoi.vector)});
+  const sched::MutexLock lock(mutex_);
+  if (eoi.broadcast) ioapic_.end_of_interrupt(eoi.vector, bus_);
+  if (ticks_.taken_by_eoi(eoi.vector)) pulse_timer(monotonic_now());
+}
+
+void PcBoard::ioapic_eoi(apic::Vector vector) {
+  const sched::MutexLock lock(mutex_);
+  ioapic_.end_of_interrupt(vector, bus_);
+  if (ticks_.taken_by_eoi(vector)) pulse_timer(monotonic_now());
+}
+
+bool PcBoard::complete_instruction(Vcpu& vcpu) {
+  const auto done = complete_emulation(vcpu.kvm, vm_.memory());
+  if (!done) fail(vcpu, done.error());
+  return done.has_value();
+}
+
+void PcBoard::fail(const Vcpu& vcpu, const std::string& why) {
+  const std::string text = fmt::format("vm{}/vcpu{}: {}", index_of(vm_.id()), index_of(vcpu.index), why);
+  if (!vm_.end_with_failure(text)) return;
+  notifier_.vm_ended(vm_.id());
+  outlets_.look_again();
+}
+
+Next PcBoard::end_with(int code) {
+  if (vm_.end_with_code(code)) {
+    notifier_.vm_ended(vm_.id());
+    outlets_.look_again();
+  }
+  return Next::kStopVm;
+}
+
+Next PcBoard::reset() {
+  was_reset_.store(true, std::memory_order_relaxed);
+  return end_with(0);
+}
+
+// ---- Interrupt lines ------------------------------------------------------------------------------------
+
+bool PcBoard::requested() const { return intr_.load(std::memory_order_seq_cst); }
+
+apic::Vector PcBoard::acknowledge() {
+  const sched::MutexLock lock(mutex_);
+  const PicPair::Acknowledged taken = pic_.acknowledge();
+  if (!taken.spurious && taken.irq == kTimerIrq && ticks_.taken_by_pic()) pulse_timer(monotonic_now());
+  update_intr();
+  return taken.vector;
+}
+
+void PcBoard::set_irq(IsaIrq irq, bool high) {
+  pic_.set_line(irq, high);
+  ioapic_.set_line(pin_of(irq), high, bus_);
+}
+
+void PcBoard::update_lines() {
+  set_irq(kSerialIrq, serial_.interrupt_line());
+  set_irq(kClockIrq, rtc_.interrupt_line());
+  update_intr();
+}
+
+void PcBoard::update_intr() {
+  const bool wanted = pic_.intr();
+  if (wanted == intr_.load(std::memory_order_relaxed)) return;
+  intr_.store(wanted, std::memory_order_seq_cst);  // partner: requested()
+  if (wanted) notifier_.interrupt_posted(vm_.vcpu(VcpuIndex{0}).id);
+}
+
+// Works out the timer's ticks up to now. Must come before whatever changes the timer.
+void PcBoard::take_ticks(Nanos now) {
+  ticks_.add(pit_.take_ticks(now));
+  pulse_timer(now);
+}
+
+// Gives the next tick that waits to the 8259s and the IOAPIC. The output of the timer idles high: a tick is a
+// short low and the edge behind it.
+void PcBoard::pulse_timer(Nanos now) {
+  if (!ticks_.ready(now)) return;
+  struct Listener final : apic::MessageSink {
+    explicit Listener(InterruptBus& to) : bus(to) {}
+    bool send(const apic::InterruptMessage& message) override {
+      vector = message.vector;
+      return accepted = bus.send(message);
+    }
+    InterruptBus& bus;
+    bool accepted = false;
+    apic::Vector vector{};
+  } listener(bus_);
+  pic_.set_line(kTimerIrq, false);
+  pic_.set_line(kTimerIrq, true);
+  ioapic_.set_line(kTimerPin, false, bus_);
+  ioapic_.set_line(kTimerPin, true, listener);
+  const auto path = listener.accepted             ? TickQueue::Path::kIoApic
+                    : pic_.is_unmasked(kTimerIrq) ? TickQueue::Path::kPic
+                                                  : TickQueue::Path::kNone;
+  ticks_.sent(path, listener.vector, now);
+  update_intr();
+}
+
+// ---- The serving thread ---------------------------------------------------------------------------------
+
+void PcBoard::receive(std::span<const uint8_t> typed) {
+  const sched::MutexLock lock(mutex_);
+  const size_t room = kMostTyped - std::min(kMostTyped, typed_.size());
+  const auto taken = typed.first(std::min(room, typed.size()));
+  typed_.insert(typed_.end(), taken.begin(), taken.end());
+  feed_serial();
+  update_lines();
+}
+
+// The UART holds sixteen bytes; the rest waits here, since nobody at a terminal minds flow control.
+void PcBoard::feed_serial() {
+  while (!typed_.empty() && serial_.receive_room() > 0) {
+    const uint8_t byte = typed_.front();
+    typed_.pop_front();
+    serial_.receive({&byte, 1});
+  }
+}
+
+std::optional<Nanos> PcBoard::next_deadline() {
+  const sched::MutexLock lock(mutex_);
+  told_ = deadline();
+  return told_;
+}
+
+std::optional<Nanos> PcBoard::deadline() const {
+  auto next = pit_.next_tick();
+  if (next) next = std::max(*next, served_ + kShortestTimer);
+  const auto clock = rtc_.next_event();
+  if (next && clock) return std::min(*next, *clock);
+  return next ? next : clock;
+}
+
+bool PcBoard::is_nearer() const {
+  const auto next = deadline();
+  return next && (!told_ || *next < *told_);
+}
+
+void PcBoard::run_timers(Nanos now) {
+  const sched::MutexLock lock(mutex_);
+  served_ = now;
+  take_ticks(now);
+  rtc_.advance(now);
+  update_lines();
+}
+
+Unclaimed PcBoard::unclaimed() const {
+  const sched::MutexLock lock(mutex_);
+  return unclaimed_;
+}
+
+}  // namespace vmm

@@ -1,0 +1,135 @@
+// The PC board: what surrounds the vCPUs of a guest that expects a PC. COM1 (IRQ 4), 8259s at the bootstrap
+// processor's LINT0, IOAPIC, PIT (IRQ 0, IOAPIC pin 2), RTC (IRQ 8), keyboard controller, ACPI fixed
+// hardware, reset and debug ports. Whatever nobody claims reads as ones and ignores writes, and is counted.
+//
+// Threads. Board's functions: any lease holder of the VM's vCPUs, several at a time; one lock guards the
+// devices. Besides, one thread serves the board: it calls receive() with what was typed, and run_timers() no
+// later than next_deadline(); when that may have come nearer, or the VM has ended, Outlets::look_again is
+// called.
+//
+// Order: construct → wire() once all vCPUs are there → engine.start() … engine.stop() → destroy.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "apic/ioapic.h"
+#include "sched/mutex.h"
+#include "vmm/device/serial.h"
+#include "vmm/platform/keyboard.h"
+#include "vmm/platform/pic.h"
+#include "vmm/platform/pit.h"
+#include "vmm/platform/rtc.h"
+#include "vmm/platform/tick_queue.h"
+#include "vmm/run/board.h"
+#include "vmm/run/vm.h"
+
+namespace vmm {
+
+// Accesses that nobody claimed.
+struct Unclaimed {
+  uint64_t port_reads = 0;
+  uint64_t port_writes = 0;
+  uint64_t mmio_reads = 0;
+  uint64_t mmio_writes = 0;
+  uint64_t total() const { return port_reads + port_writes + mmio_reads + mmio_writes; }
+};
+
+// Where the board's effects go.
+struct Outlets {
+  std::function<void(std::span<const uint8_t>)> console;  // called with the board's lock held
+  std::function<void()> look_again;                       // any thread
+};
+
+// How the IOAPIC's messages reach the local APICs.
+class InterruptBus : public apic::MessageSink {
+ public:
+  // The IOAPIC's redirection entries may have changed.
+  virtual void entries_changed(const apic::IoApic& ioapic) = 0;
+};
+
+class PcBoard final : public Board, private ExtIntSource {
+ public:
+  struct Setup {
+    uint8_t ioapic_id = 0;
+    int64_t utc = 0;  // the guest's wall clock at its start
+  };
+  // All must outlive the board.
+  PcBoard(Vm& vm, Notifier& notifier, InterruptBus& bus, const Setup& setup, Outlets outlets);
+
+  // Connects the 8259s and NMI line to the bootstrap processor, as firmware leaves them.
+  void wire();
+
+  void ipi(Vcpu& source, const apic::IpiRequest& request) override;
+  void end_of_interrupt(Vcpu& vcpu, const apic::EndOfInterrupt& eoi) override;
+  Next port_read(Vcpu& vcpu, uint16_t port, std::span<uint8_t> data) override;
+  Next port_write(Vcpu& vcpu, uint16_t port, std::span<const uint8_t> data) override;
+  Next mmio_read(Vcpu& vcpu, Gpa address, std::span<uint8_t> data) override;
+  Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) override;
+  bool complete_instruction(Vcpu& vcpu) override;
+  void fail(const Vcpu& vcpu, const std::string& why) override;
+
+  // KVM_EXIT_IOAPIC_EOI: a LAPIC inside KVM ended a level-triggered interrupt.
+  void ioapic_eoi(apic::Vector vector);
+
+  // The serving thread.
+  void receive(std::span<const uint8_t> typed);
+  [[nodiscard]] std::optional<Nanos> next_deadline();
+  void run_timers(Nanos now);
+
+  [[nodiscard]] Unclaimed unclaimed() const;
+  // The guest asked for a reset, which ends it here.
+  [[nodiscard]] bool was_reset() const { return was_reset_.load(std::memory_order_relaxed); }
+
+ private:
+  // ExtIntSource
+  bool requested() const override;
+  apic::Vector acknowledge() override;
+
+  [[nodiscard]] std::optional<uint8_t> read_byte(uint16_t port, Nanos now) SCHED_REQUIRES(mutex_);
+  // False: nobody claims the port.
+  bool write_byte(uint16_t port, uint8_t value, Nanos now) SCHED_REQUIRES(mutex_);
+  [[nodiscard]] uint8_t read_power(uint16_t port, Nanos now) const SCHED_REQUIRES(mutex_);
+  void write_power(uint16_t port, uint8_t value) SCHED_REQUIRES(mutex_);
+  Next end_with(int code);
+  Next reset();
+
+  void set_irq(IsaIrq irq, bool high) SCHED_REQUIRES(mutex_);
+  void update_lines() SCHED_REQUIRES(mutex_);
+  void update_intr() SCHED_REQUIRES(mutex_);
+  void take_ticks(Nanos now) SCHED_REQUIRES(mutex_);
+  void pulse_timer(Nanos now) SCHED_REQUIRES(mutex_);
+  void feed_serial() SCHED_REQUIRES(mutex_);
+  [[nodiscard]] std::optional<Nanos> deadline() const SCHED_REQUIRES(mutex_);
+  // The serving thread sleeps too long by now.
+  [[nodiscard]] bool is_nearer() const SCHED_REQUIRES(mutex_);
+
+  Vm& vm_;
+  Notifier& notifier_;
+  InterruptBus& bus_;
+  const Outlets outlets_;
+  const Nanos started_;
+
+  mutable sched::Mutex mutex_;
+  Uart16550 serial_ SCHED_GUARDED_BY(mutex_);
+  std::deque<uint8_t> typed_ SCHED_GUARDED_BY(mutex_);
+  PicPair pic_ SCHED_GUARDED_BY(mutex_);
+  Pit pit_ SCHED_GUARDED_BY(mutex_);
+  Rtc rtc_ SCHED_GUARDED_BY(mutex_);
+  KeyboardController keyboard_ SCHED_GUARDED_BY(mutex_);
+  apic::IoApic ioapic_ SCHED_GUARDED_BY(mutex_);
+  TickQueue ticks_ SCHED_GUARDED_BY(mutex_);
+  uint16_t pm_enable_ SCHED_GUARDED_BY(mutex_) = 0;
+  uint16_t pm_control_ SCHED_GUARDED_BY(mutex_) = 1;    // SCI_EN: ACPI is on
+  std::optional<Nanos> told_ SCHED_GUARDED_BY(mutex_);  // the deadline that the serving thread knows
+  Nanos served_ SCHED_GUARDED_BY(mutex_){};             // last run_timers()
+  Unclaimed unclaimed_ SCHED_GUARDED_BY(mutex_);
+  bool ends_ SCHED_GUARDED_BY(mutex_) = false;  // a byte that was just written ends the VM
+
+  std::atomic<bool> intr_{false};  // the 8259s' INTR; partner of the stores in update_intr(): requested()
+  std::atomic<bool> was_reset_{false};
+};
+
+}  // namespace vmm
