@@ -18,6 +18,7 @@ namespace sched {
 // What became of a vCPU's last directed yield, until that is known.
 struct YieldOutcome {
   enum class Stage : uint8_t { kNone, kAway, kBack } stage = Stage::kNone;
+  Nanos since{};  // when the yielder went on: came back, or never left
   VcpuId target = kNoVcpu;
   uint32_t target_runs = 0;  // the target's pulse when we yielded
   uint32_t target_spins = 0;

@@ -10,8 +10,9 @@ namespace sched {
 // the queue that it waits on, because it may have left since the scan saw it.
 class Scheduler::DirectedYield final : public YieldAttempt {
  public:
-  DirectedYield(Scheduler& scheduler, WorkerId here, Vcpu& me, const Policy& policy, Nanos now)
-      : s_(scheduler), here_(here), me_(me), policy_(policy), now_(now) {}
+  // alone: nobody else is runnable on the spinner's worker.
+  DirectedYield(Scheduler& scheduler, WorkerId here, Vcpu& me, bool alone, const Policy& policy, Nanos now)
+      : s_(scheduler), here_(here), me_(me), alone_(alone), policy_(policy), now_(now) {}
 
   bool take_off() const { return take_off_; }
 
@@ -47,12 +48,14 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   }
 
   // The target waits on another worker: it is preferred there and that worker reschedules; here the yielder
-  // gives up its turn if anybody waits for it.
+  // gives up its turn if anybody waits for it. Alone here and alone there, both run without it: Linux's
+  // yield_to() fails then.
   Result yield_there(Vcpu& target, WorkerId where) {
     {
       Worker& there = s_.worker_at(where);
       MutexLock lock(there.mutex);
       if (!still_waits(target, where)) return Result::kNotRunnable;
+      if (alone_ && there.queue->runnable() == 1) return Result::kFailed;
       count(apply_remote_yield(*there.eevdf, there.credit, policy_, target, now_));
       s_.host_.kick(where);
     }
@@ -99,6 +102,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     if (s_.status_at(target.id).view().worker() == here_) ++me_.stats.yields_local;
     const Pulse& pulse = s_.pulse_[index_of(target.id)];
     me_.yield.stage = take_off_ ? YieldOutcome::Stage::kAway : YieldOutcome::Stage::kBack;
+    me_.yield.since = now_;
     me_.yield.target = target.id;
     me_.yield.target_runs = pulse.runs.load(std::memory_order_relaxed);
     me_.yield.target_spins = pulse.spins.load(std::memory_order_relaxed);
@@ -107,6 +111,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   Scheduler& s_;
   const WorkerId here_;
   Vcpu& me_;
+  const bool alone_;
   const Policy& policy_;
   const Nanos now_;
   bool take_off_ = false;
@@ -116,22 +121,24 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
   Worker& worker = worker_at(id);
   Vcpu* me = nullptr;
   bool eevdf = false;
+  bool alone = false;
   {
     MutexLock lock(worker.mutex);
     me = worker.queue->current();
     SCHED_CHECK(me != nullptr);
-    if (worker.queue->tick(now)) return true;  // its turn is over anyway
-    eevdf = worker.eevdf != nullptr;
     ++me->stats.spin_exits;
     note_outcome(*me, true, now);
     std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;
     spins.store(spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (worker.queue->tick(now)) return true;  // its turn is over anyway
+    eevdf = worker.eevdf != nullptr;
+    alone = worker.queue->runnable() == 1;
   }
   Vm& vm = vm_at(me->vm);
   if (!eevdf || !vm.policy.features.spin || vm.size < 2) return false;
   Status& status = status_at(me->id);
   status.set_spinning();
-  DirectedYield attempt(*this, id, *me, vm.policy, now);
+  DirectedYield attempt(*this, id, *me, alone, vm.policy, now);
   const SpinScan scan{
       .vcpus = {&status_[vm.first], vm.size},
       .me = me->index,
@@ -151,7 +158,9 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
 
 // The yielder comes back onto a worker: did the target run meanwhile?
 void Scheduler::note_return(Vcpu& vcpu) {
-  if (vcpu.yield.stage == YieldOutcome::Stage::kAway) vcpu.yield.stage = YieldOutcome::Stage::kBack;
+  if (vcpu.yield.stage != YieldOutcome::Stage::kAway) return;
+  vcpu.yield.stage = YieldOutcome::Stage::kBack;
+  vcpu.yield.since = vcpu.came_on;
 }
 
 // The yielder spins again or leaves the worker: a hit if the target ran and the wait is over, that is if it
@@ -162,7 +171,7 @@ void Scheduler::note_outcome(Vcpu& vcpu, bool spins_again, Nanos now) {
   yield.stage = YieldOutcome::Stage::kNone;
   const Pulse& pulse = pulse_[index_of(yield.target)];
   const bool ran = pulse.runs.load(std::memory_order_relaxed) != yield.target_runs;
-  const bool waits_on = spins_again && now - vcpu.came_on < 2 * spin_window_;
+  const bool waits_on = spins_again && now - yield.since < 2 * spin_window_;
   if (ran && !waits_on) {
     ++vcpu.stats.yield_hits;
     yield.helper = yield.target;
