@@ -62,9 +62,21 @@ class Scan {
     return std::nullopt;
   }
 
-  std::optional<uint32_t> helper() {
-    if (scan_.helper && attempt(*scan_.helper, YieldReason::kLearned)) return scan_.helper;
-    return std::nullopt;
+  // kvmux: who is likely to hold what the spinner waits for. Whoever held a lock while others ran made them
+  // spin, so the holder is among those taken off in mid-work, and most likely the last of them: those that
+  // left before it were followed by progress.
+  std::optional<uint32_t> holder() {
+    return most([](Status::View vcpu) { return !vcpu.spinning(); },
+                [](const Pulse& pulse) { return pulse.off_since.load(std::memory_order_relaxed); },
+                YieldReason::kPreempted);
+  }
+
+  // kvmux: with a lock that is handed over in order of arrival, the next owner is who has waited longest.
+  std::optional<uint32_t> longest_waiter() {
+    if (!scan_.handovers) return std::nullopt;
+    return most([](Status::View vcpu) { return vcpu.spinning(); },
+                [](const Pulse& pulse) { return -pulse.waiting_since.load(std::memory_order_relaxed); },
+                YieldReason::kWaiter);
   }
 
  private:
@@ -83,6 +95,23 @@ class Scan {
       if (gave_up_) break;
     }
     return std::nullopt;
+  }
+
+  // Yields to the waiting vCPU that qualifies and has the largest key.
+  template <class Qualifies, class Key>
+  std::optional<uint32_t> most(Qualifies qualifies, Key key, YieldReason reason) {
+    std::optional<uint32_t> best;
+    int64_t best_key = 0;
+    for (uint32_t i = 0; i < scan_.vcpus.size(); ++i) {
+      const Status::View vcpu = scan_.vcpus[i].view();
+      if (i == scan_.me || !waits(vcpu) || !qualifies(vcpu)) continue;
+      const int64_t k = key(scan_.pulses[i]);
+      if (best && k <= best_key) continue;
+      best = i;
+      best_key = k;
+    }
+    if (best && !attempt(*best, reason)) best.reset();
+    return best;
   }
 
   void begin_round() {
@@ -124,7 +153,9 @@ std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& spi
   std::optional<uint32_t> target;
   if (policy.features.candidates == CandidateRule::kKvmux) {
     target = scan.awaited();
-    if (!target) target = scan.helper();
+    if (!target) target = scan.holder();
+    if (!target) target = scan.longest_waiter();
+    return target;
   }
   if (!target) target = scan.strict();
   if (!target && policy.features.relaxed) target = scan.relaxed();

@@ -16,11 +16,12 @@ namespace sched {
 // What the scan sees. vCPUs by index within the VM.
 struct SpinScan {
   std::span<Status> vcpus;
+  std::span<const Pulse> pulses;
   uint32_t me;
-  uint32_t start_after;            // the last boosted one
-  bool in_kernel;                  // me spins at CPL 0
-  const IpiModel* ipi;             // may be null
-  std::optional<uint32_t> helper;  // whom a yield helped last time
+  uint32_t start_after;  // the last boosted one
+  bool in_kernel;        // me spins at CPL 0
+  const IpiModel* ipi;   // may be null
+  bool handovers;        // a yield to a vCPU that waits itself is worth a try
   Nanos now;
 };
 

@@ -59,6 +59,7 @@ constexpr Features v3() {
 constexpr Features kvmux() {
   Features features = ipi_aware(IpiModelKind::kKvmux);
   features.candidates = CandidateRule::kKvmux;
+  features.credit = true;
   features.pull = true;
   return features;
 }
@@ -73,7 +74,8 @@ constexpr std::array kPresets{
            ipi_aware(IpiModelKind::kV2)},
     Preset{"v2", "deboost + ipi: the v2 series, faults included", v2()},
     Preset{"v3", "IPI tracking by vector + lag credit to the target", v3()},
-    Preset{"kvmux", "awaited sets and chains; the target is pulled here and runs on the donated slice",
+    Preset{"kvmux",
+           "awaited sets and chains, likely lock holders; the target changes places with the spinner",
            kvmux()},
     Preset{"gang", "co-schedules all vCPUs of a VM", with_queue(QueueKind::kGang)},
     Preset{"host", "a thread per vCPU, the host's scheduler decides; spin exits do nothing",

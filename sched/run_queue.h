@@ -22,7 +22,7 @@ struct YieldOutcome {
   VcpuId target = kNoVcpu;
   uint32_t target_runs = 0;  // the target's pulse when we yielded
   uint32_t target_spins = 0;
-  VcpuId helper = kNoVcpu;  // the target of the last yield that ended a wait
+  bool to_waiter = false;  // the target was waiting itself
 };
 
 // A vCPU as the scheduler sees it. Guarded by the lock of the queue it is on; while it is on none, it belongs
@@ -40,6 +40,9 @@ struct Vcpu {
   Nanos state_since{};              // for stats.times
   RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
+  WorkerId move_to = kNoWorker;  // put() queues it there: it changed places with a pulled vCPU
+  Nanos last_spin{};             // its last spin exit
+  bool waiting = false;          // it has spun before
   YieldOutcome yield;
   VcpuStats stats;
 };

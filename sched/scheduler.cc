@@ -1,6 +1,7 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/check.h"
 #include "sched/fifo_queue.h"
@@ -185,6 +186,7 @@ Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
   Vcpu* vcpu = worker.queue->current();
   SCHED_CHECK(vcpu != nullptr);
   vcpu->last_ran = now;
+  pulse_[index_of(vcpu->id)].off_since.store(now.count(), std::memory_order_relaxed);
   note_outcome(*vcpu, false, now);
   return *vcpu;
 }
@@ -192,16 +194,26 @@ Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
 void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
   Worker& worker = worker_at(id);
   bool others_wait = false;
+  Vcpu* moving = nullptr;
+  WorkerId to = kNoWorker;
   {
     MutexLock lock(worker.mutex);
     Vcpu& vcpu = leave_current(worker, now);
-    worker.queue->put(now);
     account_state(vcpu, RunState::kQueued, now);
     ++vcpu.stats.preemptions;
-    status_at(vcpu.id).set_preempted(in_kernel);
+    to = std::exchange(vcpu.move_to, kNoWorker);
+    if (to == kNoWorker) {
+      worker.queue->put(now);
+      status_at(vcpu.id).set_preempted(in_kernel);
+    } else {
+      worker.queue->dequeue(vcpu, now);
+      status_at(vcpu.id).set_preempted_moving(in_kernel);
+      moving = &vcpu;
+    }
     publish(worker);
     others_wait = worker.queue->runnable() > 1;
   }
+  if (moving != nullptr) enqueue_moving(*moving, to, now);
   if (!others_wait || !moves_) return;
   // An idle worker can take what will wait here.
   if (const auto idle = find_idle(id)) host_.kick(*idle);

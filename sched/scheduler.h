@@ -124,6 +124,8 @@ class Scheduler {
     GroupId group{};
     std::unique_ptr<IpiModel> ipi;
     std::atomic<uint32_t> last_boosted{0};
+    // kvmux: do yields to a vCPU that waits itself help here (ticket locks: yes, TTAS locks: no)? In [-8, 8].
+    std::atomic<int32_t> handover{0};
   };
   struct alignas(64) Worker {
     Mutex mutex;
@@ -136,11 +138,6 @@ class Scheduler {
     Nanos next_balance SCHED_GUARDED_BY(mutex){};
     std::atomic<int64_t> load{0};  // hints for placement and balancing
     std::atomic<uint32_t> waiting{0};
-  };
-  // What other workers may see of a vCPU's progress: how often it ran and spun. Relaxed counters.
-  struct Pulse {
-    std::atomic<uint32_t> runs{0};
-    std::atomic<uint32_t> spins{0};
   };
   class DirectedYield;  // one in progress: scheduler_spin.cc
 
@@ -172,6 +169,7 @@ class Scheduler {
 
   // Outcome of directed yields (scheduler_spin.cc).
   void note_return(Vcpu& vcpu);
+  void note_handover(const Vcpu& vcpu, int32_t step);
   void note_outcome(Vcpu& vcpu, bool spins_again, Nanos now);
 
   Host& host_;

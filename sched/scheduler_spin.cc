@@ -1,10 +1,19 @@
 // Directed yield: a spin exit from its charge to its effect, and what became of it.
+#include <algorithm>
+
 #include "sched/candidate.h"
 #include "sched/check.h"
 #include "sched/scheduler.h"
 #include "sched/yield_effect.h"
 
 namespace sched {
+namespace {
+
+// Learning whether yields to waiters help: the score's range, and how often to try against the odds.
+constexpr int32_t kHandoverRange = 8;
+constexpr uint64_t kRetryEvery = 16;
+
+}  // namespace
 
 // One directed yield in progress, on the spinner's worker. Looks at each candidate again under the lock of
 // the queue that it waits on, because it may have left since the scan saw it.
@@ -23,7 +32,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     if (status.state() != RunState::kQueued) return Result::kNotRunnable;
     const WorkerId where = status.worker();
     const Result result = where == here_          ? yield_here(target)
-                          : policy_.features.pull ? pull_or_nominate(target, where)
+                          : policy_.features.pull ? pull(target, where)
                                                   : yield_there(target, where);
     if (result == Result::kNotRunnable) return result;
     ++me_.stats.yields_tried;
@@ -67,28 +76,25 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     return Result::kDone;
   }
 
-  // kvmux. Where the other worker runs a foreign VM, the target is kicked in there and both run at once;
-  // where it runs a sibling, which may be as stuck as we are, the target comes here.
-  Result pull_or_nominate(Vcpu& target, WorkerId where) {
-    Worker& there = s_.worker_at(where);
+  // kvmux: the target comes here and runs at once, and the spinner takes its place there. Changing places,
+  // unlike pulling alone, keeps a VM spread over the workers: with a fair lock, two vCPUs that have come to
+  // share a worker would need a switch for every handover.
+  Result pull(Vcpu& target, WorkerId where) {
     {
+      Worker& there = s_.worker_at(where);
       MutexLock lock(there.mutex);
       if (!still_waits(target, where)) return Result::kNotRunnable;
-      const Vcpu* running = there.queue->current();
-      if (running != nullptr && running->vm != target.vm) {
-        there.eevdf->nominate(target, policy_.tuning.nomination_lag);
-        there.eevdf->cancel_protection();
-        s_.host_.kick(where);
-        ++me_.stats.yields_remote;
-        return Result::kDone;  // and keep spinning here
-      }
       there.queue->dequeue(target, now_);
       s_.status_at(target.id).set_moving();
       s_.publish(there);
     }
     s_.enqueue_moving(target, here_, now_);
-    ++me_.stats.pulls;
-    return yield_here(target);
+    const Result result = yield_here(target);
+    if (result == Result::kDone) {
+      ++me_.stats.pulls;
+      me_.move_to = where;
+    }
+    return result;
   }
 
   void count(const YieldEffects& effects) {
@@ -104,6 +110,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     me_.yield.stage = take_off_ ? YieldOutcome::Stage::kAway : YieldOutcome::Stage::kBack;
     me_.yield.since = now_;
     me_.yield.target = target.id;
+    me_.yield.to_waiter = reason == YieldReason::kWaiter;
     me_.yield.target_runs = pulse.runs.load(std::memory_order_relaxed);
     me_.yield.target_spins = pulse.spins.load(std::memory_order_relaxed);
   }
@@ -130,6 +137,12 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
     note_outcome(*me, true, now);
     std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;
     spins.store(spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const Nanos since = std::max(me->came_on, me->last_spin);
+    if (!me->waiting || now - since > 3 * spin_window_) {
+      pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
+    }
+    me->waiting = true;
+    me->last_spin = now;
     if (worker.queue->tick(now)) return true;  // its turn is over anyway
     eevdf = worker.eevdf != nullptr;
     alone = worker.queue->runnable() == 1;
@@ -141,12 +154,13 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
   DirectedYield attempt(*this, id, *me, alone, vm.policy, now);
   const SpinScan scan{
       .vcpus = {&status_[vm.first], vm.size},
+      .pulses = {&pulse_[vm.first], vm.size},
       .me = me->index,
       .start_after = vm.last_boosted.load(std::memory_order_relaxed),
       .in_kernel = in_kernel,
       .ipi = vm.ipi.get(),
-      .helper =
-          me->yield.helper == kNoVcpu ? std::nullopt : std::optional(index_of(me->yield.helper) - vm.first),
+      .handovers = vm.handover.load(std::memory_order_relaxed) > -kHandoverRange ||
+                   me->stats.spin_exits % kRetryEvery == 0,
       .now = now,
   };
   if (const auto target = directed_yield(vm.policy, scan, attempt)) {
@@ -163,6 +177,13 @@ void Scheduler::note_return(Vcpu& vcpu) {
   vcpu.yield.since = vcpu.came_on;
 }
 
+void Scheduler::note_handover(const Vcpu& vcpu, int32_t step) {
+  if (!vcpu.yield.to_waiter) return;
+  std::atomic<int32_t>& score = vm_at(vcpu.vm).handover;
+  const int32_t next = score.load(std::memory_order_relaxed) + step;
+  score.store(std::clamp(next, -kHandoverRange, kHandoverRange), std::memory_order_relaxed);
+}
+
 // The yielder spins again or leaves the worker: a hit if the target ran and the wait is over, that is if it
 // went on for two spin windows; harmful if the target ran only to spin itself; else a miss.
 void Scheduler::note_outcome(Vcpu& vcpu, bool spins_again, Nanos now) {
@@ -171,13 +192,13 @@ void Scheduler::note_outcome(Vcpu& vcpu, bool spins_again, Nanos now) {
   yield.stage = YieldOutcome::Stage::kNone;
   const Pulse& pulse = pulse_[index_of(yield.target)];
   const bool ran = pulse.runs.load(std::memory_order_relaxed) != yield.target_runs;
-  const bool waits_on = spins_again && now - yield.since < 2 * spin_window_;
+  const bool waits_on = spins_again && now - yield.since < 3 * spin_window_;
   if (ran && !waits_on) {
     ++vcpu.stats.yield_hits;
-    yield.helper = yield.target;
+    note_handover(vcpu, 1);
     return;
   }
-  yield.helper = kNoVcpu;
+  note_handover(vcpu, -1);
   if (ran && pulse.spins.load(std::memory_order_relaxed) != yield.target_spins) {
     ++vcpu.stats.yield_harmful;
   } else {

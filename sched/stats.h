@@ -18,7 +18,7 @@ enum class YieldReason : uint8_t {
   kPreempted,         // it was taken off a worker while runnable
   kRelaxed,           // found in the relaxed second round
   kChain,             // kvmux: the end of a wait chain
-  kLearned,           // kvmux: yielding to it ended an earlier wait
+  kWaiter,            // kvmux: it waits itself, and longest: the next owner of a fair lock
   kCount,
 };
 inline constexpr size_t kYieldReasons = static_cast<size_t>(YieldReason::kCount);
@@ -55,7 +55,8 @@ struct VcpuStats {
   uint64_t yield_harmful = 0;  // the target ran, spun itself, and the yielder still waits
 };
 
-// Counters and times between two moments, member by member. worst_wait is the end's: a maximum has no difference.
+// Counters and times between two moments, member by member. worst_wait is the end's: a maximum has no
+// difference.
 VcpuStats operator-(const VcpuStats& end, const VcpuStats& start);
 
 }  // namespace sched

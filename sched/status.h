@@ -53,6 +53,10 @@ class Status {
   void set_preempted(bool in_kernel) {
     change(kStateMask, static_cast<uint32_t>(RunState::kQueued) | kPreempted | (in_kernel ? kInKernel : 0));
   }
+  // The same on its way to another worker's queue.
+  void set_preempted_moving(bool in_kernel) {
+    change(kStateMask, static_cast<uint32_t>(RunState::kMoving) | kPreempted | (in_kernel ? kInKernel : 0));
+  }
   void set_moving() { change(kStateMask, static_cast<uint32_t>(RunState::kMoving)); }
   void set_halted() { change(kStateMask, static_cast<uint32_t>(RunState::kHalted)); }
   void set_stopped() { change(kStateMask, static_cast<uint32_t>(RunState::kStopped)); }
@@ -95,6 +99,14 @@ class Status {
   }
 
   std::atomic<uint32_t> word_{static_cast<uint32_t>(RunState::kNew)};
+};
+
+// What other workers may see of a vCPU's progress. Relaxed hints, written by the worker that holds the vCPU.
+struct Pulse {
+  std::atomic<uint32_t> runs{0};          // times put on a worker
+  std::atomic<uint32_t> spins{0};         // spin exits
+  std::atomic<int64_t> off_since{0};      // when it last left a worker, host ns
+  std::atomic<int64_t> waiting_since{0};  // first spin exit of the wait it is in, host ns
 };
 
 inline constexpr uint32_t kMaxWorkers = 1 << 16;

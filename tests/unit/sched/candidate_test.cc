@@ -53,7 +53,8 @@ class Attempts final : public YieldAttempt {
 // A VM of n vCPUs, all preempted in kernel mode on worker 1; vCPU 0 spins.
 class Vm {
  public:
-  explicit Vm(uint32_t n, CandidateRule rule = CandidateRule::kPriorities) : statuses_(new Status[n]), n_(n) {
+  explicit Vm(uint32_t n, CandidateRule rule = CandidateRule::kPriorities)
+      : statuses_(new Status[n]), pulses_(new Pulse[n]), n_(n) {
     policy.features.candidates = rule;
     for (uint32_t i = 1; i < n; ++i) preempted(i, true);
     at(0).set_running(kW0);
@@ -69,6 +70,16 @@ class Vm {
     at(i).set_moving();
     at(i).set_queued(kW1);
   }
+  // Taken off in mid-work at this time.
+  void preempted_at(uint32_t i, int64_t when) {
+    preempted(i, false);
+    pulses_[i].off_since = when;
+  }
+  // Took itself off in a wait that began at this time.
+  void waiting_since(uint32_t i, int64_t when) {
+    spinning(i);
+    pulses_[i].waiting_since = when;
+  }
   void spinning(uint32_t i) {
     preempted(i, true);
     at(i).set_spinning();
@@ -76,10 +87,16 @@ class Vm {
   std::optional<uint32_t> spin() {
     attempts.tried.clear();
     attempts.reasons.clear();
-    return directed_yield(
-        policy,
-        {{statuses_.get(), n_}, me, start_after, in_kernel, ipi.waits.empty() ? nullptr : &ipi, helper, 0ns},
-        attempts);
+    return directed_yield(policy,
+                          {{statuses_.get(), n_},
+                           {pulses_.get(), n_},
+                           me,
+                           start_after,
+                           in_kernel,
+                           ipi.waits.empty() ? nullptr : &ipi,
+                           handovers,
+                           0ns},
+                          attempts);
   }
 
   Policy policy;
@@ -88,10 +105,11 @@ class Vm {
   uint32_t me = 0;
   uint32_t start_after = 0;
   bool in_kernel = true;
-  std::optional<uint32_t> helper;
+  bool handovers = true;
 
  private:
   std::unique_ptr<Status[]> statuses_;
+  std::unique_ptr<Pulse[]> pulses_;
   uint32_t n_;
 };
 
@@ -271,20 +289,31 @@ TEST_CASE("relaxed: the tries start over, unless the policy is v2") {
   CHECK(run(false, {1, 2, 3}) == Tried{1, 2, 3, 1, 2, 3, 4, 5, 6, 7});
 }
 
-TEST_CASE("kvmux: who is awaited comes first, spinning or not, then who helped, then the scan") {
+TEST_CASE("kvmux: who is awaited comes first, spinning or not") {
   Vm vm(6, CandidateRule::kKvmux);
   vm.ipi.waits[0] = {4};
   CHECK(vm.spin() == 4u);
   CHECK(vm.attempts.reasons == std::vector{YieldReason::kIpiReceiver});
-  vm.running(4);  // awaited and already running
-  vm.helper = 5;
-  CHECK(vm.spin() == 5u);
-  CHECK(vm.attempts.reasons == std::vector{YieldReason::kLearned});
-  vm.at(5).set_halted();
-  CHECK(vm.spin() == 1u);
-  CHECK(vm.attempts.reasons == std::vector{YieldReason::kPreempted});
   vm.spinning(4);
   CHECK(vm.spin() == 4u);
+  vm.running(4);  // awaited and already running
+  CHECK(vm.spin() != 4u);
+}
+
+TEST_CASE("kvmux: then whoever was taken off in mid-work last, then the longest waiter") {
+  Vm vm(6, CandidateRule::kKvmux);
+  vm.preempted_at(1, 100);
+  vm.preempted_at(2, 300);
+  vm.preempted_at(3, 200);
+  vm.waiting_since(4, 40);
+  vm.waiting_since(5, 50);
+  CHECK(vm.spin() == 2u);
+  CHECK(vm.attempts.reasons == std::vector{YieldReason::kPreempted});
+  for (const uint32_t i : {1u, 2u, 3u}) vm.running(i);
+  CHECK(vm.spin() == 4u);
+  CHECK(vm.attempts.reasons == std::vector{YieldReason::kWaiter});
+  vm.handovers = false;  // yields to waiters do not help in this VM
+  CHECK(vm.spin() == std::nullopt);
 }
 
 TEST_CASE("kvmux: all awaited are tried once each, after the last boosted one first") {
@@ -357,11 +386,12 @@ TEST_CASE("kvmux: ends when acknowledgements come in during the scan") {
   CHECK(vm.spin() == 1u);
 }
 
-TEST_CASE("kvmux: failures among the awaited leave the scan its tries") {
+TEST_CASE("kvmux: failures among the awaited leave the likely holder its try") {
   Vm vm(8, CandidateRule::kKvmux);
   vm.ipi.waits[0] = {1, 2, 3, 4};
-  for (const uint32_t i : {1u, 2u, 3u, 4u, 5u}) vm.attempts.results[i] = Result::kFailed;
+  for (const uint32_t i : {1u, 2u, 3u, 4u}) vm.attempts.results[i] = Result::kFailed;
   vm.start_after = 4;
+  vm.preempted_at(6, 100);
   CHECK(vm.spin() == 6u);
-  CHECK(vm.attempts.tried == Tried{1, 2, 3, 5, 6});
+  CHECK(vm.attempts.tried == Tried{1, 2, 3, 6});
 }
