@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Builds kvmux and runs it.
+#   ./run.sh           the default comparison: four guests, three policies, on this machine
+#   ./run.sh test      every test
+#   ./run.sh bench     benchmarks
+#   ./run.sh results   measures everything again and writes docs/results.md
+#   ./run.sh ARGS…     kvmux ARGS…
+# BUILD_DIR, BUILD_TYPE and CMAKE_ARGS change the build.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+readonly build_dir=${BUILD_DIR:-build}
+readonly packages=(g++ cmake ninja-build pkg-config liburing-dev libcli11-dev libspdlog-dev doctest-dev
+                   libexpected-dev nlohmann-json3-dev libbenchmark-dev libzydis-dev)
+
+say() { printf '%s\n' "$*" >&2; }
+
+install_missing() {
+  command -v dpkg-query >/dev/null || return 0  # not Debian: CMake says what it misses
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  ((${#missing[@]} == 0)) && return 0
+  local as_root=()
+  if ((EUID != 0)); then
+    if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+      as_root=(sudo)
+    else
+      say "These Debian packages are missing. Install them, then run this again:"
+      say "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+      exit 3
+    fi
+  fi
+  say "installing: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}" >/dev/null
+}
+
+build() {  # targets…
+  install_missing
+  # shellcheck disable=SC2086  # CMAKE_ARGS is a list
+  cmake -G Ninja -S . -B "$build_dir" -DCMAKE_BUILD_TYPE="${BUILD_TYPE:-RelWithDebInfo}" ${CMAKE_ARGS:-} >"$build_dir.log" 2>&1 ||
+    { cat "$build_dir.log" >&2; exit 3; }
+  rm -f "$build_dir.log"
+  ninja -C "$build_dir" --quiet "$@" >&2
+}
+
+default_comparison() {
+  local backend=(--backend kvm)
+  if ! [[ -r /dev/kvm && -w /dev/kvm ]]; then
+    say "No usable /dev/kvm here: running the comparison on the simulator (kvmux doctor says what is missing)."
+    backend=(--backend sim)
+  fi
+  exec "$build_dir/kvmux" compare "${backend[@]}" --guest lock,ipi,mixed,compute --vms 2 --vcpus 4 --workers 2 \
+    --policies yield,fair,v2 --repeat 3 --seconds 0.8
+}
+
+case "${1-}" in
+  "")
+    build kvmux
+    default_comparison
+    ;;
+  test)
+    shift
+    build all
+    # --output-on-failure would hide how many KVM tests ran: show that line of each test in any case.
+    ctest --test-dir "$build_dir" --no-tests=error --output-on-failure "$@"
+    ;;
+  bench)
+    shift
+    build all
+    exec tests/bench/run.sh "$build_dir" "$@"
+    ;;
+  results)
+    shift
+    build all
+    exec docs/make-results.sh "$build_dir" "$@"
+    ;;
+  *)
+    build kvmux
+    exec "$build_dir/kvmux" "$@"
+    ;;
+esac

@@ -1,0 +1,122 @@
+#include "vmm/doctor.h"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "vmm/kvm/system.h"
+#include "vmm/run/host_costs.h"
+#include "vmm/run/machine.h"
+#include "vmm/run/ring.h"
+#include "vmm/run/setup.h"
+
+namespace vmm {
+namespace {
+
+DoctorCheck ok(std::string name, std::string detail) {
+  return {std::move(name), CheckState::kOk, std::move(detail), ""};
+}
+DoctorCheck warn(std::string name, std::string detail, std::string consequence) {
+  return {std::move(name), CheckState::kWarn, std::move(detail), std::move(consequence)};
+}
+DoctorCheck fail(std::string name, const Error& error, std::string consequence) {
+  return {std::move(name), CheckState::kFail, error.text(), std::move(consequence)};
+}
+
+// Linux 6.13 (commit 3e7f43188ee2) made running a vCPU's fd on another thread cheap; before, KVM waits for an
+// RCU grace period there.
+DoctorCheck check_kernel() {
+  utsname name{};
+  ::uname(&name);
+  int major = 0;
+  int minor = 0;
+  const bool known = std::sscanf(name.release, "%d.%d", &major, &minor) == 2;
+  if (known && (major > 6 || (major == 6 && minor >= 13))) {
+    return ok("kernel", fmt::format("{}: vCPUs change threads cheaply", name.release));
+  }
+  return warn(
+      "kernel", name.release,
+      "before Linux 6.13 a vCPU that changes threads waits for an RCU grace period, up to hundreds of "
+      "milliseconds: give --migration-cost 1s so that vCPUs stick to their workers");
+}
+
+DoctorCheck check_cpus() {
+  const size_t cpus = allowed_cpus().size();
+  if (cpus >= 2) return ok("CPUs", fmt::format("{} to run workers on", cpus));
+  return warn("CPUs", "1 to run workers on", "one worker: nothing runs at the same time as anything else");
+}
+
+DoctorCheck check_ring() {
+  const auto ring = Ring::create(8);
+  if (ring) return ok("io_uring", "usable");
+  return fail("io_uring", ring.error(), "workers wait in a ring: kvmux needs it");
+}
+
+void check_capabilities(const System& system, std::vector<DoctorCheck>& checks) {
+  for (const Capability& capability : system.capabilities().table()) {
+    const CapabilityInfo& info = *capability.info;
+    const std::string detail =
+        fmt::format("{} ({})", capability.present() ? "there" : "missing", capability.value);
+    if (info.use == CapabilityUse::kLimit || capability.present()) {
+      checks.push_back(
+          ok(info.name, info.use == CapabilityUse::kLimit ? fmt::format("{}", capability.value) : detail));
+    } else if (info.use == CapabilityUse::kRequired) {
+      checks.push_back({info.name, CheckState::kFail, detail, fmt::format("needed: {}", info.why)});
+    } else {
+      checks.push_back(warn(info.name, detail, fmt::format("goes without: {}", info.why)));
+    }
+  }
+}
+
+Nanos cost_of(const std::vector<MeasuredCost>& costs, std::string_view key) {
+  const auto found = std::find_if(costs.begin(), costs.end(), [&](const auto& c) { return c.key == key; });
+  return found == costs.end() ? Nanos{} : Nanos{found->value};
+}
+
+double us(Nanos t) { return static_cast<double>(t.count()) / 1000.0; }
+
+std::vector<std::string> implications(const std::vector<MeasuredCost>& costs) {
+  const Nanos exit = cost_of(costs, "exit_user_ns");
+  const Nanos preempt = cost_of(costs, "preempt_user_ns");
+  const Nanos move = cost_of(costs, "vcpu_move_ns");
+  // A preemption costs the exit and the way back; below a fiftieth of the slice it is lost in the noise.
+  const Nanos slice = 50 * preempt;
+  return {
+      fmt::format("spin window: {:.0f} us by default (one exit of {:.1f} us, kept in 20 … 200 us)",
+                  us(spin_window_of(RunSpec{}, exit)), us(exit)),
+      fmt::format("slice: preemption costs {:.1f} us, so slices of {:.1f} ms and more keep it below 2 %",
+                  us(preempt), us(slice) / 1000.0),
+      fmt::format("moving a vCPU to another worker costs {:.1f} us: {}", us(move),
+                  move < std::chrono::milliseconds(1) ? "vCPUs may move freely"
+                                                      : "give --migration-cost 1s so that they stay"),
+  };
+}
+
+}  // namespace
+
+Result<DoctorReport> doctor_measure() {
+  DoctorReport report;
+  report.checks.push_back(check_kernel());
+  report.checks.push_back(check_cpus());
+  report.checks.push_back(check_ring());
+  const auto system = System::open();
+  if (!system) {
+    report.checks.push_back(fail("/dev/kvm", system.error(), "guests cannot run; kvmux sim needs no KVM"));
+    return report;
+  }
+  report.checks.push_back(ok("/dev/kvm", "readable and writable, API version 12"));
+  check_capabilities(*system, report.checks);
+  const bool fit = std::none_of(report.checks.begin(), report.checks.end(),
+                                [](const DoctorCheck& check) { return check.state == CheckState::kFail; });
+  if (!fit) return report;
+  auto costs = measure_host_costs();
+  if (!costs) return Failure(costs.error());
+  report.costs = std::move(*costs);
+  report.implications = implications(report.costs);
+  return report;
+}
+
+}  // namespace vmm
