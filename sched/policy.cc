@@ -59,9 +59,19 @@ constexpr Features v3() {
 constexpr Features kvmux() {
   Features features = ipi_aware(IpiModelKind::kKvmux);
   features.candidates = CandidateRule::kKvmux;
+  features.relaxed = false;  // its rules leave nothing for a second round
   features.credit = true;
   features.pull = true;
   return features;
+}
+
+// Longer turns: being taken off in mid-work is what makes others spin, and an M:N preemption costs two exits.
+// A nominee may be two such slices ahead, as many as elsewhere.
+constexpr Tuning kvmux_tuning() {
+  Tuning tuning;
+  tuning.slice = Nanos{6'000'000};
+  tuning.nomination_lag = 2 * tuning.slice;
+  return tuning;
 }
 
 constexpr std::array kPresets{
@@ -76,7 +86,7 @@ constexpr std::array kPresets{
     Preset{"v3", "IPI tracking by vector + lag credit to the target", v3()},
     Preset{"kvmux",
            "awaited sets and chains, likely lock holders; the target changes places with the spinner",
-           kvmux()},
+           kvmux(), kvmux_tuning()},
     Preset{"gang", "co-schedules all vCPUs of a VM", with_queue(QueueKind::kGang)},
     Preset{"host", "a thread per vCPU, the host's scheduler decides; spin exits do nothing",
            with_queue(QueueKind::kHost)},

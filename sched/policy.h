@@ -61,6 +61,7 @@ struct Preset {
   std::string_view name;
   std::string_view summary;
   Features features;
+  Tuning tuning{};
 };
 
 std::span<const Preset> presets();

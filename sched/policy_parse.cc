@@ -96,7 +96,7 @@ Parsed<Policy> from_preset(std::string_view name) {
     return tl::unexpected("unknown policy '" + std::string{name} + "'" + did_you_mean(name, preset_words()) +
                           "; accepted are " + preset_names());
   }
-  return Policy{std::string{name}, preset->features, Tuning{}};
+  return Policy{std::string{name}, preset->features, preset->tuning};
 }
 
 Parsed<void> apply_item(Policy& policy, std::string_view item) {

@@ -44,12 +44,25 @@ std::string feature_list(const sched::Features& features) {
   return text;
 }
 
+// The constants in which a preset differs from the defaults.
+std::string constant_list(const sched::Tuning& tuning) {
+  std::string text;
+  for (const sched::TuningField& field : sched::tuning_fields()) {
+    const int64_t value = field.get(tuning);
+    if (value == field.get(sched::Tuning{})) continue;
+    text += fmt::format(" {}={}", field.name,
+                        field.is_time ? sched::format_time(Nanos{value}) : std::to_string(value));
+  }
+  return text.empty() ? text : "; constants:" + text;
+}
+
 std::string policies_text() {
   std::string text;
   for (const sched::Preset& preset : sched::presets()) {
-    text += fmt::format("{:11} {}\n{:11} run queue {}{}{}\n", preset.name, preset.summary, "",
-                        sched::queue_name(preset.features.queue),
-                        preset.features.spin ? "; on a spin exit:" : "", feature_list(preset.features));
+    text +=
+        fmt::format("{:11} {}\n{:11} run queue {}{}{}{}\n", preset.name, preset.summary, "",
+                    sched::queue_name(preset.features.queue), preset.features.spin ? "; on a spin exit:" : "",
+                    feature_list(preset.features), constant_list(preset.tuning));
   }
   text += "\nFeatures, each a flag and a key (--deboost off, v2,deboost=off):\n";
   Table features({"<feature", "<values", "<meaning"});
@@ -72,7 +85,7 @@ Json policies_json() {
   Json json{{"schema", "kvmux.policies"}, {"schema_version", 1}};
   Json& list = json["policies"] = Json::array();
   for (const sched::Preset& preset : sched::presets()) {
-    Json entry = policy_json({std::string{preset.name}, preset.features, {}});
+    Json entry = policy_json({std::string{preset.name}, preset.features, preset.tuning});
     entry["summary"] = preset.summary;
     list.push_back(std::move(entry));
   }

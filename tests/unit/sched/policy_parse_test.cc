@@ -146,7 +146,7 @@ TEST_CASE("policy: an ablation changes its keys and nothing else") {
 TEST_CASE("policy: the canonical form parses back to the same policy") {
   for (const Preset& preset : presets()) {
     CAPTURE(preset.name);
-    const Policy policy{std::string{preset.name}, preset.features, Tuning{}};
+    const Policy policy{std::string{preset.name}, preset.features, preset.tuning};
     const std::string text = canonical_policy(policy);
     const auto again = parse_policy(text);
     REQUIRE(again.has_value());
