@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "sched/types.h"
 #include "vmm/result.h"
 
 namespace vmm {
@@ -23,9 +22,9 @@ struct DoctorCheck {
 };
 
 struct MeasuredCost {
-  std::string name;  // key in JSON and in cost profiles: "exit_user_ns" without the unit, e.g. "exit_user"
-  std::string what;  // "exit to user space from CPL 3, round trip"
-  sched::Nanos time{};
+  std::string key;    // as in cost profiles (sched::sim::cost_fields()): "exit_user_ns", "pauses_per_ms"
+  std::string what;   // "exit to user space from CPL 3, round trip"
+  int64_t value = 0;  // nanoseconds where the key ends in _ns
 };
 
 struct DoctorReport {

@@ -65,4 +65,4 @@ inline const vmm::Result<vmm::System>& system() {
 #define REQUIRE_KVM(name)                                                 \
   REQUIRE_OR_SKIP(kvm_test::system(), kvm_test::system().error().text()); \
   kvm_test::tally().ran();                                                \
-  const vmm::System& name = *kvm_test::system()
+  [[maybe_unused]] const vmm::System& name = *kvm_test::system()

@@ -19,6 +19,7 @@ std::vector<Command> add_commands(CLI::App& app) {
   std::vector<Command> commands{add_run(app, Backend::kKvm),
                                 add_compare(app, Backend::kKvm),
                                 add_sweep(app, Backend::kKvm),
+                                add_boot(app),
                                 add_gate(app),
                                 add_guests(app),
                                 add_policies(app),

@@ -44,6 +44,7 @@ struct Command {
 Command add_run(CLI::App& parent, Backend backend);
 Command add_compare(CLI::App& parent, Backend backend);
 Command add_sweep(CLI::App& parent, Backend backend);
+Command add_boot(CLI::App& parent);
 Command add_gate(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);

@@ -27,6 +27,11 @@ std::string_view state_name(CheckState state) {
   return "";
 }
 
+std::string figure(const MeasuredCost& cost) {
+  if (cost.key.ends_with("_ns")) return human_time(Nanos{cost.value});
+  return grouped(static_cast<uint64_t>(std::max<int64_t>(0, cost.value)));
+}
+
 std::string doctor_text(const DoctorReport& report, const HostDescription& host) {
   std::string text = fmt::format("{}, {}, {} CPUs ({} allowed)\n\n", host.kernel, host.cpu_model, host.cpus,
                                  host.cpus_allowed);
@@ -35,8 +40,8 @@ std::string doctor_text(const DoctorReport& report, const HostDescription& host)
     if (!check.consequence.empty()) text += fmt::format("      → {}\n", check.consequence);
   }
   if (!report.costs.empty()) {
-    Table table({"<cost", "time", "<what"});
-    for (const MeasuredCost& cost : report.costs) table.add({cost.name, human_time(cost.time), cost.what});
+    Table table({"<cost", "measured", "<what"});
+    for (const MeasuredCost& cost : report.costs) table.add({cost.key, figure(cost), cost.what});
     text += "\n" + table.text();
   }
   if (!report.implications.empty()) text += "\n";
@@ -58,7 +63,7 @@ Json doctor_json(const DoctorReport& report, const Services& services) {
                       {"consequence", check.consequence}});
   }
   Json& costs = json["costs"] = Json::object();
-  for (const MeasuredCost& cost : report.costs) costs[cost.name + "_ns"] = cost.time.count();
+  for (const MeasuredCost& cost : report.costs) costs[cost.key] = cost.value;
   json["implications"] = report.implications;
   return json;
 }

@@ -15,6 +15,6 @@ struct HostDescription {
 
 HostDescription describe_host();
 
-inline constexpr const char* kVersion = "0.1.0";
+inline constexpr const char* kVersion = KVMUX_VERSION;  // of the CMake project
 
 }  // namespace vmm

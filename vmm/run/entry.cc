@@ -32,9 +32,10 @@ void inject(Vcpu& vcpu) {
 
 }  // namespace
 
+void note_cr8(Vcpu& vcpu) { vcpu.lapic.set_cr8(static_cast<uint8_t>(vcpu.kvm.cr8())); }
+
 Entry prepare_entry(Vcpu& vcpu, Nanos now) {
   apic::Lapic& lapic = vcpu.lapic;
-  lapic.set_cr8(static_cast<uint8_t>(vcpu.kvm.cr8()));
   if (vcpu.extint != nullptr) lapic.set_lint(apic::Lint::kLint0, vcpu.extint->requested());
   const auto deadline = lapic.timer_deadline();
   if (deadline && *deadline <= now) lapic.expire_timer(vcpu.clock(now));

@@ -1,21 +1,6 @@
 #include "vmm/run/machine.h"
 
-#include <sched.h>
-
-#include <algorithm>
-
 namespace vmm {
-
-std::vector<int> allowed_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cpus;
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return {0};
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cpus.push_back(cpu);
-  }
-  return cpus;
-}
 
 Machine::Machine(const sched::Setup& setup, bool sample_spins)
     : scheduler_(setup, *this), sample_spins_(sample_spins) {}
@@ -57,8 +42,17 @@ void Machine::pause() {
 
 void Machine::resume() { gate_.open(); }
 
-bool Machine::all_ended() const {
-  return std::all_of(vms_.begin(), vms_.end(), [](const RunningVm& vm) { return vm.vm->ended(); });
+Engine::VcpuUse Machine::vcpu_use(const Vcpu& vcpu, Nanos now) const {
+  return {scheduler_.stats(vcpu.id, now), vcpu.account};
+}
+
+std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
+  std::vector<CpuUse> all;
+  for (const auto& worker : workers_) {
+    const ThreadUse use = worker->host_use();
+    all.push_back({.busy = worker->busy(), .stolen = use.waited, .involuntary_switches = use.preemptions});
+  }
+  return all;
 }
 
 void Machine::kick(sched::WorkerId worker) { workers_[index_of(worker)]->kick(Worker::kTick); }

@@ -2,38 +2,30 @@
 // destroyed by one thread; interrupts, kicks and ticks come in from any of its workers.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
 #include "sched/scheduler.h"
-#include "vmm/run/notifier.h"
+#include "vmm/run/engine.h"
 #include "vmm/run/worker.h"
 
 namespace vmm {
 
-class Machine final : public sched::Host, public Notifier {
+class Machine final : public sched::Host, public Engine {
  public:
   Machine(const sched::Setup& setup, bool sample_spins);
   ~Machine() override;
 
   sched::Scheduler& scheduler() { return scheduler_; }
 
-  // In the order of VmIds, before start(). What they point to outlives the machine's workers.
-  void add(const RunningVm& vm) { vms_.push_back(vm); }
-  // Starts the workers on the CPUs this process may use, in turn, and all vCPUs (those that wait for a SIPI
-  // go to sleep at once).
-  [[nodiscard]] Result<void> start();
-
-  // Stops all workers between two vCPUs; until resume() nothing moves and stats may be read.
-  void pause();
-  void resume();
-  // Ends and joins all workers. Must come before the VMs and boards go.
-  void stop();
-  const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
-
-  // All VMs have ended.
-  bool all_ended() const;
+  // Engine. The workers go on the CPUs that this process may use, in turn.
+  [[nodiscard]] Result<void> start() override;
+  void pause() override;
+  void resume() override;
+  void stop() override;
+  VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const override;
+  std::vector<CpuUse> cpu_use(Nanos now) const override;
+  void reset_peaks() override { scheduler_.reset_peaks(); }
 
   // sched::Host
   void kick(sched::WorkerId worker) override;
@@ -47,12 +39,8 @@ class Machine final : public sched::Host, public Notifier {
  private:
   Gate gate_;
   sched::Scheduler scheduler_;
-  std::vector<RunningVm> vms_;
   const bool sample_spins_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
-
-// The CPUs that this process may run on, in order.
-std::vector<int> allowed_cpus();
 
 }  // namespace vmm

@@ -27,9 +27,10 @@ Result<Image> find_image(const std::string& guest) {
 kvmux_boot_info boot_info(const TinyVmSetup& setup, const TinyVm& tiny, Gpa image_end) {
   kvmux_boot_info info{};
   describe_layout(tiny.plan, image_end, info);
-  info.vm_id = index_of(setup.id);
+  info.vm_id = index_of(setup.options.id);
   info.ring = setup.spec.ring;
-  info.flags = KVMUX_BOOT_ICR64;  // the LAPIC is ours
+  info.flags =
+      setup.options.lapic == LapicPlace::kUserSpace ? KVMUX_BOOT_ICR64 : 0;  // KVM's takes no such store
   info.seed = setup.seed;
   info.tsc_khz = tiny.vm->tsc_khz();
   info.delay_iters_per_ms = static_cast<uint64_t>(setup.calibration.delay_iters_per_ms);
@@ -49,6 +50,11 @@ Result<void> fill(const TinyVmSetup& setup, const Image& image, const ElfImage& 
     return stored;
   for (uint32_t i = 0; i < setup.spec.vcpus; ++i) {
     Vcpu& vcpu = tiny.vm->vcpu(VcpuIndex{i});
+    if (setup.options.lapic == LapicPlace::kKernel) {
+      if (auto awake = vcpu.kvm.make_runnable(); !awake) {
+        return Failure(awake.error().in(setup.options.id, VcpuIndex{i}));
+      }
+    }
     enter_long_mode(tiny.plan, VcpuIndex{i}, elf.entry, vcpu.kvm.mutable_regs(), vcpu.kvm.mutable_sregs());
   }
   return {};
@@ -62,14 +68,14 @@ kvmux_vcpu_results TinyVm::results(VcpuIndex index) const {
 
 Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Notifier& notifier,
                             Console& console) {
-  const auto in_vm = [&](const Error& error) { return Failure(error.in(setup.id)); };
+  const auto in_vm = [&](const Error& error) { return Failure(error.in(setup.options.id)); };
   const auto image = find_image(setup.spec.guest);
   if (!image) return in_vm(image.error());
   const auto elf = parse_elf64(image->bytes);
   if (!elf) return in_vm(elf.error());
   const auto plan = plan_layout({setup.spec.vcpus, setup.spec.memory_bytes, elf->end});
   if (!plan) return in_vm(plan.error());
-  auto vm = Vm::create(system, {.id = setup.id}, plan->memory_bytes, setup.first);
+  auto vm = Vm::create(system, setup.options, plan->memory_bytes, setup.first);
   if (!vm) return Failure(vm.error());
   TinyVm tiny{std::move(*vm), nullptr, *plan};
   if (auto filled = fill(setup, *image, *elf, tiny); !filled) return in_vm(filled.error());

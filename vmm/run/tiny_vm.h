@@ -28,7 +28,7 @@ struct TinyVm {
 };
 
 struct TinyVmSetup {
-  VmId id{};
+  VmOptions options;
   sched::VcpuId first{};
   const VmSpec& spec;
   const Calibration& calibration;

@@ -3,6 +3,19 @@
 #include <algorithm>
 
 namespace vmm {
+namespace {
+
+bool has_tsc_deadline(const System& system, bool lapic_in_kernel) {
+  return !lapic_in_kernel || system.capabilities().has(KVM_CAP_TSC_DEADLINE_TIMER);
+}
+
+void disable(Vcpu& vcpu) {
+  constexpr uint32_t kApicBaseMsr = 0x1b;  // SDM vol. 4: IA32_APIC_BASE
+  const bool done = vcpu.lapic.write_msr(kApicBaseMsr, 0, vcpu.clock(Nanos{})).has_value();
+  KVMUX_CHECK(done, "a local APIC can be disabled in any mode");
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Vm>> Vm::create(const System& system, const VmOptions& options, uint64_t memory_bytes,
                                        sched::VcpuId first) {
@@ -15,10 +28,13 @@ Result<std::unique_ptr<Vm>> Vm::create(const System& system, const VmOptions& op
 }
 
 Result<void> Vm::add_vcpus(uint32_t count, CpuProfile profile) {
+  const bool in_kernel = fd_.options().lapic == LapicPlace::kKernel;
   for (uint32_t i = 0; i < count; ++i) {
     const VcpuIndex index{i};
     const auto named = [&](const Error& error) { return Failure(error.in(id(), index)); };
-    auto kvm = fd_.create_vcpu(index, {.profile = profile, .vcpu_count = count});
+    auto kvm = fd_.create_vcpu(
+        index,
+        {.profile = profile, .vcpu_count = count, .tsc_deadline = has_tsc_deadline(*system_, in_kernel)});
     if (!kvm) return named(kvm.error());
     const auto khz = kvm->tsc_khz();
     if (!khz) return named(khz.error());
@@ -29,6 +45,7 @@ Result<void> Vm::add_vcpus(uint32_t count, CpuProfile profile) {
     vcpus_.push_back(std::make_unique<Vcpu>(sched::VcpuId{index_of(first_) + i}, id(), index, count,
                                             std::move(*kvm), config, *offset));
     lapics_.push_back(&vcpus_.back()->lapic);
+    if (in_kernel) disable(*vcpus_.back());
   }
   return {};
 }

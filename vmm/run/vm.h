@@ -25,7 +25,8 @@ class Vm {
   // Backed and mapped; no vCPUs yet. `first` is the dense id of its vCPU 0.
   [[nodiscard]] static Result<std::unique_ptr<Vm>> create(const System& system, const VmOptions& options,
                                                           uint64_t memory_bytes, sched::VcpuId first);
-  // Adds all vCPUs, in their reset state, with LAPICs of the same index.
+  // Adds all vCPUs, in their reset state, with LAPICs of the same index. With LapicPlace::kKernel ours are
+  // there but disabled, so that they claim no address.
   [[nodiscard]] Result<void> add_vcpus(uint32_t count, const CpuProfile profile);
 
   VmId id() const { return fd_.options().id; }

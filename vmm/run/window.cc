@@ -8,6 +8,8 @@
 #include <sstream>
 #include <string>
 
+#include "vmm/run/os_thread.h"
+
 namespace vmm {
 namespace {
 
@@ -76,22 +78,22 @@ VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end, c
   r.ipis_acked = b.ipis_acked - a.ipis_acked;
   r.wakeups = b.wakeups - a.wakeups;
   r.guest_errors = b.errors;  // all of them: a guest that was wrong while warming up was wrong
-  const VcpuAccount account = end.account - start.account;
+  const VcpuAccount account = end.use.account - start.use.account;
   r.exits = account.exit_count;
   r.kicks = account.kick_count;
-  r.sched = end.sched - start.sched;
+  r.sched = end.use.sched - start.use.sched;
   const Nanos spinning = in_ms(static_cast<double>(r.spin_pauses), calibration.pauses_per_ms);
   r.ledger = make_ledger(r.sched.times, account, spinning, stolen_share);
   return r;
 }
 
-// The part of the workers' time with a vCPU in which the host ran something else on their CPUs.
+// The part of the time with a vCPU in which the host ran something else on the CPUs.
 double stolen_share(const Snapshot& start, const Snapshot& end) {
   Nanos stolen{};
   Nanos busy{};
-  for (size_t w = 0; w < end.host_use.size(); ++w) {
-    stolen += end.host_use[w].waiting_for_cpu - start.host_use[w].waiting_for_cpu;
-    busy += end.worker_busy[w] - start.worker_busy[w];
+  for (size_t w = 0; w < end.cpus.size(); ++w) {
+    stolen += end.cpus[w].stolen - start.cpus[w].stolen;
+    busy += end.cpus[w].busy - start.cpus[w].busy;
   }
   if (busy <= Nanos{}) return 0;
   return std::clamp(static_cast<double>(stolen.count()) / static_cast<double>(busy.count()), 0.0, 1.0);
@@ -99,21 +101,17 @@ double stolen_share(const Snapshot& start, const Snapshot& end) {
 
 }  // namespace
 
-Snapshot take_snapshot(Machine& machine, const std::vector<TinyVm>& vms) {
+Snapshot take_snapshot(const Engine& engine, const std::vector<TinyVm>& vms) {
   Snapshot snapshot;
   snapshot.at = monotonic_now();
   for (const TinyVm& tiny : vms) {
     auto& vcpus = snapshot.vms.emplace_back();
     for (uint32_t i = 0; i < tiny.vm->vcpu_count(); ++i) {
       const Vcpu& vcpu = tiny.vm->vcpu(VcpuIndex{i});
-      vcpus.push_back(
-          {machine.scheduler().stats(vcpu.id, snapshot.at), vcpu.account, tiny.results(VcpuIndex{i})});
+      vcpus.push_back({engine.vcpu_use(vcpu, snapshot.at), tiny.results(VcpuIndex{i})});
     }
   }
-  for (const auto& worker : machine.workers()) {
-    snapshot.worker_busy.push_back(worker->busy());
-    snapshot.host_use.push_back(worker->host_use());
-  }
+  snapshot.cpus = engine.cpu_use(snapshot.at);
   snapshot.steal_ms = steal_ms();
   return snapshot;
 }
@@ -145,10 +143,10 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
     vm.failure = vms[v].vm->failure();
     result.tsc_khz = static_cast<double>(vms[v].vm->tsc_khz());
   }
-  for (size_t w = 0; w < end.worker_busy.size(); ++w) {
-    result.worker_busy.push_back(end.worker_busy[w] - start.worker_busy[w]);
+  for (size_t w = 0; w < end.cpus.size(); ++w) {
+    result.worker_busy.push_back(end.cpus[w].busy - start.cpus[w].busy);
     result.noise.involuntary_switches +=
-        end.host_use[w].involuntary_switches - start.host_use[w].involuntary_switches;
+        end.cpus[w].involuntary_switches - start.cpus[w].involuntary_switches;
   }
   result.noise.steal_ms = end.steal_ms - start.steal_ms;
   return result;

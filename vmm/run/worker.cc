@@ -1,15 +1,10 @@
 #include "vmm/run/worker.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <future>
 
 #include "vmm/run/entry.h"
@@ -24,30 +19,6 @@ thread_local Worker* this_worker = nullptr;
 
 }  // namespace
 
-void Gate::close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-}
-
-void Gate::wait_parked(uint32_t workers) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return parked_ == workers; });
-}
-
-void Gate::open() {
-  const std::lock_guard lock(mutex_);
-  closed_ = false;
-  changed_.notify_all();
-}
-
-void Gate::pass() {
-  std::unique_lock lock(mutex_);
-  ++parked_;
-  changed_.notify_all();
-  changed_.wait(lock, [&] { return !closed_; });
-  --parked_;
-}
-
 Worker* Worker::current() { return this_worker; }
 
 Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, int cpu, const WorkerContext& context) {
@@ -59,7 +30,7 @@ Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, int cpu, const
     const bool good = result.has_value();
     ready.set_value(std::move(result));
     if (good) worker.loop();
-    worker.timer_.reset();  // on the thread that it signals
+    worker.attention_.tear_down();  // on the thread that it signals
   });
   if (auto result = set_up.get(); !result) return Failure(result.error());
   return worker;
@@ -71,37 +42,18 @@ void Worker::join() {
 
 Result<void> Worker::set_up(int cpu) {
   this_worker = this;
-  thread_id_ = static_cast<pid_t>(::syscall(SYS_gettid));
-  ::pthread_setname_np(::pthread_self(), fmt::format("kvmux-w{}", index_of(id_)).c_str());
-  sigset_t users;  // Ctrl-C is for the main thread
-  ::sigemptyset(&users);
-  ::sigaddset(&users, SIGINT);
-  ::sigaddset(&users, SIGTERM);
-  ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<size_t>(cpu), &set);
-  if (::sched_setaffinity(0, sizeof(set), &set) != 0) return host_error("sched_setaffinity", errno);
+  thread_id_ = os_thread_id();
+  const std::array cpus{cpu};
+  if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), cpus); !settled) return settled;
   auto ring = Ring::create(kRingEntries);
   if (!ring) return Failure(ring.error());
   ring_ = std::move(*ring);
-  auto timer = PreemptTimer::create();
-  if (!timer) return Failure(timer.error());
-  timer_ = std::move(*timer);
-  return {};
+  return attention_.set_up();
 }
 
 void Worker::kick(uint32_t reasons) {
-  const uint32_t before = reasons_.fetch_or(reasons, std::memory_order_seq_cst);
-  if ((before & reasons) == reasons || this_worker == this) return;
-  switch (phase_.load(std::memory_order_seq_cst)) {
-    case Phase::kBusy:
-      return;
-    case Phase::kGuest:
-      return timer_->kick();
-    case Phase::kWaiting:
-      return ring_->wake(this_worker != nullptr ? this_worker->ring_.get() : nullptr);
-  }
+  attention_.ask(reasons, this_worker == this,
+                 [&] { ring_->wake(this_worker != nullptr ? this_worker->ring_.get() : nullptr); });
 }
 
 Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
@@ -112,7 +64,7 @@ Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
 // pick → run its stay → again.
 void Worker::loop() {
   for (;;) {
-    const uint32_t reasons = reasons_.exchange(0, std::memory_order_seq_cst);
+    const uint32_t reasons = attention_.take();
     if ((reasons & kStop) != 0) return;
     if ((reasons & kGate) != 0) {
       context_.gate.pass();
@@ -135,10 +87,10 @@ void Worker::host(VcpuLease vcpu) {
   busy_ += left - came;
   const bool in_kernel = vcpu->kvm.cpl() == 0;
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
-  const apic::Lapic& lapic = vcpu->lapic;
+  const Vcpu& left_behind = *vcpu;
   const sched::VcpuId id = vcpu->id;
   vcpu.release();
-  // From here on another worker may hold it; the LAPIC's [any] half may still be read.
+  // From here on another worker may hold it; what any thread may ask may still be asked.
   switch (departure) {
     case Departure::kPut:
       return context_.scheduler.put(id_, left, in_kernel);
@@ -147,7 +99,8 @@ void Worker::host(VcpuLease vcpu) {
     case Departure::kHalt:
       context_.scheduler.halt(id_, left);
       // The halting side of the protocol in sched/status.h: state first, then one more look.
-      if (deaf ? lapic.has_event() : lapic.has_deliverable()) context_.notifier.interrupt_posted(id);
+      if (deaf ? left_behind.lapic.has_event() : left_behind.has_deliverable())
+        context_.notifier.interrupt_posted(id);
       return;
   }
 }
@@ -167,7 +120,8 @@ Worker::Departure Worker::stay(Vcpu& vcpu) {
     keep_timer(vcpu, now);
     if (entry == Entry::kAsleep) return Departure::kHalt;
     const Nanos entered = monotonic_now();
-    const int error = enter(vcpu);
+    const int error = attention_.run(vcpu.kvm);
+    note_cr8(vcpu);
     exited = monotonic_now();
     vcpu.account.entry += entered - now;
     vcpu.account.guest += exited - entered;
@@ -193,7 +147,7 @@ Worker::Departure Worker::after_exit(Vcpu& vcpu, Next next, bool& leaves) {
     case Next::kEnter:
       break;
     case Next::kHalt:
-      if (!vcpu.lapic.has_deliverable()) {
+      if (!vcpu.has_deliverable()) {
         // Its timer must be known to a ring before nobody looks at it any more.
         keep_timer(vcpu, monotonic_now());
         return Departure::kHalt;
@@ -213,30 +167,18 @@ Worker::Departure Worker::after_exit(Vcpu& vcpu, Next next, bool& leaves) {
 // Looks at what came in since the last look. True: the vCPU's turn is over, or the worker is wanted
 // elsewhere.
 bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
-  const uint32_t reasons = reasons_.exchange(0, std::memory_order_seq_cst);
+  const uint32_t reasons = attention_.take();
   if ((reasons & (kGate | kStop)) != 0) {
-    reasons_.fetch_or(reasons & (kGate | kStop), std::memory_order_seq_cst);  // for loop()
+    attention_.put_back(reasons & (kGate | kStop));  // for loop()
     return true;
   }
-  const bool timer = timer_->take_fired();
+  const bool timer = attention_.take_fired();
   if (!timer && (reasons & kTick) == 0) return false;
   if (timer && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
       context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0)) {
     return true;
   }
   return !context_.scheduler.tick(id_, now).has_value();
-}
-
-// 0, EINTR or another errno of KVM_RUN.
-int Worker::enter(Vcpu& vcpu) {
-  timer_->announce(&vcpu.kvm);
-  vcpu.kvm.clear_exit_request();
-  phase_.store(Phase::kGuest, std::memory_order_seq_cst);
-  int error = EINTR;
-  if (reasons_.load(std::memory_order_seq_cst) == 0 && !timer_->has_fired()) error = vcpu.kvm.run();
-  phase_.store(Phase::kBusy, std::memory_order_relaxed);  // late is harmless: a signal too many
-  timer_->announce(nullptr);
-  return error;
 }
 
 // The LAPIC's next deadline must be known to some ring, because a vCPU that is inside the guest, queued or
@@ -256,9 +198,9 @@ void Worker::on_event(Ring::Token token) {
 }
 
 void Worker::wait_for_work() {
-  phase_.store(Phase::kWaiting, std::memory_order_seq_cst);
-  if (reasons_.load(std::memory_order_seq_cst) == 0 && !ring_->has_events()) ring_->wait();
-  phase_.store(Phase::kBusy, std::memory_order_seq_cst);
+  attention_.sleep([this] {
+    if (!ring_->has_events()) ring_->wait();
+  });
 }
 
 bool Worker::sampled_in_pause_loop(Vcpu& vcpu) const {
@@ -266,19 +208,6 @@ bool Worker::sampled_in_pause_loop(Vcpu& vcpu) const {
   const bool again = loop != 0 && loop == vcpu.sampled_rip;
   vcpu.sampled_rip = loop;
   return again;
-}
-
-Worker::HostUse Worker::host_use() const {
-  HostUse use;
-  uint64_t ran = 0;
-  uint64_t waited = 0;
-  std::ifstream(fmt::format("/proc/self/task/{}/schedstat", thread_id_)) >> ran >> waited;
-  use.waiting_for_cpu = Nanos(static_cast<int64_t>(waited));
-  std::ifstream status(fmt::format("/proc/self/task/{}/status", thread_id_));
-  for (std::string key; status >> key;) {
-    if (key == "nonvoluntary_ctxt_switches:") status >> use.involuntary_switches;
-  }
-  return use;
 }
 
 }  // namespace vmm

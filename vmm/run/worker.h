@@ -1,52 +1,19 @@
 // A worker: one host thread on one CPU with one io_uring, running one vCPU at a time as its scheduler says.
-//
-// Kicks. Anyone may ask a worker to look up from what it does. The asker writes the reason, then reads the
-// phase; the worker writes its phase, then reads the reasons; all four sequentially consistent, so one of
-// them sees the other:
-//   asker:   reasons |= why;    phase == guest → signal, == waiting → wake the ring, == busy → nothing
-//   worker:  phase = guest;     reasons == 0 → KVM_RUN           (a signal before KVM_RUN makes it return at
-//   once)
-//            phase = waiting;   reasons == 0 → sleep in the ring (a wake-up before the sleep ends it)
-// A busy worker reads the reasons before its next entry. The signal alone would not do: it could come between
-// the last look and KVM_RUN. Hence the order in enter(): announce the vCPU to the signal handler, clear its
-// exit request, look at reasons and timer, enter.
+// Anyone may ask it to look up: attention.h says why no kick is lost.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "sched/scheduler.h"
-#include "vmm/run/board.h"
-#include "vmm/run/preempt_timer.h"
+#include "vmm/run/attention.h"
+#include "vmm/run/engine.h"
+#include "vmm/run/gate.h"
+#include "vmm/run/os_thread.h"
 #include "vmm/run/ring.h"
-#include "vmm/run/vm.h"
 
 namespace vmm {
-
-// Where workers meet: closed, it stops each of them between two vCPUs. Any thread.
-class Gate {
- public:
-  void close();                        // then kick all workers
-  void wait_parked(uint32_t workers);  // from here to open() the workers touch nothing
-  void open();
-  void pass();  // worker: waits while closed
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool closed_ = false;
-  uint32_t parked_ = 0;
-};
-
-// A VM with its board, as workers see it.
-struct RunningVm {
-  Vm* vm;
-  Board* board;
-};
 
 struct WorkerContext {
   sched::Scheduler& scheduler;
@@ -72,20 +39,15 @@ class Worker {
   };
   // Any thread.
   void kick(uint32_t reasons);
-  void arm_tick(Nanos at) { timer_->arm(at); }
+  void arm_tick(Nanos at) { attention_.arm_timer(at); }
   // The worker whose thread this is, or null.
   static Worker* current();
 
   // Parked workers only.
   Nanos busy() const { return busy_; }
-  struct HostUse {
-    Nanos waiting_for_cpu{};  // runnable, but the host ran something else (schedstat)
-    uint64_t involuntary_switches = 0;
-  };
-  HostUse host_use() const;
+  ThreadUse host_use() const { return thread_use(thread_id_); }
 
  private:
-  enum class Phase : uint32_t { kBusy, kGuest, kWaiting };
   enum class Departure : uint8_t { kPut, kHalt, kStop };
 
   Worker(sched::WorkerId id, const WorkerContext& context) : id_(id), context_(context) {}
@@ -94,7 +56,6 @@ class Worker {
   void host(VcpuLease vcpu);
   Departure stay(Vcpu& vcpu);
   bool turn_over(Vcpu& vcpu, Nanos now);
-  int enter(Vcpu& vcpu);
   Departure after_exit(Vcpu& vcpu, Next next, bool& leaves);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_timer(Vcpu& vcpu, Nanos now);
@@ -105,9 +66,7 @@ class Worker {
   const sched::WorkerId id_;
   const WorkerContext context_;
   std::unique_ptr<Ring> ring_;
-  std::unique_ptr<PreemptTimer> timer_;
-  std::atomic<uint32_t> reasons_{kGate};  // a worker begins at the gate
-  std::atomic<Phase> phase_{Phase::kBusy};
+  Attention attention_{kGate};  // a worker begins at the gate
   pid_t thread_id_ = 0;
   Nanos busy_{};
   std::thread thread_;

@@ -217,10 +217,12 @@ TEST_CASE("lists: guests, policies and doctor") {
   }
   CHECK(program.run({"policies", "--json", "-"}) == 0);
   CHECK(Json::parse(program.out.str())["policies"].size() == sched::presets().size());
-  program.doctor = {
-      {{"/dev/kvm", CheckState::kOk, "usable", ""}}, {{"exit_user", "round trip", 67us}}, {"so be it"}};
+  program.doctor = {{{"/dev/kvm", CheckState::kOk, "usable", ""}},
+                    {{"exit_user_ns", "round trip", 67'000}, {"pauses_per_ms", "spin turns", 21'000}},
+                    {"so be it"}};
   CHECK(program.run({"doctor"}) == 0);
   CHECK(contains(program.out.str(), "67.0 µs"));
+  CHECK(contains(program.out.str(), "21,000"));
   CHECK(program.run({"doctor", "--json", "-"}) == 0);
   CHECK(Json::parse(program.out.str())["costs"]["exit_user_ns"] == 67'000);
   program.doctor.checks.push_back({"KVM_CAP_SYNC_REGS", CheckState::kFail, "missing", "no run is possible"});

@@ -1,0 +1,93 @@
+// How a thread that runs vCPUs is made to look up from what it does: a word of reasons, a phase, and a signal
+// that ends KVM_RUN.
+//
+// The asker writes the reason, then reads the phase; the owner writes its phase, then reads the reasons; all
+// four sequentially consistent, so that one of them sees the other:
+//   asker:   reasons |= why;    phase == guest → signal, == sleeping → wake it up, == busy → nothing
+//   owner:   phase = guest;     reasons == 0 → KVM_RUN   (a signal before KVM_RUN makes it return at once)
+//            phase = sleeping;  reasons == 0 → sleep     (a wake-up before the sleep ends it)
+// A busy owner takes the reasons before its next entry. The signal alone would not do: it could come between
+// the last look and KVM_RUN. Hence the order in run(): announce the vCPU to the signal handler, clear its
+// exit request, look at reasons and timer, enter.
+//
+// An interrupt for a halted vCPU is never lost on a thread that sleeps with it: its poster changes the LAPIC
+// before it asks, and the owner takes the reasons before it looks at the LAPIC, so that what the look missed
+// comes with a reason that forbids the sleep.
+#pragma once
+
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "vmm/run/preempt_timer.h"
+
+namespace vmm {
+
+class Attention {
+ public:
+  explicit Attention(uint32_t reasons) : reasons_(reasons) {}
+
+  // Owner thread, before anybody asks; and when nobody will ask again.
+  [[nodiscard]] Result<void> set_up() {
+    auto timer = PreemptTimer::create();
+    if (!timer) return Failure(timer.error());
+    timer_ = std::move(*timer);
+    return {};
+  }
+  void tear_down() { timer_.reset(); }
+
+  // Any thread. What is asked for already, or by the owner itself, waits for the owner's next look.
+  // `wake` is called if the owner may be asleep.
+  template <class Wake>
+  void ask(uint32_t why, bool by_owner, Wake wake) {
+    const uint32_t before = reasons_.fetch_or(why, std::memory_order_seq_cst);
+    if ((before & why) == why || by_owner) return;
+    switch (phase_.load(std::memory_order_seq_cst)) {
+      case Phase::kBusy:
+        return;
+      case Phase::kGuest:
+        return timer_->kick();
+      case Phase::kSleeping:
+        return wake();
+    }
+  }
+  // One signal at this instant, which ends KVM_RUN; has_fired() until take_fired().
+  void arm_timer(Nanos at) { timer_->arm(at); }
+
+  // Owner thread.
+  uint32_t take() { return reasons_.exchange(0, std::memory_order_seq_cst); }
+  void put_back(uint32_t reasons) { reasons_.fetch_or(reasons, std::memory_order_seq_cst); }
+  bool take_fired() { return timer_->take_fired(); }
+
+  // Owner thread: KVM_RUN, unless there is something to look at. 0, EINTR or another errno of KVM_RUN.
+  int run(VcpuFd& vcpu) {
+    timer_->announce(&vcpu);
+    vcpu.clear_exit_request();
+    phase_.store(Phase::kGuest, std::memory_order_seq_cst);
+    int error = EINTR;
+    if (reasons_.load(std::memory_order_seq_cst) == 0 && !timer_->has_fired()) error = vcpu.run();
+    phase_.store(Phase::kBusy, std::memory_order_relaxed);  // late is harmless: a signal too many
+    timer_->announce(nullptr);
+    return error;
+  }
+  // Owner thread: calls sleep_on(), unless there is something to look at. The sleep must end by the asker's
+  // `wake`, one from before it began included.
+  template <class Sleep>
+  void sleep(Sleep sleep_on) {
+    phase_.store(Phase::kSleeping, std::memory_order_seq_cst);
+    if (reasons_.load(std::memory_order_seq_cst) == 0) sleep_on();
+    phase_.store(Phase::kBusy, std::memory_order_seq_cst);
+  }
+  // 0 as long as there is nothing to look at: a futex for owners that have nothing else to sleep on.
+  const std::atomic<uint32_t>& reasons() const { return reasons_; }
+
+ private:
+  enum class Phase : uint32_t { kBusy, kGuest, kSleeping };
+
+  std::atomic<uint32_t> reasons_;
+  std::atomic<Phase> phase_{Phase::kBusy};
+  std::unique_ptr<PreemptTimer> timer_;
+};
+
+}  // namespace vmm

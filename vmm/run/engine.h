@@ -1,0 +1,60 @@
+// What runs the vCPUs of a run: the M:N machine with our scheduler (machine.h), or a thread for each vCPU
+// (host_machine.h). A run is measured the same way with both (measured_run.h).
+//
+// One thread creates, drives and destroys it, in this order:
+//   add() for each VM → start() → (pause() → figures → resume())… → stop()
+// Notifier's half is for any thread.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "sched/stats.h"
+#include "vmm/run/board.h"
+#include "vmm/run/notifier.h"
+#include "vmm/run/vm.h"
+
+namespace vmm {
+
+// A VM with its board, as whoever runs its vCPUs sees it.
+struct RunningVm {
+  Vm* vm;
+  Board* board;
+};
+
+class Engine : public Notifier {
+ public:
+  // In the order of VmIds. What they point to outlives stop().
+  void add(const RunningVm& vm) { vms_.push_back(vm); }
+  // Starts the threads and all vCPUs (those that wait for a SIPI go to sleep at once).
+  [[nodiscard]] virtual Result<void> start() = 0;
+  // Stops all vCPUs outside the guest; until resume() nothing moves.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+  // Ends and joins all threads. Must come before the VMs and boards go.
+  virtual void stop() = 0;
+
+  // Paused: the figures since the start, up to now.
+  struct VcpuUse {
+    sched::VcpuStats sched;
+    VcpuAccount account;
+  };
+  virtual VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const = 0;
+  struct CpuUse {
+    Nanos busy{};    // with a vCPU
+    Nanos stolen{};  // of that, taken by something else
+    uint64_t involuntary_switches = 0;
+  };
+  virtual std::vector<CpuUse> cpu_use(Nanos now) const = 0;  // one for each worker that was asked for
+  // Paused: forgets the maxima.
+  virtual void reset_peaks() = 0;
+
+  bool all_ended() const {
+    return std::all_of(vms_.begin(), vms_.end(), [](const RunningVm& vm) { return vm.vm->ended(); });
+  }
+
+ protected:
+  std::vector<RunningVm> vms_;
+};
+
+}  // namespace vmm

@@ -1,0 +1,25 @@
+// Where the threads that run vCPUs meet: closed, it stops each of them between two entries, so that others
+// may look at what they own. Any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+namespace vmm {
+
+class Gate {
+ public:
+  void close();                        // then ask all of them to come
+  void wait_parked(uint32_t threads);  // from here to open() they touch nothing
+  void open();
+  void pass();  // a thread that was asked to come: waits while closed
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool closed_ = false;
+  uint32_t parked_ = 0;
+};
+
+}  // namespace vmm

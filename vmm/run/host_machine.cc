@@ -1,0 +1,76 @@
+#include "vmm/run/host_machine.h"
+
+namespace vmm {
+
+HostMachine::HostMachine(const HostMode& mode, uint32_t workers) : mode_(mode), workers_(workers) {}
+
+HostMachine::~HostMachine() { stop(); }
+
+Result<void> HostMachine::start() {
+  gate_.close();
+  std::vector<int> cpus = allowed_cpus();
+  cpus.resize(std::min<size_t>(cpus.size(), workers_));
+  for (const RunningVm& vm : vms_) {
+    for (uint32_t i = 0; i < vm.vm->vcpu_count(); ++i) {
+      auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, gate_, cpus);
+      if (!thread) return Failure(thread.error());
+      threads_.push_back(std::move(*thread));
+    }
+  }
+  gate_.wait_parked(static_cast<uint32_t>(threads_.size()));  // they kick each other
+  gate_.open();
+  return {};
+}
+
+void HostMachine::pause() {
+  gate_.close();
+  for (const auto& thread : threads_) thread->kick(HostThread::kGate);
+  gate_.wait_parked(static_cast<uint32_t>(threads_.size()));
+}
+
+void HostMachine::resume() { gate_.open(); }
+
+void HostMachine::stop() {
+  if (threads_.empty()) return;
+  pause();  // so that no thread kicks another that is already gone
+  for (const auto& thread : threads_) thread->kick(HostThread::kStop);
+  gate_.open();
+  for (const auto& thread : threads_) thread->join();
+  threads_.clear();
+}
+
+Engine::VcpuUse HostMachine::vcpu_use(const Vcpu& vcpu, Nanos now) const {
+  return thread_of(vcpu).use(now).vcpu;
+}
+
+std::vector<Engine::CpuUse> HostMachine::cpu_use(Nanos now) const {
+  CpuUse all;
+  for (const auto& thread : threads_) {
+    const HostThread::Use use = thread->use(now);
+    all.busy += use.vcpu.sched.times.running;
+    all.stolen += use.stolen;
+  }
+  all.busy /= workers_;
+  all.stolen /= workers_;
+  return std::vector<CpuUse>(workers_, all);
+}
+
+void HostMachine::interrupt_posted(sched::VcpuId target) {
+  threads_[index_of(target)]->kick(HostThread::kLook);
+}
+
+void HostMachine::ipi_sent(VmId vm, const sched::IpiSend& send) {
+  const Vcpu& sender = vms_[index_of(vm)].vm->vcpu(VcpuIndex{send.sender});
+  thread_of(sender).count_ipis(send.receivers.size());
+}
+
+void HostMachine::eoi(sched::VcpuId receiver, sched::IrqVector) { threads_[index_of(receiver)]->count_eoi(); }
+
+void HostMachine::vm_ended(VmId vm) {
+  Vm& ended = *vms_[index_of(vm)].vm;
+  for (uint32_t i = 0; i < ended.vcpu_count(); ++i) {
+    thread_of(ended.vcpu(VcpuIndex{i})).kick(HostThread::kLook);
+  }
+}
+
+}  // namespace vmm

@@ -1,0 +1,237 @@
+#include "vmm/run/host_thread.h"
+
+#include <fmt/format.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <future>
+#include <system_error>
+
+#include "vmm/run/entry.h"
+#include "vmm/run/exit.h"
+
+namespace vmm {
+namespace {
+
+thread_local const HostThread* this_host_thread = nullptr;
+
+// The kernel's view of an atomic word: the same 32 bits.
+uint32_t* futex_word(const std::atomic<uint32_t>& word) {
+  static_assert(sizeof(word) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
+  return reinterpret_cast<uint32_t*>(const_cast<std::atomic<uint32_t>*>(&word));
+}
+
+// Sleeps while the word is 0, at most until this instant of CLOCK_MONOTONIC. May end early.
+void futex_wait_while_zero(const std::atomic<uint32_t>& word, Nanos until) {
+  const timespec at = to_timespec(until);
+  ::syscall(SYS_futex, futex_word(word), FUTEX_WAIT_BITSET_PRIVATE, 0,
+            until == sched::kForever ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY);
+}
+
+void futex_wake(const std::atomic<uint32_t>& word) {
+  ::syscall(SYS_futex, futex_word(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+HostStates host_states(const HostTimes& t) {
+  const Nanos off_cpu = std::max(Nanos{}, t.alive - t.ran);
+  const Nanos waiting = std::min(t.waited + t.parked, off_cpu);
+  const Nanos rest = off_cpu - waiting;
+  HostStates states;
+  states.times.halted = t.halted ? std::min(rest, *t.halted) : rest;
+  states.stolen = rest - states.times.halted;
+  states.times.waiting = waiting;
+  states.times.running = t.alive - waiting - states.times.halted;
+  states.times.stopped = t.dead;
+  return states;
+}
+
+void HandlingCost::exit_begins() {
+  measuring_ = ++count_ % kEvery == 0;
+  if (!measuring_) return;
+  ++measured_;
+  last_ = thread_cpu_now();
+}
+
+void HandlingCost::entry_begins() {
+  if (!measuring_) return;
+  const Nanos now = thread_cpu_now();
+  exits_ += now - last_;
+  last_ = now;
+}
+
+void HandlingCost::guest_begins() {
+  if (!measuring_) return;
+  entries_ += thread_cpu_now() - last_;
+  measuring_ = false;
+}
+
+Nanos HandlingCost::scaled(Nanos measured) const {
+  if (measured_ == 0) return {};
+  return Nanos(static_cast<int64_t>(static_cast<double>(measured.count()) * static_cast<double>(count_) /
+                                    static_cast<double>(measured_)));
+}
+
+Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode,
+                                                      Gate& gate, std::span<const int> cpus) {
+  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, gate));
+  std::promise<Result<void>> ready;
+  auto set_up = ready.get_future();
+  try {
+    host->thread_ = std::thread([&self = *host, cpus, ready = std::move(ready)]() mutable {
+      Result<void> result = self.set_up(cpus);
+      const bool good = result.has_value();
+      ready.set_value(std::move(result));
+      if (good) self.loop();
+      self.attention_.tear_down();  // on the thread that it signals
+    });
+  } catch (const std::system_error& error) {
+    return Failure(
+        host_error("pthread_create", error.code().value(), "host policies need a thread for each vCPU")
+            .value()
+            .in(vcpu.vm, vcpu.index));
+  }
+  if (auto result = set_up.get(); !result) return Failure(result.error().in(vcpu.vm, vcpu.index));
+  return host;
+}
+
+void HostThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<void> HostThread::set_up(std::span<const int> cpus) {
+  this_host_thread = this;
+  thread_id_ = os_thread_id();
+  const std::string name = fmt::format("kvmux-v{}.{}", index_of(vcpu_.vm), index_of(vcpu_.index));
+  if (auto settled = settle_thread(name, cpus); !settled) return settled;
+  return attention_.set_up();
+}
+
+void HostThread::kick(uint32_t reasons) {
+  attention_.ask(reasons, this_host_thread == this, [this] { futex_wake(attention_.reasons()); });
+}
+
+void HostThread::loop() {
+  const VcpuLease lease(vcpu_);
+  started_ = monotonic_now();
+  use_at_start_ = thread_use(thread_id_);
+  for (;;) {
+    const uint32_t reasons = attention_.take();
+    if ((reasons & kStop) != 0) return;
+    if ((reasons & kGate) != 0) {
+      pass_gate();
+    } else if (ended_ || vm_.vm->ended()) {
+      end_vcpu();
+      sleep_until(sched::kForever);
+    } else {
+      turn();
+    }
+  }
+}
+
+// One entry into the guest and the handling of its exit, or one halt.
+void HostThread::turn() {
+  handling_.entry_begins();
+  attention_.take_fired();  // the LAPIC's clock is read anyway
+  if (!ready_to_enter()) return halt();
+  handling_.guest_begins();
+  const int error = attention_.run(vcpu_.kvm);
+  note_cr8(vcpu_);
+  handling_.exit_begins();
+  if (error == EINTR || error == EAGAIN) {
+    ++vcpu_.account.kick_count;
+    return;
+  }
+  ++vcpu_.account.exit_count;
+  if (error != 0) {
+    vm_.board->fail(vcpu_, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu_)));
+    return end_vcpu();
+  }
+  after_exit(handle_exit(vcpu_, vcpu_.kvm.area(), *vm_.board, monotonic_now()));
+}
+
+// False: the vCPU halts, or goes on halting. A LAPIC inside KVM takes care of itself.
+bool HostThread::ready_to_enter() {
+  if (mode_.lapic == LapicPlace::kKernel) return true;
+  if (prepare_entry(vcpu_, monotonic_now()) == Entry::kAsleep) return false;
+  arm_lapic_timer();
+  return true;
+}
+
+void HostThread::after_exit(Next next) {
+  switch (next) {
+    case Next::kEnter:
+    case Next::kHalt:  // the next turn sees whether there is something to take
+      return;
+    case Next::kSpin:
+      ++stats_.spin_exits;
+      if (mode_.yield_on_spin) ::sched_yield();
+      return;
+    case Next::kStopVcpu:
+    case Next::kStopVm:
+      return end_vcpu();
+  }
+}
+
+// A vCPU inside the guest does not look at its LAPIC's clock.
+void HostThread::arm_lapic_timer() {
+  const Nanos deadline = vcpu_.lapic.timer_deadline().value_or(sched::kForever);
+  if (deadline == vcpu_.timer_armed) return;
+  vcpu_.timer_armed = deadline;
+  attention_.arm_timer(deadline);
+}
+
+void HostThread::halt() {
+  const Nanos from = monotonic_now();
+  sleep_until(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
+  halted_ += monotonic_now() - from;
+  ++stats_.wakeups;
+}
+
+void HostThread::sleep_until(Nanos at) {
+  attention_.sleep([&] { futex_wait_while_zero(attention_.reasons(), at); });
+}
+
+void HostThread::pass_gate() {
+  const Nanos waited = thread_use(thread_id_).waited;
+  const Nanos since = monotonic_now();
+  parked_since_ = since;
+  gate_.pass();
+  parked_since_.reset();
+  if (ended_) return;
+  // Once let go it had to wait for a CPU: that is not the gate's doing.
+  parked_ += (monotonic_now() - since) - (thread_use(thread_id_).waited - waited);
+}
+
+void HostThread::end_vcpu() {
+  if (!ended_) ended_ = monotonic_now();
+}
+
+HostThread::Use HostThread::use(Nanos now) const {
+  const ThreadUse use = thread_use(thread_id_);
+  const Nanos end = ended_.value_or(now);
+  HostTimes t;
+  t.alive = end - started_;
+  t.dead = now - end;
+  t.ran = use.ran - use_at_start_.ran;
+  t.waited = use.waited - use_at_start_.waited;
+  t.parked = parked_ + (parked_since_ && !ended_ ? now - *parked_since_ : Nanos{});
+  if (mode_.lapic == LapicPlace::kUserSpace) t.halted = halted_;
+  const HostStates states = host_states(t);
+
+  Use result{{stats_, vcpu_.account}, states.stolen};
+  result.vcpu.sched.times = states.times;
+  result.vcpu.sched.switches_in = use.stretches;
+  result.vcpu.sched.preemptions = use.preemptions;
+  VcpuAccount& account = result.vcpu.account;
+  account.exits = std::min(handling_.exits(), states.times.running);
+  account.entry = std::min(handling_.entries(), states.times.running - account.exits);
+  account.guest = states.times.running - account.exits - account.entry;
+  return result;
+}
+
+}  // namespace vmm

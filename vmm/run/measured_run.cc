@@ -1,0 +1,94 @@
+#include "vmm/run/measured_run.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "vmm/run/window.h"
+
+namespace vmm {
+namespace {
+
+constexpr Nanos kPoll{20'000'000};
+
+// A run's pieces, in the order in which they must go: the engine's threads, then the VMs.
+struct Bench {
+  Console console;
+  std::vector<TinyVm> vms;
+  RunPlan plan;
+
+  Bench(bool quiet, RunPlan given)
+      : console(quiet ? [](std::string_view) {} : write_lines_to(1)), plan(std::move(given)) {}
+  ~Bench() { plan.engine->stop(); }
+};
+
+Result<void> build(const RunSpec& spec, Bench& bench) {
+  const auto system = System::open();
+  if (!system) return Failure(system.error());
+  uint32_t first = 0;
+  for (uint32_t i = 0; i < spec.vms.size(); ++i) {
+    const VmSpec& vm = spec.vms[i];
+    VmOptions options = bench.plan.vm_options;
+    options.id = VmId{i};
+    auto tiny = make_tiny_vm(*system,
+                             {.options = options,
+                              .first = sched::VcpuId{first},
+                              .spec = vm,
+                              .calibration = bench.plan.calibration,
+                              .spin_window = bench.plan.spin_window,
+                              .seed = spec.seed * 1000 + i},
+                             *bench.plan.engine, bench.console);
+    if (!tiny) return Failure(tiny.error());
+    bench.vms.push_back(std::move(*tiny));
+    first += vm.vcpus;
+  }
+  for (const TinyVm& tiny : bench.vms) bench.plan.engine->add({tiny.vm.get(), tiny.board.get()});
+  return {};
+}
+
+// Until `end`, a stop request, or the end of all VMs. `done` and `share`: the part of the progress that this
+// makes up.
+void wait_until(Nanos end, Nanos length, double done, double share, const Engine& engine,
+                RunControl& control) {
+  for (;;) {
+    const Nanos now = monotonic_now();
+    const Nanos left = end - now;
+    if (control.progress) {
+      const double part =
+          1.0 - std::max(0.0, static_cast<double>(left.count()) / static_cast<double>(length.count()));
+      control.progress(done + share * part);
+    }
+    if (left <= Nanos{} || control.stop.load() || engine.all_ended()) return;
+    std::this_thread::sleep_for(std::min(left, kPoll));
+  }
+}
+
+}  // namespace
+
+Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan plan) {
+  Bench bench(spec.quiet_console, std::move(plan));
+  Engine& engine = *bench.plan.engine;
+  if (auto built = build(spec, bench); !built) return Failure(built.error());
+  if (auto started = engine.start(); !started) return Failure(started.error());
+
+  const Nanos whole = std::max(Nanos{1}, spec.warmup + spec.duration);
+  const double warmup_share = static_cast<double>(spec.warmup.count()) / static_cast<double>(whole.count());
+  wait_until(monotonic_now() + spec.warmup, std::max(Nanos{1}, spec.warmup), 0, warmup_share, engine,
+             control);
+  engine.pause();
+  engine.reset_peaks();
+  const Snapshot start = take_snapshot(engine, bench.vms);
+  engine.resume();
+  wait_until(monotonic_now() + spec.duration, std::max(Nanos{1}, spec.duration), warmup_share,
+             1 - warmup_share, engine, control);
+  engine.pause();
+  const Snapshot end = take_snapshot(engine, bench.vms);
+  engine.resume();
+  engine.stop();
+
+  RunResult result = difference(spec, bench.plan.calibration, bench.vms, start, end);
+  result.spin_window = bench.plan.spin_window;
+  result.interrupted = control.stop.load();
+  return result;
+}
+
+}  // namespace vmm
