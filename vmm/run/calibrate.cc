@@ -24,8 +24,8 @@ Result<Calibration> measure(uint32_t ring) {
   Console console(write_lines_to(1));
   Machine machine(setup, false);
   const Calibration none;
-  auto tiny =
-      make_tiny_vm(*system, {.options = {}, .first = {}, .spec = spec, .calibration = none}, machine, console);
+  auto tiny = make_tiny_vm(*system, {.options = {}, .first = {}, .spec = spec, .calibration = none}, machine,
+                           console);
   if (!tiny) return Failure(tiny.error());
   machine.add({tiny->vm.get(), tiny->board.get()});
   if (auto started = machine.start(); !started) return Failure(started.error());

@@ -12,8 +12,8 @@ enum class Entry : uint8_t {
   kAsleep,  // halted or waiting for a SIPI, and nothing to take: halt again
 };
 
-// After each KVM_RUN, whatever ended it: CR8 as the guest left it. Comes before the exit is handled, which may
-// write the same TPR.
+// After each KVM_RUN, whatever ended it: CR8 as the guest left it. Comes before the exit is handled, which
+// may write the same TPR.
 void note_cr8(Vcpu& vcpu);
 
 Entry prepare_entry(Vcpu& vcpu, Nanos now);
