@@ -65,8 +65,9 @@ RatioEstimate estimate(const Difference& difference, size_t resamples, Resample 
     std::vector<double> means(resamples);
     std::generate(means.begin(), means.end(), resample);
     const double tail = expanded_tail(difference.smallest, difference.freedom);
-    low = quantile(means, tail);
-    high = quantile(std::move(means), 1 - tail);
+    std::sort(means.begin(), means.end());
+    low = sorted_quantile(means, tail);
+    high = sorted_quantile(means, 1 - tail);
   }
   return {.pairs = difference.smallest,
           .ratio = std::exp(difference.mean),

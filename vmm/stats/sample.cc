@@ -9,13 +9,17 @@
 
 namespace vmm {
 
-double quantile(std::vector<double> values, double q) {
+double sorted_quantile(std::span<const double> values, double q) {
   KVMUX_CHECK(!values.empty(), "a quantile needs a sample");
-  std::sort(values.begin(), values.end());
   const double at = q * static_cast<double>(values.size() - 1);
   const auto lower = static_cast<size_t>(at);
   const size_t upper = std::min(lower + 1, values.size() - 1);
   return std::lerp(values[lower], values[upper], at - static_cast<double>(lower));
+}
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return sorted_quantile(values, q);
 }
 
 double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }

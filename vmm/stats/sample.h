@@ -13,6 +13,7 @@ namespace vmm {
 
 // Of any sample, linear between order statistics; `values` must not be empty.
 double quantile(std::vector<double> values, double q);
+double sorted_quantile(std::span<const double> values, double q);  // of ascending values
 double median(std::vector<double> values);
 
 // Min over max, and Jain's index (Σx)² / (n Σx²); both 1 for equal shares, nothing for an empty sample or if

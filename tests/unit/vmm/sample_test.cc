@@ -21,7 +21,7 @@ double normal(sched::Rng& rng) {
 // Share of data sets whose interval holds the true ratio. Both values of a pair share the drift of their
 // block; each has noise of its own.
 double coverage(double truth, size_t pairs, double (*noise)(sched::Rng&)) {
-  constexpr int kSets = 600;
+  constexpr int kSets = 500;
   sched::Rng rng(pairs * 1000 + 7);
   int covered = 0;
   for (int set = 0; set < kSets; ++set) {
@@ -32,7 +32,7 @@ double coverage(double truth, size_t pairs, double (*noise)(sched::Rng&)) {
       baseline.push_back(1000 * drift * std::exp(0.05 * noise(rng)));
       measured.push_back(1000 * truth * drift * std::exp(0.05 * noise(rng)));
     }
-    const auto estimate = paired_ratio(measured, baseline, static_cast<uint64_t>(set), 1500);
+    const auto estimate = paired_ratio(measured, baseline, static_cast<uint64_t>(set), 1000);
     covered += estimate->low <= truth && truth <= estimate->high ? 1 : 0;
   }
   return static_cast<double>(covered) / kSets;
