@@ -62,6 +62,7 @@ constexpr Features kvmux() {
   features.relaxed = false;  // its rules leave nothing for a second round
   features.credit = true;
   features.pull = true;
+  features.resume = true;
   return features;
 }
 

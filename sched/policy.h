@@ -48,7 +48,8 @@ struct Features {
   bool deboost = false;           // vruntime penalty on the yielder at the lowest common ancestor
   bool rate_limit_first = false;  // count rejected attempts against the penalty interval (v2 does)
   bool credit = false;            // lag credit to the target's chain
-  bool pull = false;  // bring the target to the spinner's worker, run it at once on the donated slice
+  bool pull = false;    // bring the target to the spinner's worker, run it at once on the donated slice
+  bool resume = false;  // a sender that yielded runs again as soon as all have acknowledged
 };
 
 struct Policy {

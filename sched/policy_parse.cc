@@ -39,7 +39,8 @@ constexpr std::array kFeatures{
     field<&Features::rate_limit_first>("rate-limit-first", kSwitch,
                                        "rejected attempts use up the penalty interval too"),
     field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain"),
-    field<&Features::pull>("pull", kSwitch, "the target is brought here and runs on the donated slice"),
+    field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once"),
+    field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged"),
 };
 
 Parsed<void> fail(std::string message) { return tl::unexpected(std::move(message)); }

@@ -40,7 +40,8 @@ struct Vcpu {
   Nanos state_since{};              // for stats.times
   RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
-  WorkerId move_to = kNoWorker;  // put() queues it there: it changed places with a pulled vCPU
+  WorkerId move_to = kNoWorker;  // put() queues it there: it changed places, or goes home
+  VcpuId runs_for = kNoVcpu;     // it was brought here to acknowledge this one's IPI
   Nanos last_spin{};             // its last spin exit
   bool waiting = false;          // it has spun before
   YieldOutcome yield;

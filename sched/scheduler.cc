@@ -188,6 +188,7 @@ Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
   vcpu->last_ran = now;
   pulse_[index_of(vcpu->id)].off_since.store(now.count(), std::memory_order_relaxed);
   note_outcome(*vcpu, false, now);
+  vcpu->runs_for = kNoVcpu;
   return *vcpu;
 }
 
@@ -224,6 +225,7 @@ void Scheduler::halt(WorkerId id, Nanos now) {
   MutexLock lock(worker.mutex);
   Vcpu& vcpu = leave_current(worker, now);
   worker.queue->dequeue(vcpu, now);
+  vcpu.move_to = kNoWorker;
   account_state(vcpu, RunState::kHalted, now);
   publish(worker);
   status_at(vcpu.id).set_halted();  // from here on a waker may own it
@@ -268,7 +270,9 @@ void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {
   Vcpu& vcpu = vcpu_at(receiver);
   ++vcpu.stats.eois;
   Vm& vm = vm_at(vcpu.vm);
-  if (vm.ipi != nullptr) vm.ipi->eoi(vcpu.index, vector, now);
+  if (vm.ipi == nullptr) return;
+  vm.ipi->eoi(vcpu.index, vector, now);
+  if (vcpu.runs_for != kNoVcpu) resume_sender(vcpu, now);
 }
 
 VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {

@@ -168,6 +168,7 @@ class Scheduler {
   void mark_idle(WorkerId worker, bool idle);
 
   // Outcome of directed yields (scheduler_spin.cc).
+  void resume_sender(Vcpu& receiver, Nanos now);
   void note_return(Vcpu& vcpu);
   void note_handover(const Vcpu& vcpu, int32_t step);
   void note_outcome(Vcpu& vcpu, bool spins_again, Nanos now);

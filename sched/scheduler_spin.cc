@@ -1,5 +1,6 @@
 // Directed yield: a spin exit from its charge to its effect, and what became of it.
 #include <algorithm>
+#include <utility>
 
 #include "sched/candidate.h"
 #include "sched/check.h"
@@ -31,9 +32,11 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     const Status::View status = s_.status_at(target.id).view();
     if (status.state() != RunState::kQueued) return Result::kNotRunnable;
     const WorkerId where = status.worker();
-    const Result result = where == here_          ? yield_here(target)
-                          : policy_.features.pull ? pull(target, where)
-                                                  : yield_there(target, where);
+    for_ack_ =
+        policy_.features.resume && (reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain);
+    const Result result = where == here_                       ? yield_here(target)
+                          : policy_.features.pull && s_.moves_ ? pull(target, where)
+                                                               : yield_there(target, where);
     if (result == Result::kNotRunnable) return result;
     ++me_.stats.yields_tried;
     if (result == Result::kDone) note_done(target, reason);
@@ -50,8 +53,11 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     Worker& worker = s_.worker_at(here_);
     MutexLock lock(worker.mutex);
     if (!still_waits(target, here_)) return Result::kNotRunnable;
-    const YieldContext context{*worker.eevdf, worker.deboost, worker.credit, policy_, me_, target, now_};
+    const YieldContext context{*worker.eevdf, worker.deboost, worker.credit, policy_,
+                               me_,           target,         now_,          for_ack_};
     count(apply_local_yield(context));
+    if (for_ack_) target.runs_for = me_.id;
+    if (pulled_from_) (for_ack_ ? target : me_).move_to = *pulled_from_;
     take_off_ = true;
     return Result::kDone;
   }
@@ -76,9 +82,10 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     return Result::kDone;
   }
 
-  // kvmux: the target comes here and runs at once, and the spinner takes its place there. Changing places,
-  // unlike pulling alone, keeps a VM spread over the workers: with a fair lock, two vCPUs that have come to
-  // share a worker would need a switch for every handover.
+  // kvmux: the target comes here and runs at once. If it comes to acknowledge an IPI, it goes home at the end
+  // of its turn. Else the spinner takes its place there: changing places, unlike pulling alone, keeps a VM
+  // spread over the workers; with a fair lock, two vCPUs that have come to share a worker would need a switch
+  // for every handover.
   Result pull(Vcpu& target, WorkerId where) {
     {
       Worker& there = s_.worker_at(where);
@@ -89,11 +96,10 @@ class Scheduler::DirectedYield final : public YieldAttempt {
       s_.publish(there);
     }
     s_.enqueue_moving(target, here_, now_);
+    pulled_from_ = where;
     const Result result = yield_here(target);
-    if (result == Result::kDone) {
-      ++me_.stats.pulls;
-      me_.move_to = where;
-    }
+    if (result == Result::kDone) ++me_.stats.pulls;
+    pulled_from_.reset();
     return result;
   }
 
@@ -122,6 +128,8 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   const Policy& policy_;
   const Nanos now_;
   bool take_off_ = false;
+  bool for_ack_ = false;
+  std::optional<WorkerId> pulled_from_;
 };
 
 bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
@@ -168,6 +176,24 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
   }
   if (!attempt.take_off()) status.clear_spinning();
   return attempt.take_off();
+}
+
+// An acknowledgement by a vCPU that was brought onto its worker for it: if the sender waits for no other, it
+// runs next. It has lent its turn and used little of it, so the nomination is honoured more often than not.
+void Scheduler::resume_sender(Vcpu& receiver, Nanos now) {
+  const Vm& vm = vm_at(receiver.vm);
+  const Vcpu& sender = vcpu_at(receiver.runs_for);
+  if (vm.ipi->next_awaited(sender.index, sender.index, now)) return;
+  const VcpuId id = std::exchange(receiver.runs_for, kNoVcpu);
+  const Status::View status = status_at(id).view();
+  if (status.state() != RunState::kQueued || !status.spinning()) return;
+  Worker& worker = worker_at(status.worker());
+  MutexLock lock(worker.mutex);
+  const Status::View now_there = status_at(id).view();
+  if (now_there.state() != RunState::kQueued || now_there.worker() != status.worker()) return;
+  worker.eevdf->nominate(vcpu_at(id), vm.policy.tuning.nomination_lag);
+  worker.eevdf->cancel_protection();
+  host_.kick(status.worker());
 }
 
 // The yielder comes back onto a worker: did the target run meanwhile?
