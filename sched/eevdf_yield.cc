@@ -22,7 +22,7 @@ uint32_t depth_of(const Entity* entity) {
 
 void EevdfQueue::nominate(Vcpu& target, Nanos slack) {
   for (Entity* e = &target.entity; e != nullptr; e = e->timeline->owner()) {
-    e->timeline->nominate(*e, to_virtual(slack, e->weight));
+    e->timeline->nominate(*e, slack);
   }
 }
 

@@ -68,7 +68,7 @@ void Timeline::replace(Entity& entity, Vruntime vruntime, Vruntime deadline, Wei
 }
 
 bool Timeline::honours_nominee() const {
-  return nominee_ != nullptr && eligible(nominee_->vruntime - nominee_slack_);
+  return nominee_ != nullptr && eligible(nominee_->vruntime - to_virtual(nominee_slack_, nominee_->weight));
 }
 
 Entity* Timeline::pick() {

@@ -47,8 +47,8 @@ class Timeline {
   void replace(Entity& entity, Vruntime vruntime, Vruntime deadline, Weight weight);
 
   // The nomination ("next buddy"): honoured by pick() while the nominee's vruntime is at most `slack` past
-  // the average, and used once. slack 0 means eligible.
-  void nominate(Entity& entity, Vruntime slack) { nominee_ = &entity, nominee_slack_ = slack; }
+  // the average, by its weight of that moment, and used once. slack 0 means eligible.
+  void nominate(Entity& entity, Nanos slack) { nominee_ = &entity, nominee_slack_ = slack; }
   Entity* nominee() const { return nominee_; }
 
   // Whom to run: the honoured nominee, else the eligible member with the earliest deadline. Null if empty.
@@ -68,7 +68,7 @@ class Timeline {
   Entity* owner_;
   Entity* current_ = nullptr;
   Entity* nominee_ = nullptr;
-  Vruntime nominee_slack_{};
+  Nanos nominee_slack_{};
   Int128 weighted_ = 0;  // Σ weight · vruntime over all members
   int64_t load_ = 0;     // Σ weight
   uint32_t members_ = 0;

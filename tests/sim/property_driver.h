@@ -1,0 +1,143 @@
+// A small machine in virtual time for property tests: workers, VMs and made-up vCPU programs over the real
+// scheduler object. Events happen in order of (time, order of arrival), so a seed repeats a run exactly.
+//
+// One thread. Make a plan, construct, run_until() as often as wanted. What must never happen (a lost wake-up,
+// a nominee beyond its limit, two penalties within the interval, sums that differ) is checked as it goes,
+// with doctest's REQUIRE.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <queue>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sched/eevdf_queue.h"
+#include "sched/rng.h"
+#include "sched/scheduler.h"
+
+namespace sched_test {
+
+using namespace sched;
+using namespace std::chrono_literals;
+
+enum class Behaviour : uint8_t {
+  kCompute,       // never stops
+  kSpins,         // computes up to 1 ms, then spins for up to 20 windows
+  kYieldsTight,   // a spin exit every 20 µs, for ever
+  kSleeps,        // computes up to 3 ms, then halts for up to 5 ms
+  kSleepsAtTick,  // halts a microsecond before each tick, for a microsecond
+  kSendsIpis,     // computes up to 500 µs, sends to some siblings, spins until all have acknowledged
+  kCount,
+};
+
+struct VmPlan {
+  VmSetup setup;
+  std::vector<Behaviour> vcpus;  // one each
+};
+
+struct Plan {
+  Setup setup;  // vms are taken from `vms`
+  std::vector<VmPlan> vms;
+  std::string describe() const;
+};
+
+// The preset's features with default tuning.
+Policy preset(std::string_view name);
+
+class Driver final : public Host {
+ public:
+  Driver(const Plan& plan, uint64_t seed);
+
+  void run_until(Nanos until);
+  Nanos now() const { return now_; }
+  Scheduler& scheduler() { return s_; }
+  Nanos service(VmId vm);  // running time of all its vCPUs so far
+  uint64_t spins() const { return spins_; }
+
+  // Every sum of every queue against a recomputation, lags that sum to zero, nobody halted with an interrupt.
+  void check_all();
+
+  void kick(WorkerId worker) override;
+  void arm_tick(WorkerId worker, Nanos at) override;
+
+ private:
+  static constexpr Nanos kWindow = 50us;
+  enum class Kind : uint8_t { kLook, kTick, kAction, kTimer };
+  struct Event {
+    Nanos at;
+    uint64_t order;
+    Kind kind;
+    uint32_t whom;     // worker, or vCPU for kTimer
+    uint64_t version;  // of the worker's armed tick or of its run; an outdated event is ignored
+    bool operator<(const Event& other) const { return at != other.at ? at > other.at : order > other.order; }
+  };
+  struct Guest {
+    Behaviour behaviour{};
+    Nanos left{};            // until its next action, in running time
+    uint32_t windows = 0;    // of spinning still to do
+    bool sent = false;       // IPIs, and waits for the answers
+    uint64_t awaits = 0;     // siblings by bit that have not acknowledged
+    bool interrupt = false;  // IRR: the timer's, or IPIs from `senders`
+    uint64_t senders = 0;
+  };
+  struct WorkerState {
+    VcpuId running = kNoVcpu;
+    Nanos since{};
+    Nanos armed = kForever;
+    uint64_t tick_version = 0;
+    uint64_t run_version = 0;
+    Nanos last_penalty{-1s};
+  };
+  enum class Next : uint8_t { kGoOn, kPut, kHalt };
+
+  void push(Nanos at, Kind kind, uint32_t whom, uint64_t version = 0);
+  void look(uint32_t worker);
+  void act(uint32_t worker);
+  void enter(uint32_t worker);
+  void leave(uint32_t worker, Next how);
+  void schedule_action(uint32_t worker);
+  Next step(uint32_t worker, Guest& guest);
+  Next spin(uint32_t worker);
+  void send_ipis(VcpuId sender, Guest& guest);
+  void take_interrupts(VcpuId vcpu);
+  void post(VcpuId target);
+  Guest& guest(VcpuId vcpu) { return guests_[index_of(vcpu)]; }
+  Nanos up_to(Nanos limit) {
+    return Nanos{1 + static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit.count())))};
+  }
+
+  uint32_t groups() const { return static_cast<uint32_t>(plan_.setup.groups.size() + plan_.vms.size()); }
+  void remember_nominees(const EevdfQueue& queue);
+  void check_nominees(VcpuId picked);
+
+  const Plan plan_;
+  Rng rng_;
+  Nanos now_{};
+  uint64_t order_ = 0;
+  uint64_t spins_ = 0;
+  std::priority_queue<Event> events_;
+  std::vector<WorkerState> workers_;
+  std::vector<Guest> guests_;
+  struct Nominee {
+    const Timeline* timeline;
+    const Entity* entity;
+    Weight weight;
+    uint32_t members;
+    Vruntime ahead;  // of the average when the pick was made
+  };
+  std::vector<Nominee> nominees_;
+  Scheduler s_;
+};
+
+// A machine of 1 to 4 workers and 1 to 5 VMs of 1 to 5 vCPUs with weights from 256 to 4096, now and then in
+// groups. Every VM has one of the presets; each vCPU one of the behaviours.
+Plan random_plan(Rng& rng, std::initializer_list<std::string_view> presets,
+                 std::span<const Behaviour> behaviours);
+
+// Runs a property over many seeds. KVMUX_SEED replays one seed, KVMUX_SEEDS sets how many.
+void for_each_seed(uint64_t count, const std::function<void(uint64_t)>& property);
+
+}  // namespace sched_test
