@@ -309,3 +309,46 @@ TEST_CASE("outcome: a spin exit at the end of the turn is still a wait that goes
   CHECK(rig.stats(0, 1050us).yield_hits == 0);
   CHECK(rig.stats(0, 1050us).yield_misses == 1);
 }
+
+TEST_CASE("spin, kvmux: an awaited receiver comes here, acknowledges, goes home, and the sender goes on") {
+  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
+  run_apart(rig);
+  VcpuSet receivers(2);
+  receivers.insert(1);
+  rig.s.ipi_sent(VmId{0}, {0, IrqVector{0x40}, false, receivers}, 700us);
+  CHECK(rig.s.spin(kW0, 700us, false));
+  CHECK(rig.stats(0, 700us).pulls == 1);
+  CHECK(rig.next(kW0, 700us) == kV1);
+  CHECK(rig.s.status(kV0).worker() == kW0);  // it waits where it was
+  rig.host.kicks.clear();
+  rig.s.eoi(kV1, IrqVector{0x40}, 710us);
+  CHECK(rig.host.take_kicks(kW0) == 1);
+  CHECK_FALSE(rig.s.tick(kW0, 710us));
+  CHECK(rig.next(kW0, 710us) == kV0);
+  CHECK(rig.s.status(kV1).worker() == kW1);
+}
+
+TEST_CASE("spin, kvmux: with another acknowledgement still to come the sender does not resume") {
+  SchedulerRig rig(1, {{3, "kvmux"}});
+  rig.start_all();
+  REQUIRE(rig.pick(kW0, 0ns) == kV0);
+  VcpuSet receivers(3);
+  receivers.insert(1);
+  receivers.insert(2);
+  rig.s.ipi_sent(VmId{0}, {0, IrqVector{0x40}, false, receivers}, 0ns);
+  REQUIRE(rig.s.spin(kW0, 10us, false));
+  REQUIRE(rig.next(kW0, 10us) == kV1);
+  rig.host.kicks.clear();
+  rig.s.eoi(kV1, IrqVector{0x40}, 20us);
+  CHECK(rig.host.take_kicks(kW0) == 0);
+}
+
+TEST_CASE("spin, kvmux: without an IPI, spinner and likely holder change places") {
+  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
+  run_apart(rig);
+  CHECK(rig.s.spin(kW0, 700us, false));
+  CHECK(rig.next(kW0, 700us) == kV1);
+  CHECK(rig.s.status(kV1).worker() == kW0);
+  CHECK(rig.s.status(kV0).worker() == kW1);
+  CHECK(rig.stats(0, 700us).pulls == 1);
+}
