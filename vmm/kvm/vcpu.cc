@@ -2,6 +2,7 @@
 
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -68,7 +69,9 @@ void VcpuFd::inject_interrupt(apic::Vector vector) {
 
 void VcpuFd::inject_nmi() {
   auto& wanted = mutable_events();
-  wanted.nmi.pending = 1;
+  const bool one_in_work = wanted.nmi.injected != 0 || wanted.nmi.masked != 0;
+  const unsigned room = one_in_work ? 1 : 2;
+  wanted.nmi.pending = static_cast<uint8_t>(std::min(room, wanted.nmi.pending + 1u));
   wanted.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
 }
 

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "apic/types.h"
 #include "vmm/ids.h"
@@ -31,6 +32,8 @@ class VcpuFd {
  public:
   // For VmFd::create_vcpu(). Takes over `fd`; reads the reset state.
   [[nodiscard]] static Result<VcpuFd> adopt(UniqueFd fd, size_t run_area_bytes);
+  // Without KVM: tests write exits into `run_area`, zeroed and page-aligned; run() gives EBADF.
+  [[nodiscard]] static VcpuFd over(Mapping run_area) { return VcpuFd({}, std::move(run_area)); }
 
   // Enters the guest. 0: an exit to handle is in area(); else the errno of KVM_RUN (EINTR: a signal or
   // request_exit(); anything else is trouble). Never allocates, never logs.
@@ -57,7 +60,9 @@ class VcpuFd {
   [[nodiscard]] bool can_inject() const;
   [[nodiscard]] bool injection_pending() const { return events().interrupt.injected != 0; }
   void inject_interrupt(apic::Vector vector);
-  void inject_nmi();  // KVM itself holds it back while NMIs are blocked
+  // One more NMI; KVM itself holds it back while NMIs are blocked. A processor latches one behind the one
+  // that it handles (SDM vol. 3, Handling Multiple NMIs): those beyond that are lost.
+  void inject_nmi();
   void request_window(bool wanted) { area_->request_interrupt_window = wanted ? 1 : 0; }
 
   // Task priority, 0 … 15, both directions: KVM takes it at entry and gives it back at exit.
