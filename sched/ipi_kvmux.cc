@@ -17,8 +17,7 @@ uint64_t bit(uint32_t index) { return uint64_t{1} << (index % 64); }
 }  // namespace
 
 KvmuxIpiModel::KvmuxIpiModel(uint32_t vcpus, Nanos longest_window)
-    : vcpus_(vcpus),
-      words_((vcpus + 63) / 64),
+    : words_((vcpus + 63) / 64),
       longest_window_(longest_window),
       slots_(new Slot[size_t{vcpus} * kSlots]),
       pending_(new std::atomic<uint64_t>[size_t{vcpus} * kSlots * words_]()),

@@ -44,7 +44,6 @@ class KvmuxIpiModel final : public IpiModel {
   void acknowledge(uint32_t sender, uint32_t receiver, uint32_t vector, Nanos now);
   bool live(const Slot& slot, Nanos now) const;
 
-  const uint32_t vcpus_;
   const uint32_t words_;
   const Nanos longest_window_;
   std::unique_ptr<Slot[]> slots_;
