@@ -8,6 +8,8 @@
 #include <sstream>
 #include <string>
 
+#include "guest/embedded.h"
+#include "vmm/run/never_started.h"
 #include "vmm/run/os_thread.h"
 
 namespace vmm {
@@ -141,6 +143,9 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
     vm.checks = vms[v].board->checks();
     vm.exit_code = vms[v].vm->exit_code();
     vm.failure = vms[v].vm->failure();
+    if (!vms[v].vm->ended()) {
+      vm.failure = never_started(vms[v], guests::find(vm.guest).has_value(), end.vms[v], vm.vcpus);
+    }
     result.tsc_khz = static_cast<double>(vms[v].vm->tsc_khz());
   }
   for (size_t w = 0; w < end.cpus.size(); ++w) {
