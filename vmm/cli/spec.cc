@@ -103,7 +103,7 @@ std::vector<GuestChoice> read_guests(Reader& reader, const RunFlags& flags, cons
 std::vector<sched::Policy> read_policies(Reader& reader, const RunFlags& flags) {
   auto policies = sched::parse_policy_list(flags.policies);
   if (!policies) {
-    reader.check(usage_error("--policies", policies.error()));
+    reader.check(usage_error("--policy", policies.error()));
     return {};
   }
   for (sched::Policy& policy : *policies) reader.check(apply_policy_flags(policy, flags.policy_keys));
