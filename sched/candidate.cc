@@ -151,7 +151,10 @@ class Scan {
 std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& spin, YieldAttempt& attempt) {
   Scan scan(policy, spin, attempt);
   std::optional<uint32_t> target;
-  if (policy.features.candidates == CandidateRule::kKvmux) {
+  // Guesses that did not end the wait are not repeated: the scan then gives everybody a turn, so that no vCPU
+  // that the guesses overlook is overlooked for long.
+  constexpr uint32_t kGuesses = 2;
+  if (policy.features.candidates == CandidateRule::kKvmux && spin.spins_before < kGuesses) {
     target = scan.awaited();
     if (!target) target = scan.holder();
     if (!target) target = scan.longest_waiter();

@@ -18,10 +18,11 @@ struct SpinScan {
   std::span<Status> vcpus;
   std::span<const Pulse> pulses;
   uint32_t me;
-  uint32_t start_after;  // the last boosted one
-  bool in_kernel;        // me spins at CPL 0
-  const IpiModel* ipi;   // may be null
-  bool handovers;        // a yield to a vCPU that waits itself is worth a try
+  uint32_t start_after;   // the last boosted one
+  bool in_kernel;         // me spins at CPL 0
+  const IpiModel* ipi;    // may be null
+  bool handovers;         // a yield to a vCPU that waits itself is worth a try
+  uint32_t spins_before;  // spin exits of this wait that did not end it
   Nanos now;
 };
 

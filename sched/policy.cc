@@ -59,8 +59,6 @@ constexpr Features v3() {
 constexpr Features kvmux() {
   Features features = ipi_aware(IpiModelKind::kKvmux);
   features.candidates = CandidateRule::kKvmux;
-  features.relaxed = false;  // its rules leave nothing for a second round
-  features.credit = true;
   features.pull = true;
   features.resume = true;
   return features;

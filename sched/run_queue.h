@@ -43,7 +43,7 @@ struct Vcpu {
   WorkerId move_to = kNoWorker;  // put() queues it there: it changed places, or goes home
   VcpuId runs_for = kNoVcpu;     // it was brought here to acknowledge this one's IPI
   Nanos last_spin{};             // its last spin exit
-  bool waiting = false;          // it has spun before
+  uint32_t wait_spins = 0;       // spin exits of the wait that it is in
   YieldOutcome yield;
   VcpuStats stats;
 };

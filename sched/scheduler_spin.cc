@@ -49,6 +49,16 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     return status.state() == RunState::kQueued && status.worker() == where;
   }
 
+  // One sibling waits for a worker, all others run, halt or have ended.
+  bool only_one_missing() const {
+    const Vm& vm = s_.vm_at(me_.vm);
+    uint32_t waiting = 0;
+    for (uint32_t i = 0; i < vm.size && waiting < 2; ++i) {
+      if (s_.status_[vm.first + i].view().state() == RunState::kQueued) ++waiting;
+    }
+    return waiting == 1;
+  }
+
   Result yield_here(Vcpu& target) {
     Worker& worker = s_.worker_at(here_);
     MutexLock lock(worker.mutex);
@@ -85,12 +95,20 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   // kvmux: the target comes here and runs at once. If it comes to acknowledge an IPI, it goes home at the end
   // of its turn. Else the spinner takes its place there: changing places, unlike pulling alone, keeps a VM
   // spread over the workers; with a fair lock, two vCPUs that have come to share a worker would need a switch
-  // for every handover.
+  // for every handover. Where the target is the last one missing, and a foreign VM runs in its place, it is
+  // kicked in there while the spinner goes on: from then on the whole VM runs at once.
   Result pull(Vcpu& target, WorkerId where) {
     {
       Worker& there = s_.worker_at(where);
       MutexLock lock(there.mutex);
       if (!still_waits(target, where)) return Result::kNotRunnable;
+      const Vcpu* running = there.queue->current();
+      if (running != nullptr && running->vm != me_.vm && only_one_missing()) {
+        count(apply_remote_yield(*there.eevdf, there.credit, policy_, target, now_));
+        s_.host_.kick(where);
+        ++me_.stats.yields_remote;
+        return Result::kDone;
+      }
       there.queue->dequeue(target, now_);
       s_.status_at(target.id).set_moving();
       s_.publish(there);
@@ -146,10 +164,11 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
     std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;
     spins.store(spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     const Nanos since = std::max(me->came_on, me->last_spin);
-    if (!me->waiting || now - since > 3 * spin_window_) {
+    if (me->wait_spins == 0 || now - since > 3 * spin_window_) {
       pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
+      me->wait_spins = 0;
     }
-    me->waiting = true;
+    ++me->wait_spins;
     me->last_spin = now;
     if (worker.queue->tick(now)) return true;  // its turn is over anyway
     eevdf = worker.eevdf != nullptr;
@@ -169,6 +188,7 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
       .ipi = vm.ipi.get(),
       .handovers = vm.handover.load(std::memory_order_relaxed) > -kHandoverRange ||
                    me->stats.spin_exits % kRetryEvery == 0,
+      .spins_before = me->wait_spins - 1,
       .now = now,
   };
   if (const auto target = directed_yield(vm.policy, scan, attempt)) {

@@ -95,6 +95,7 @@ class Vm {
                            in_kernel,
                            ipi.waits.empty() ? nullptr : &ipi,
                            handovers,
+                           spins_before,
                            0ns},
                           attempts);
   }
@@ -106,6 +107,7 @@ class Vm {
   uint32_t start_after = 0;
   bool in_kernel = true;
   bool handovers = true;
+  uint32_t spins_before = 0;
 
  private:
   std::unique_ptr<Status[]> statuses_;
@@ -394,4 +396,18 @@ TEST_CASE("kvmux: failures among the awaited leave the likely holder its try") {
   vm.preempted_at(6, 100);
   CHECK(vm.spin() == 6u);
   CHECK(vm.attempts.tried == Tried{1, 2, 3, 6});
+}
+
+TEST_CASE("kvmux: after two guesses in vain, everybody gets a turn") {
+  Vm vm(6, CandidateRule::kKvmux);
+  vm.in_kernel = false;
+  for (uint32_t i = 1; i < 6; ++i) vm.preempted_at(i, i == 5 ? 900 : 100);
+  CHECK(vm.spin() == 5u);
+  vm.spins_before = 1;
+  CHECK(vm.spin() == 5u);
+  vm.spins_before = 2;
+  for (const uint32_t next : {1u, 2u, 3u, 4u}) {
+    CHECK(vm.spin() == next);
+    vm.start_after = next;
+  }
 }

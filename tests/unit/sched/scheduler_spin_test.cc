@@ -42,6 +42,16 @@ void run_apart(SchedulerRig& rig) {
   rig.host.kicks.clear();
 }
 
+// The same with four vCPUs a VM: vCPUs 2 and 3 have not run yet, worker 1 runs vCPU 5 of the other VM.
+void run_four_apart(SchedulerRig& rig) {
+  rig.start_all();
+  REQUIRE(rig.pick(kW0, 0ns) == kV0);
+  REQUIRE(rig.pick(kW1, 0ns) == kV1);
+  REQUIRE(rig.next(kW1, 200us) == VcpuId{5});
+  rig.s.tick(kW1, 700us);
+  rig.host.kicks.clear();
+}
+
 }  // namespace
 
 TEST_CASE("spin: presets that do nothing on a spin exit go on spinning") {
@@ -311,9 +321,9 @@ TEST_CASE("outcome: a spin exit at the end of the turn is still a wait that goes
 }
 
 TEST_CASE("spin, kvmux: an awaited receiver comes here, acknowledges, goes home, and the sender goes on") {
-  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
-  run_apart(rig);
-  VcpuSet receivers(2);
+  SchedulerRig rig(2, {{4, "kvmux"}, {4, "kvmux"}});
+  run_four_apart(rig);
+  VcpuSet receivers(4);
   receivers.insert(1);
   rig.s.ipi_sent(VmId{0}, {0, IrqVector{0x40}, false, receivers}, 700us);
   CHECK(rig.s.spin(kW0, 700us, false));
@@ -344,11 +354,21 @@ TEST_CASE("spin, kvmux: with another acknowledgement still to come the sender do
 }
 
 TEST_CASE("spin, kvmux: without an IPI, spinner and likely holder change places") {
-  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
-  run_apart(rig);
+  SchedulerRig rig(2, {{4, "kvmux"}, {4, "kvmux"}});
+  run_four_apart(rig);
   CHECK(rig.s.spin(kW0, 700us, false));
   CHECK(rig.next(kW0, 700us) == kV1);
   CHECK(rig.s.status(kV1).worker() == kW0);
   CHECK(rig.s.status(kV0).worker() == kW1);
   CHECK(rig.stats(0, 700us).pulls == 1);
+}
+
+TEST_CASE("spin, kvmux: the last one missing is kicked in where a foreign VM runs, and the spinner goes on") {
+  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
+  run_apart(rig);
+  CHECK_FALSE(rig.s.spin(kW0, 700us, false));
+  CHECK(rig.host.take_kicks(kW1) == 1);
+  CHECK_FALSE(rig.s.tick(kW1, 701us));
+  CHECK(rig.next(kW1, 701us) == kV1);
+  CHECK(rig.stats(0, 701us).yields_remote == 1);
 }
