@@ -7,16 +7,19 @@
 namespace vmm {
 namespace {
 
-// In the guest. A start takes a few hundred instructions, well below a millisecond even where KVM interprets
-// them; a vCPU that had less may simply not have been scheduled.
-constexpr Nanos kPatience{50'000'000};
+// In the guest, without what the host took meanwhile. A start takes a few hundred instructions, well below a
+// millisecond even where KVM interprets them; a vCPU that had less may simply not have been scheduled.
+constexpr Nanos kPatience{20'000'000};
+// What the host took is known for a worker, not for a vCPU, and nothing is left on a host that is all taken.
+constexpr Nanos kEndOfPatience{3'000'000'000};
 constexpr uint64_t kInterruptFlag = 1u << 9;  // of RFLAGS
 
 bool is_silent(const Vcpu& vcpu, const VcpuSnapshot& end, const VcpuResult& window) {
   const bool said_something = end.guest.state != KVMUX_VCPU_NOT_STARTED || end.guest.operations != 0;
   const bool has_ended = window.ledger.stopped > Nanos{};
   if (said_something || has_ended) return false;
-  return vcpu.halted_deaf || end.use.account.guest >= kPatience;
+  return vcpu.halted_deaf || window.ledger.guest + window.ledger.spinning >= kPatience ||
+         end.use.account.guest >= kEndOfPatience;
 }
 
 }  // namespace
