@@ -25,10 +25,10 @@ enum class BootFormat : uint8_t { kFlat, kElf, kMultiboot, kLinux };
 
 struct BootImage {
   ImageBytes file;
-  std::optional<BootFormat> format;     // nothing: detect
-  Gpa flat_address{0x7c00};             // where a flat image goes and starts
-  std::span<const BootModule> modules;  // for Linux at most one, the initrd
-  std::string cmdline;
+  std::optional<BootFormat> format = {};     // nothing: detect
+  Gpa flat_address{0x7c00};                  // where a flat image goes and starts
+  std::span<const BootModule> modules = {};  // for Linux at most one, the initrd
+  std::string cmdline = {};
 };
 
 // `memory` has the firmware's tables already (write_firmware()).
