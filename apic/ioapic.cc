@@ -54,6 +54,13 @@ void IoApic::reset() {
   entries_.fill(kMasked);
 }
 
+std::optional<InterruptMessage> IoApic::message(IoApicPin pin) const {
+  require(raw(pin) < kPins);
+  const std::uint64_t entry = entries_[raw(pin)];
+  if (entry & kMasked) return std::nullopt;
+  return message_of(entry);
+}
+
 bool IoApic::active(unsigned pin) const {
   const bool high = lines_ >> pin & 1;
   const bool inverted = sense_ == LineSense::kElectrical && (entries_[pin] & kActiveLow);

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "apic/types.h"
 
@@ -56,6 +57,9 @@ class IoApic {
   // An EOI for `vector` reached this IOAPIC: entries waiting for it clear their remote IRR, and those whose
   // line is still active send again.
   void end_of_interrupt(Vector vector, MessageSink& sink);
+
+  // What the entry of a pin sends as it stands; nothing while it is masked. For routes inside KVM.
+  std::optional<InterruptMessage> message(IoApicPin pin) const;
 
   void reset();
 

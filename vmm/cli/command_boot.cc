@@ -1,8 +1,8 @@
 // `kvmux boot`: an image that knows nothing of kvmux, on a PC board, its console on this terminal.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <cerrno>
 #include <memory>
@@ -28,7 +28,7 @@ struct BootOptions {
   std::string memory = "128M";
   std::string vcpus = "1";
   std::string workers = "2";
-  std::string policy = "yield";
+  std::string policy;
   std::string cpu_profile = "host";
   std::string irqchip = "user";
   std::string timeout;
@@ -91,12 +91,13 @@ Result<void> read_files(const BootOptions& options, Loaded& loaded) {
 }
 
 Result<void> read_policy(const BootOptions& options, BootSpec& spec) {
-  auto policy = sched::parse_policy(options.policy);
-  if (!policy) return usage_error("--policy", policy.error());
-  spec.policy = std::move(*policy);
   const auto irqchip = parse_word("--irqchip", options.irqchip, kIrqchips);
   if (!irqchip) return Failure(irqchip.error());
   spec.irqchip = static_cast<Irqchip>(*irqchip);
+  const std::string standard = spec.irqchip == Irqchip::kSplit ? "host" : "yield";
+  auto policy = sched::parse_policy(options.policy.empty() ? standard : options.policy);
+  if (!policy) return usage_error("--policy", policy.error());
+  spec.policy = std::move(*policy);
   const auto profile = parse_word("--cpu-profile", options.cpu_profile, kProfiles);
   if (!profile) return Failure(profile.error());
   spec.cpu_profile = static_cast<CpuProfile>(*profile);
@@ -201,7 +202,8 @@ void add_flags(CLI::App& app, BootOptions& o) {
   add("--mem", o.memory, "guest memory, 4M to 3G", "SIZE");
   add("--vcpus", o.vcpus, "virtual CPUs", "N");
   add("--workers", o.workers, "host threads that run them", "N");
-  add("--policy", o.policy, "scheduling policy, as for `kvmux run`", "POLICY");
+  add("--policy", o.policy, "scheduling policy, as for `kvmux run`; yield, or host with --irqchip split",
+      "POLICY");
   add("--cpu-profile", o.cpu_profile, "host: all that KVM offers; minimal: x86-64 with SSE4 only",
       "host|minimal");
   add("--irqchip", o.irqchip, "user: local APICs in kvmux; split: in KVM, a thread for each vCPU",

@@ -67,6 +67,11 @@ void VcpuFd::inject_interrupt(apic::Vector vector) {
   interrupt.soft = 0;
 }
 
+int VcpuFd::queue_extint(apic::Vector vector) {
+  kvm_interrupt interrupt{apic::raw(vector)};
+  return ::ioctl(fd(), KVM_INTERRUPT, &interrupt) == 0 ? 0 : errno;
+}
+
 void VcpuFd::inject_nmi() {
   auto& wanted = mutable_events();
   const bool one_in_work = wanted.nmi.injected != 0 || wanted.nmi.masked != 0;

@@ -60,6 +60,8 @@ class VcpuFd {
   [[nodiscard]] bool can_inject() const;
   [[nodiscard]] bool injection_pending() const { return events().interrupt.injected != 0; }
   void inject_interrupt(apic::Vector vector);
+  // LAPIC in KVM: an interrupt of the 8259s, which are ours. Needs ready_for_interrupt_injection. 0 or an errno.
+  [[nodiscard]] int queue_extint(apic::Vector vector);
   // One more NMI; KVM itself holds it back while NMIs are blocked. A processor latches one behind the one
   // that it handles (SDM vol. 3, Handling Multiple NMIs): those beyond that are lost.
   void inject_nmi();

@@ -10,8 +10,11 @@
 #include <cerrno>
 #include <ctime>
 
+#include "sched/policy_parse.h"
 #include "vmm/platform/firmware.h"
+#include "vmm/platform/kvm_bus.h"
 #include "vmm/platform/user_bus.h"
+#include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
 #include "vmm/run/setup.h"
 
@@ -46,14 +49,14 @@ class Wakeup {
 // The pieces of a boot, in the order in which they must go: the engine's threads first, then board and VM.
 struct Bench {
   Wakeup wakeup;
-  std::unique_ptr<Machine> machine;
+  std::unique_ptr<Engine> engine;
   std::unique_ptr<Vm> vm;
-  std::unique_ptr<UserBus> bus;
+  std::unique_ptr<InterruptBus> bus;
   std::unique_ptr<PcBoard> board;
 
   explicit Bench(Wakeup w) : wakeup(std::move(w)) {}
   ~Bench() {
-    if (machine != nullptr) machine->stop();
+    if (engine != nullptr) engine->stop();
   }
 };
 
@@ -69,19 +72,46 @@ Result<sched::Setup> scheduling(const BootSpec& spec) {
   return make_setup(run, kSpinWindow);
 }
 
-// The bootstrap processor starts in the guest, all others wait for their SIPI.
-void set_start(Vm& vm, const StartState& start) {
+// Our scheduler needs LAPICs of ours: inside KVM, IPIs and HLT never reach it. So they are for threads that
+// the host schedules.
+Result<std::unique_ptr<Engine>> make_engine(const BootSpec& spec) {
+  const sched::QueueKind queue = spec.policy.features.queue;
+  const bool split = spec.irqchip == Irqchip::kSplit;
+  if (!sched::is_host_queue(queue)) {
+    if (split) {
+      return usage_error(
+          "--irqchip split",
+          fmt::format("the policy '{}' schedules vCPUs by their IPIs and halts, which KVM's own LAPICs "
+                      "keep to themselves; accepted with split are host and host-kvm",
+                      spec.policy.name));
+    }
+    const auto setup = scheduling(spec);
+    if (!setup) return Failure(setup.error());
+    return std::make_unique<Machine>(*setup, true);
+  }
+  const HostMode mode{.lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace, .yield_on_spin = false};
+  return std::make_unique<HostMachine>(mode, spec.workers);
+}
+
+// The bootstrap processor starts in the guest, all others wait for their SIPI; KVM's do that by themselves.
+void set_start(Vm& vm, const StartState& start, bool lapics_in_kvm) {
   VcpuFd& bootstrap = vm.vcpu(VcpuIndex{0}).kvm;
   enter_start_state(start, bootstrap.mutable_regs(), bootstrap.mutable_sregs());
+  if (lapics_in_kvm) return;
   for (uint32_t i = 1; i < vm.vcpu_count(); ++i) vm.vcpu(VcpuIndex{i}).waiting_for_sipi = true;
 }
 
 Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& bench) {
-  const auto setup = scheduling(spec);
-  if (!setup) return Failure(setup.error());
+  auto engine = make_engine(spec);
+  if (!engine) return Failure(engine.error());
+  bench.engine = std::move(*engine);
   const auto system = System::open();
   if (!system) return Failure(system.error());
-  auto vm = Vm::create(*system, VmOptions{.id = VmId{0}}, spec.memory_bytes, sched::VcpuId{0});
+  const bool split = spec.irqchip == Irqchip::kSplit;
+  const VmOptions options{.id = VmId{0},
+                          .lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace,
+                          .kernel_pause_exits = split};
+  auto vm = Vm::create(*system, options, spec.memory_bytes, sched::VcpuId{0});
   if (!vm) return Failure(vm.error());
   bench.vm = std::move(*vm);
   const uint8_t ioapic_id = ioapic_id_for(spec.vcpus);
@@ -89,15 +119,17 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   const auto start = load_boot_image(spec.image, bench.vm->memory());
   if (!start) return Failure(start.error());
   if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile); !ok) return ok;
-  set_start(*bench.vm, *start);
-  bench.machine = std::make_unique<Machine>(*setup, true);
-  bench.bus = std::make_unique<UserBus>(*bench.vm, *bench.machine);
+  set_start(*bench.vm, *start, split);
+  if (split) {
+    bench.bus = std::make_unique<KvmBus>(bench.vm->fd());
+  } else {
+    bench.bus = std::make_unique<UserBus>(*bench.vm, *bench.engine);
+  }
   bench.board = std::make_unique<PcBoard>(
-      *bench.vm, *bench.machine, *bench.bus,
-      PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
+      *bench.vm, *bench.engine, *bench.bus, PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
       Outlets{.console = console.output, .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
   bench.board->wire();
-  bench.machine->add({bench.vm.get(), bench.board.get()});
+  bench.engine->add({bench.vm.get(), bench.board.get()});
   return {};
 }
 
@@ -160,9 +192,9 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   Bench bench(std::move(*wakeup));
   if (auto built = build(spec, console, bench); !built) return Failure(built.error());
   const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
-  if (auto started = bench.machine->start(); !started) return Failure(started.error());
+  if (auto started = bench.engine->start(); !started) return Failure(started.error());
   const BootEnd how = serve(bench, console, end, stop);
-  bench.machine->stop();
+  bench.engine->stop();
   return result_of(bench, how);
 }
 

@@ -62,7 +62,7 @@ PcBoard::PcBoard(Vm& vm, Notifier& notifier, InterruptBus& bus, const Setup& set
 void PcBoard::wire() {
   Vcpu& bootstrap = vm_.vcpu(VcpuIndex{0});
   bootstrap.extint = this;
-  bootstrap.lapic.enter_virtual_wire_mode();
+  if (vm_.fd().options().lapic == LapicPlace::kUserSpace) bootstrap.lapic.enter_virtual_wire_mode();
 }
 
 void PcBoard::ipi(Vcpu& source, const apic::IpiRequest& request) {

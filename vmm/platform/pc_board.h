@@ -68,11 +68,9 @@ class PcBoard final : public Board, private ExtIntSource {
   Next port_write(Vcpu& vcpu, uint16_t port, std::span<const uint8_t> data) override;
   Next mmio_read(Vcpu& vcpu, Gpa address, std::span<uint8_t> data) override;
   Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) override;
+  void ioapic_eoi(apic::Vector vector) override;
   bool complete_instruction(Vcpu& vcpu) override;
   void fail(const Vcpu& vcpu, const std::string& why) override;
-
-  // KVM_EXIT_IOAPIC_EOI: a LAPIC inside KVM ended a level-triggered interrupt.
-  void ioapic_eoi(apic::Vector vector);
 
   // The serving thread.
   void receive(std::span<const uint8_t> typed);

@@ -41,6 +41,9 @@ class Board {
   virtual Next mmio_read(Vcpu& vcpu, Gpa address, std::span<uint8_t> data) = 0;
   virtual Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) = 0;
 
+  // A LAPIC inside KVM ended a level-triggered interrupt (split irqchip).
+  virtual void ioapic_eoi(apic::Vector) {}
+
   // KVM could not emulate an instruction. True: it was completed, go on.
   virtual bool complete_instruction(Vcpu& vcpu) = 0;
   // The guest did what ends it: remember why. The caller then returns Next::kStopVm.

@@ -124,6 +124,9 @@ Next handle_exit(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
       return on_rdmsr(vcpu, area, now);
     case KVM_EXIT_X86_WRMSR:
       return on_wrmsr(vcpu, area, board, now);
+    case KVM_EXIT_IOAPIC_EOI:
+      board.ioapic_eoi(apic::Vector{area.eoi.vector});
+      return Next::kEnter;
     case KVM_EXIT_SET_TPR:          // cr8 is read before the next entry
     case KVM_EXIT_IRQ_WINDOW_OPEN:  // the next entry injects
     case KVM_EXIT_INTR:

@@ -117,8 +117,7 @@ void HostThread::kick(uint32_t reasons) {
 
 void HostThread::loop() {
   const VcpuLease lease(vcpu_);
-  started_ = monotonic_now();
-  use_at_start_ = thread_use(thread_id_);
+  started_ = moment_now();
   for (;;) {
     const uint32_t reasons = attention_.take();
     if ((reasons & kStop) != 0) return;
@@ -156,10 +155,24 @@ void HostThread::turn() {
 
 // False: the vCPU halts, or goes on halting. A LAPIC inside KVM takes care of itself.
 bool HostThread::ready_to_enter() {
-  if (mode_.lapic == LapicPlace::kKernel) return true;
+  if (mode_.lapic == LapicPlace::kKernel) {
+    take_extint();
+    return true;
+  }
   if (prepare_entry(vcpu_, monotonic_now()) == Entry::kAsleep) return false;
   arm_lapic_timer();
   return true;
+}
+
+// The 8259s are ours even then: KVM says when their interrupt can be taken.
+void HostThread::take_extint() {
+  if (vcpu_.extint == nullptr) return;
+  const bool takes = vcpu_.kvm.area().ready_for_interrupt_injection != 0;
+  if (takes && vcpu_.extint->requested()) {
+    const int error = vcpu_.kvm.queue_extint(vcpu_.extint->acknowledge());
+    if (error != 0) vm_.board->fail(vcpu_, fmt::format("KVM_INTERRUPT: {}", ::strerror(error)));
+  }
+  vcpu_.kvm.request_window(vcpu_.extint->requested());
 }
 
 void HostThread::after_exit(Next next) {
@@ -208,25 +221,31 @@ void HostThread::pass_gate() {
 }
 
 void HostThread::end_vcpu() {
-  if (!ended_) ended_ = monotonic_now();
+  if (!ended_) ended_ = moment_now();
+}
+
+// The thread's own: its statistics lag behind while it runs, its clock does not.
+HostThread::Moment HostThread::moment_now() const {
+  Moment moment{monotonic_now(), thread_use(thread_id_)};
+  moment.use.ran = thread_cpu_now();
+  return moment;
 }
 
 HostThread::Use HostThread::use(Nanos now) const {
-  const ThreadUse use = thread_use(thread_id_);
-  const Nanos end = ended_.value_or(now);
+  const Moment end = ended_.value_or(Moment{now, thread_use(thread_id_)});
   HostTimes t;
-  t.alive = end - started_;
-  t.dead = now - end;
-  t.ran = use.ran - use_at_start_.ran;
-  t.waited = use.waited - use_at_start_.waited;
+  t.alive = end.at - started_.at;
+  t.dead = now - end.at;
+  t.ran = end.use.ran - started_.use.ran;
+  t.waited = end.use.waited - started_.use.waited;
   t.parked = parked_ + (parked_since_ && !ended_ ? now - *parked_since_ : Nanos{});
   if (mode_.lapic == LapicPlace::kUserSpace) t.halted = halted_;
   const HostStates states = host_states(t);
 
   Use result{{stats_, vcpu_.account}, states.stolen};
   result.vcpu.sched.times = states.times;
-  result.vcpu.sched.switches_in = use.stretches;
-  result.vcpu.sched.preemptions = use.preemptions;
+  result.vcpu.sched.switches_in = end.use.stretches;
+  result.vcpu.sched.preemptions = end.use.preemptions;
   VcpuAccount& account = result.vcpu.account;
   account.exits = std::min(handling_.exits(), states.times.running);
   account.entry = std::min(handling_.entries(), states.times.running - account.exits);

@@ -95,18 +95,25 @@ class HostThread {
   Use use(Nanos now) const;
 
  private:
+  struct Moment {
+    Nanos at{};
+    ThreadUse use;
+  };
+
   HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, Gate& gate)
       : vm_(vm), vcpu_(vcpu), mode_(mode), gate_(gate) {}
   Result<void> set_up(std::span<const int> cpus);
   void loop();
   void turn();
   bool ready_to_enter();
+  void take_extint();
   void after_exit(Next next);
   void arm_lapic_timer();
   void halt();
   void sleep_until(Nanos at);
   void pass_gate();
   void end_vcpu();
+  Moment moment_now() const;
 
   const RunningVm vm_;
   Vcpu& vcpu_;
@@ -116,9 +123,8 @@ class HostThread {
   pid_t thread_id_ = 0;
   // The thread's own; others read them while it is parked.
   HandlingCost handling_;
-  Nanos started_{};
-  ThreadUse use_at_start_;
-  std::optional<Nanos> ended_;
+  Moment started_;
+  std::optional<Moment> ended_;
   std::optional<Nanos> parked_since_;
   Nanos parked_{};
   Nanos halted_{};
