@@ -68,6 +68,7 @@ void EevdfQueue::place(Entity& entity, Timeline& timeline) {
   }
   const Vruntime limit = lag_limit(entity);
   entity.vruntime = average - std::clamp(lag, -limit, limit);
+  entity.credit_floor = entity.vruntime;
   new_request(entity);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "sched/types.h"
 
@@ -27,6 +28,7 @@ struct alignas(64) Entity {
   Vruntime request{};            // length of the current request: the jittered slice, in virtual time
   Vruntime lag{};                // while off the queue: average − vruntime at leaving, bounded
   Vruntime left_at{};            // while off the queue: the average of those who stayed, at leaving
+  Vruntime credit_floor{std::numeric_limits<int64_t>::min()};  // no further credit until the average is here
   Nanos slice{};                 // before jitter
   Timeline* timeline = nullptr;  // the queue it competes on; the parent's
   Timeline* own = nullptr;       // a group's own queue; null for a vCPU
