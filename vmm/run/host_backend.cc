@@ -1,7 +1,5 @@
 #include "vmm/run/host_backend.h"
 
-#include <fmt/format.h>
-
 #include "vmm/run/calibrate.h"
 #include "vmm/run/host_machine.h"
 #include "vmm/run/measured_run.h"
@@ -9,19 +7,6 @@
 
 namespace vmm {
 namespace {
-
-Result<void> check_host_run(const RunSpec& spec) {
-  if (auto fits = check_together(spec); !fits) return fits;
-  for (const VmSpec& vm : spec.vms) {
-    if (vm.weight == sched::kDefaultWeight && vm.group.empty()) continue;
-    return usage_error(
-        vm.group.empty() ? "--weight" : "--group",
-        fmt::format("'{}' leaves scheduling to the host, which knows nothing of the VMs' weights "
-                    "and groups",
-                    vm.policy.name));
-  }
-  return {};
-}
 
 Result<void> check_split_irqchip() {
   const auto system = System::open();
@@ -34,7 +19,7 @@ Result<void> check_split_irqchip() {
 }  // namespace
 
 Result<RunResult> run_host_threads(const RunSpec& spec, RunControl& control) {
-  if (auto fits = check_host_run(spec); !fits) return Failure(fits.error());
+  if (auto fits = check_together(spec); !fits) return Failure(fits.error());
   const sched::QueueKind kind = spec.vms.front().policy.features.queue;
   const bool yields = kind == sched::QueueKind::kHostYield;
   const bool all_kvm = kind == sched::QueueKind::kHostKvm;

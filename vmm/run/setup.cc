@@ -110,12 +110,26 @@ Result<void> check_irqchip(const RunSpec& spec) {
   return {};
 }
 
+Result<void> check_weights(const RunSpec& spec) {
+  for (const VmSpec& vm : spec.vms) {
+    const bool equal = vm.weight == sched::kDefaultWeight && vm.group.empty();
+    if (equal || !sched::is_host_queue(vm.policy.features.queue)) continue;
+    return usage_error(
+        vm.group.empty() ? "--weight" : "--group",
+        fmt::format("'{}' leaves scheduling to the host, which knows nothing of the VMs' weights "
+                    "and groups",
+                    vm.policy.name));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_together(const RunSpec& spec) {
   if (spec.vms.empty()) return usage_error("--vms", "a run needs at least one VM");
   if (const auto ok = check_queues(spec); !ok) return ok;
-  return check_irqchip(spec);
+  if (const auto ok = check_irqchip(spec); !ok) return ok;
+  return check_weights(spec);
 }
 
 bool is_host_run(const RunSpec& spec) {

@@ -12,7 +12,7 @@ namespace vmm {
 
 // Whether these VMs can run together, and with this irqchip. Refuses, as usage errors: no VM, VMs that
 // disagree on the run queue or on the constants that belong to it (slice-jitter, lag-limit, migration-cost,
-// balance-interval), and LAPICs inside KVM under a run queue of ours.
+// balance-interval), LAPICs inside KVM under a run queue of ours, and weights and groups under the host's.
 [[nodiscard]] Result<void> check_together(const RunSpec& spec);
 
 // The run is left to the host's scheduler: a thread for each vCPU.

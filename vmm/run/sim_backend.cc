@@ -81,13 +81,6 @@ Result<sim::Threads> threads_of(const RunSpec& spec) {
                                 "is not modelled; accepted are host and host-yield",
                                 policy.name));
   }
-  for (const VmSpec& vm : spec.vms) {
-    if (vm.weight == sched::kDefaultWeight && vm.group.empty()) continue;
-    return usage_error(vm.group.empty() ? "--weight" : "--group",
-                       fmt::format("'{}' leaves scheduling to the host, which knows nothing of the VMs' "
-                                   "weights and groups",
-                                   vm.policy.name));
-  }
   return policy.features.queue == QueueKind::kHost ? sim::Threads::kHost : sim::Threads::kHostYield;
 }
 
