@@ -15,6 +15,7 @@ enum Port61 : uint8_t { kGate2 = 0x01, kSpeakerOn = 0x02, kWritable = 0x0f, kRef
 
 __extension__ using Wide = unsigned __int128;
 
+// The clock that runs at this time, from 0.
 uint64_t to_clocks(Nanos t) {
   return t <= Nanos{} ? 0 : static_cast<uint64_t>(Wide(t.count()) * Pit::kHz / kSecond);
 }
@@ -35,7 +36,7 @@ uint16_t to_bcd(uint32_t v) {
 }  // namespace
 
 uint64_t Pit::Channel::elapsed(Nanos now) const {
-  return running_ ? before_ + to_clocks(now - since_) : before_;
+  return running_ ? before_ + (to_clocks(now) - since_) : before_;
 }
 
 // The counting element as software reads it (data sheet, Mode Definitions).
@@ -83,7 +84,7 @@ uint64_t Pit::Channel::edges(Nanos now) const {
 std::optional<Nanos> Pit::Channel::edge_time(uint64_t edge) const {
   if (!running_ || (!periodic() && edge > 1)) return std::nullopt;
   const uint64_t at = periodic() ? edge * reload_ : reload_ + (mode_ >= 4 ? 1u : 0u);
-  return since_ + to_time(at - std::min(at, before_));
+  return to_time(since_ + at - std::min(at, before_));
 }
 
 void Pit::Channel::control(uint8_t word, Nanos now) {
@@ -93,7 +94,7 @@ void Pit::Channel::control(uint8_t word, Nanos now) {
   bcd_ = (word & 1) != 0;
   loaded_ = running_ = write_high_ = read_high_ = false;
   before_ = 0;
-  since_ = now;
+  since_ = to_clocks(now);
   latched_.reset();
   latched_status_.reset();
 }
@@ -123,7 +124,7 @@ void Pit::Channel::load(uint16_t value, Nanos now) {
   if (reload_ == 0) reload_ = bcd_ ? 10000 : 65536;
   loaded_ = true;
   before_ = 0;
-  since_ = now;
+  since_ = to_clocks(now);
   running_ = gate_ && mode_ != 1 && mode_ != 5;
 }
 
@@ -136,7 +137,7 @@ void Pit::Channel::set_gate(bool high, Nanos now) {
   if (rises) {
     if (triggered || periodic()) before_ = 0;
     running_ = true;
-    since_ = now;
+    since_ = to_clocks(now);
   } else if (falls && !triggered) {
     before_ = periodic() ? 0 : elapsed(now);
     running_ = false;

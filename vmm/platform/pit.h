@@ -1,8 +1,9 @@
 // The PC's 8254 interval timer (Intel 8254 data sheet) with port 61H: channel 0 drives IRQ 0, channel 2 the
 // speaker, whose output software reads to calibrate its clocks. Channel 1 (memory refresh) counts too.
 //
-// Counting is arithmetic on the time that comes in, so polling loses nothing. A channel that nobody has
-// programmed stands still. Pure; one caller at a time. Time must not go backwards.
+// Counting is arithmetic on the time that comes in, so polling loses nothing. The chip's clock runs freely from
+// time 0, whatever is programmed when: a count is loaded at one of its edges. A channel that nobody has programmed
+// stands still. Pure; one caller at a time. Time must not go backwards.
 #pragma once
 
 #include <array>
@@ -60,7 +61,7 @@ class Pit {
     bool running_ = false;  // counting: loaded, gate open or triggered
     bool gate_ = true;
     uint32_t reload_ = 0;      // 1 to 65536
-    Nanos since_{};            // counting began or went on here …
+    uint64_t since_ = 0;       // the clock at which counting began or went on …
     uint64_t before_ = 0;      // … with so many clocks done
     bool write_high_ = false;  // the second byte of a pair comes next
     bool read_high_ = false;
