@@ -177,8 +177,9 @@ std::string summary_lines(const RunSpec& spec, const RunResult& result) {
     return text + fmt::format("Simulated: {} events, cost profile {}\n", grouped(result.sim_events),
                               spec.cost_profile);
   }
-  text += fmt::format("Host: stole {:.1f} ms, {} involuntary switches of workers; spin window {}\n",
-                      result.noise.steal_ms, grouped(result.noise.involuntary_switches),
+  const Nanos all = result.window * static_cast<int64_t>(spec.workers);
+  text += fmt::format("Host: took {} % of the workers' time, {} involuntary switches; spin window {}\n",
+                      share_of(totals(result).ledger.stolen, all), grouped(result.noise.involuntary_switches),
                       human_time(result.spin_window));
   return text;
 }

@@ -28,9 +28,7 @@ CellRuns counting_runs(const CellInfo& cell, const RunTable& runs, const Design&
     findings.repeated_blocks += *attempt > 0 ? 1 : 0;
     findings.disturbed_blocks += is_disturbed(design, cell, runs, block, *attempt) ? 1 : 0;
     for (const RunRecord* run : result.blocks.back()) {
-      if (run == nullptr || run->seconds <= 0) continue;
-      findings.worst_steal =
-          std::max(findings.worst_steal, run->noise.steal_ms / 1e3 / (run->seconds * cell.workers));
+      if (run != nullptr) findings.worst_steal = std::max(findings.worst_steal, stolen_share(cell, *run));
     }
   }
   return result;

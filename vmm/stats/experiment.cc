@@ -18,11 +18,6 @@ double switch_rate(const RunRecord& run) {
   return run.seconds > 0 ? static_cast<double>(run.noise.involuntary_switches) / run.seconds : 0;
 }
 
-bool lost_time(const Design& design, const CellInfo& cell, const RunRecord& run) {
-  const double available = run.seconds * cell.workers;
-  return available > 0 && run.noise.steal_ms / 1e3 > design.max_steal * available;
-}
-
 bool lost_cpu_often(const Design& design, const CellInfo& cell, const RunTable& runs, const RunRecord& run) {
   std::vector<double> earlier;
   for (uint32_t block = 0; block < run.id.block; ++block) {
@@ -75,11 +70,20 @@ uint32_t RunTable::block_count(const CellInfo& cell) const {
   return count;
 }
 
+double stolen_share(const CellInfo& cell, const RunRecord& run) {
+  const double available = run.seconds * cell.workers;
+  const double by_hypervisor = available > 0 ? run.noise.steal_ms / 1e3 / available : 0;
+  const double* by_host = run.metric(kStolen);
+  return std::max(by_hypervisor, by_host == nullptr ? 0 : *by_host);
+}
+
 bool is_disturbed(const Design& design, const CellInfo& cell, const RunTable& runs, uint32_t block,
                   uint32_t attempt) {
+  if (cell.backend == "sim") return false;  // its noise is part of the model, and would be the same again
   const BlockRuns all = runs.attempt(cell, block, attempt);
   return std::any_of(all.begin(), all.end(), [&](const RunRecord* run) {
-    return run != nullptr && (lost_time(design, cell, *run) || lost_cpu_often(design, cell, runs, *run));
+    return run != nullptr &&
+           (stolen_share(cell, *run) > design.max_steal || lost_cpu_often(design, cell, runs, *run));
   });
 }
 

@@ -25,7 +25,7 @@ struct Design {
   double max_steal = 0.05;       // share of the workers' time
   double max_switch_factor = 4;  // against the median of the slot's earlier runs …
   double min_switches = 50;      // … and more than this many involuntary switches a second
-  uint32_t most_attempts = 4;    // at one block; the last one counts, disturbed or not
+  uint32_t most_attempts = 3;    // at one block; the last one counts, disturbed or not
 };
 
 // The runs of one attempt at a block, by slot; nullptr where one is missing.
@@ -50,6 +50,10 @@ class RunTable {
  private:
   std::map<RunId, RunRecord> runs_;
 };
+
+// Share of the workers' time that the host gave to others: steal time of the machine's own hypervisor or time
+// that workers waited for their CPUs, whichever is more.
+double stolen_share(const CellInfo& cell, const RunRecord& run);
 
 // The stated rule: in one of the runs of this attempt the host stole more than max_steal of the workers'
 // time, or took a worker's CPU away far more often than in the slot's earlier blocks.

@@ -26,6 +26,10 @@ Value useful(const RunSpec& spec, const RunResult& result) {
   return share(seconds(totals(result).work_time), seconds(result.window) * spec.workers);
 }
 
+Value stolen(const RunSpec& spec, const RunResult& result) {
+  return share(seconds(totals(result).ledger.stolen), seconds(result.window) * spec.workers);
+}
+
 Value spin_waste(const RunSpec&, const RunResult& result) {
   const Totals sum = totals(result);
   return share(seconds(sum.ledger.spinning), seconds(sum.on_worker()));
@@ -115,6 +119,8 @@ constexpr std::array kMetrics{
     MetricInfo{"yield_harmful", "harmful", Unit::kShare, Better::kLower,
                "share of yields whose target ran only to spin itself", of_yields<&S::yield_harmful>},
     MetricInfo{"exits", "exits", Unit::kRate, Better::kNeither, "returns from the guest a second", exit_rate},
+    MetricInfo{kStolen, "stolen", Unit::kShare, Better::kNeither,
+               "share of the workers' time in which the host ran something else", stolen},
     MetricInfo{"migrations", "migrations", Unit::kRate, Better::kNeither,
                "moves of vCPUs between workers a second", sched_rate<&S::migrations>},
 };

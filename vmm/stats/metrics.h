@@ -34,6 +34,7 @@ using MetricValues = std::vector<std::pair<std::string, double>>;
 MetricValues measure(const RunSpec& spec, const RunResult& result);
 
 inline constexpr std::string_view kThroughput = "throughput";
+inline constexpr std::string_view kStolen = "stolen";
 // Throughput of all VMs together against one VM with a vCPU a worker, alone on the workers.
 inline constexpr std::string_view kEfficiency = "efficiency";
 

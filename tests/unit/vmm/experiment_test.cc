@@ -102,6 +102,12 @@ TEST_CASE("experiment: a disturbed block is measured again, at most so often, an
     CHECK(runs.size() == 12);
     CHECK(runs.counting_attempt(cell.info, 1) == 1);
   }
+  SUBCASE("time that workers waited for their CPUs counts as well") {
+    const RunTable runs = drive([](RunRecord& run) {
+      if (run.id.block == 2 && run.id.attempt == 0) run.metrics.emplace_back(kStolen, 0.06);
+    });
+    CHECK(runs.size() == 12);
+  }
   SUBCASE("at the limit: not disturbed") {
     const RunTable runs = drive([](RunRecord& run) { run.noise.steal_ms = 100; });
     CHECK(runs.size() == 10);
