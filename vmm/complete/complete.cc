@@ -4,7 +4,6 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
-#include <array>
 
 #include "vmm/complete/decode.h"
 #include "vmm/complete/page_walk.h"
@@ -70,10 +69,9 @@ struct Wide {
 // The host's own instruction, so that it is atomic against the guest's other vCPUs, native or completed.
 bool host_cmpxchg16b(std::byte* at, Wide& expected, const Wide& desired) {
   bool equal = false;
-  asm volatile("lock cmpxchg16b %1"
-               : "=@ccz"(equal), "+m"(*reinterpret_cast<std::array<uint64_t, 2>*>(at)), "+a"(expected.low),
-                 "+d"(expected.high)
-               : "b"(desired.low), "c"(desired.high)
+  asm volatile("lock cmpxchg16b (%[at])"
+               : "=@ccz"(equal), "+a"(expected.low), "+d"(expected.high)
+               : [at] "r"(at), "b"(desired.low), "c"(desired.high)
                : "memory");
   return equal;
 }

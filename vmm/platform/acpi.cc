@@ -10,7 +10,6 @@
 namespace vmm {
 namespace {
 
-constexpr size_t kHeaderBytes = 36;
 constexpr uint32_t kFirstX2apicId = 255;  // 255 is xAPIC's broadcast
 
 // Begins a system description table; finish() fills in length and checksum.

@@ -152,8 +152,8 @@ void Pit::Channel::latch_status(Nanos now) {
   if (latched_status_) return;
   const auto out = static_cast<unsigned>(output(now));
   const auto null_count = static_cast<unsigned>(!loaded_);
-  latched_status_ = static_cast<uint8_t>(out << 7 | null_count << 6 | access_ << 4 | mode_ << 1 |
-                                         static_cast<unsigned>(bcd_));
+  const auto programme = access_ * 16u + mode_ * 2u + static_cast<unsigned>(bcd_);
+  latched_status_ = static_cast<uint8_t>(out << 7 | null_count << 6 | programme);
 }
 
 uint8_t Pit::Channel::read(Nanos now) {
