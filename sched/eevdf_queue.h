@@ -26,6 +26,7 @@ class EevdfQueue final : public RunQueue {
   Vcpu* pick(Nanos now) override;
   void put(Nanos now) override;
   bool tick(Nanos now) override;
+  void excuse(Nanos lost) override { charged_until_ += lost; }
   Nanos turn_end() const override;
   bool preempts(const Vcpu& woken) const override;
   uint32_t movable(std::span<Vcpu*> out) const override;
@@ -92,7 +93,7 @@ class EevdfQueue final : public RunQueue {
   Timeline root_;
   std::deque<Slot> slots_;  // by GroupId; a deque, because timelines point at their entities
   Vcpu* current_ = nullptr;
-  Nanos charged_until_{};
+  Nanos charged_until_{};  // ahead of the clock while time is excused that was charged already
   bool turn_over_ = false;
 };
 

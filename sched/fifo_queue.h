@@ -12,6 +12,7 @@ class FifoQueue final : public RunQueue {
   Vcpu* pick(Nanos now) override;
   void put(Nanos now) override;
   bool tick(Nanos now) override;
+  void excuse(Nanos lost) override { turn_start_ += lost; }
   Nanos turn_end() const override;
   bool preempts(const Vcpu&) const override { return false; }
   uint32_t movable(std::span<Vcpu*> out) const override;

@@ -68,6 +68,8 @@ class RunQueue {
   virtual void put(Nanos now) = 0;
   // Accounts current's time up to now; true if its turn is over and somebody waits.
   virtual bool tick(Nanos now) = 0;
+  // `lost` of the time since current was last accounted was not its own: the host had taken the worker's CPU.
+  virtual void excuse(Nanos lost) = 0;
   // When current's turn ends by itself; kForever while nobody waits: no tick is needed then.
   virtual Nanos turn_end() const = 0;
   // Should this newly enqueued vCPU run before current goes on?

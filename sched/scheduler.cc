@@ -181,6 +181,13 @@ std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
   return Turn{vcpu->id, worker.armed};
 }
 
+void Scheduler::excuse(WorkerId id, Nanos lost) {
+  Worker& worker = worker_at(id);
+  MutexLock lock(worker.mutex);
+  SCHED_CHECK(worker.queue->current() != nullptr);
+  worker.queue->excuse(lost);
+}
+
 // What put(), halt() and stop() have in common.
 Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
   Vcpu* vcpu = worker.queue->current();

@@ -74,6 +74,9 @@ class Scheduler {
   std::optional<Turn> pick(WorkerId worker, Nanos now);
   // Charges the running vCPU. Its new end, or nothing: its turn is over, put() it.
   std::optional<Turn> tick(WorkerId worker, Nanos now);
+  // The host took the worker's CPU for this long of the time since the last worker call: nothing that the
+  // running vCPU is charged for. Call before the next worker call.
+  void excuse(WorkerId worker, Nanos lost);
   // The running vCPU stays runnable but leaves the worker. in_kernel: it was taken off at CPL 0.
   void put(WorkerId worker, Nanos now, bool in_kernel);
   // It executed HLT with nothing to take. Afterwards the caller must look at its interrupts once more and

@@ -1,4 +1,6 @@
 // Many vCPUs on two workers: each gets its share.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "tests/kvm/real_run.h"
@@ -8,9 +10,9 @@ using namespace vmm;
 
 namespace {
 
-constexpr double kFair = 0.85;
-// Above this share of the workers' time taken by the host, work no longer measures our scheduler: a vCPU is
-// charged for what the host took while it was on a worker.
+constexpr double kFair = 0.9;
+// Above this share of the workers' time taken by the host, work no longer measures our scheduler: it does not
+// know that one CPU gives its vCPUs less than the other.
 constexpr double kQuiet = 0.03;
 
 struct Range {
@@ -44,24 +46,38 @@ Range over_vcpus(const RunResult& result, double (*value)(const VcpuResult&)) {
   return range;
 }
 
+struct Fairness {
+  double stolen;
+  double running;
+  double work;
+};
+
+Fairness measure(uint32_t vms, uint32_t vcpus) {
+  RunSpec spec = short_run(ms(5'000));
+  for (uint32_t i = 0; i < vms; ++i) add_vm(spec, "compute", vcpus);
+  const RunResult result = run_it(spec);
+  for (const VmResult& vm : result.vms) check_healthy(vm);
+  const auto running = [](const VcpuResult& v) {
+    return static_cast<double>((v.sched.times.running - v.ledger.stolen).count());
+  };
+  const auto work = [](const VcpuResult& v) { return static_cast<double>(v.operations); };
+  return {stolen_share(result), over_vcpus(result, running).fairness(), over_vcpus(result, work).fairness()};
+}
+
+// A scheduler that is not fair is so every time; the host's other work is not there every time.
 void check_fair(uint32_t vms, uint32_t vcpus) {
-  for (const int64_t seconds : {2, 4, 8}) {
-    RunSpec spec = short_run(ms(seconds * 1'000));
-    for (uint32_t i = 0; i < vms; ++i) add_vm(spec, "compute", vcpus);
-    const RunResult result = run_it(spec);
-    const double stolen = stolen_share(result);
-    CAPTURE(stolen);
-    if (stolen > kQuiet && seconds < 8) continue;  // once more, for longer
-    for (const VmResult& vm : result.vms) check_healthy(vm);
-    REQUIRE_OR_SKIP(stolen <= kQuiet, "the host takes too much of the workers' time to compare vCPUs");
-    const auto running = [](const VcpuResult& v) {
-      return static_cast<double>(v.sched.times.running.count());
-    };
-    const auto work = [](const VcpuResult& v) { return static_cast<double>(v.operations); };
-    CHECK(over_vcpus(result, running).fairness() >= kFair);
-    CHECK(over_vcpus(result, work).fairness() >= kFair);
-    return;
+  constexpr int kAttempts = 3;
+  std::string seen;
+  bool quiet = false;
+  for (int i = 0; i < kAttempts; ++i) {
+    const Fairness f = measure(vms, vcpus);
+    seen += fmt::format(" {:.3f} of running time, {:.3f} of work, {:.1f} % stolen;", f.running, f.work,
+                        100 * f.stolen);
+    if (f.running >= kFair && f.work >= kFair) return;
+    quiet = quiet || f.stolen <= kQuiet;
   }
+  REQUIRE_OR_SKIP(quiet, "the host takes too much of the workers' time to compare vCPUs");
+  FAIL_CHECK("least against most:" << seen);
 }
 
 }  // namespace

@@ -41,8 +41,7 @@ class Engine : public Notifier {
   };
   virtual VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const = 0;
   struct CpuUse {
-    Nanos busy{};    // with a vCPU
-    Nanos stolen{};  // of that, taken by something else
+    Nanos busy{};  // with a vCPU
     uint64_t involuntary_switches = 0;
   };
   virtual std::vector<CpuUse> cpu_use(Nanos now) const = 0;  // one for each worker that was asked for

@@ -39,19 +39,14 @@ void HostMachine::stop() {
   threads_.clear();
 }
 
-Engine::VcpuUse HostMachine::vcpu_use(const Vcpu& vcpu, Nanos now) const {
-  return thread_of(vcpu).use(now).vcpu;
-}
+Engine::VcpuUse HostMachine::vcpu_use(const Vcpu& vcpu, Nanos now) const { return thread_of(vcpu).use(now); }
 
 std::vector<Engine::CpuUse> HostMachine::cpu_use(Nanos now) const {
   CpuUse all;
   for (const auto& thread : threads_) {
-    const HostThread::Use use = thread->use(now);
-    all.busy += use.vcpu.sched.times.running;
-    all.stolen += use.stolen;
+    all.busy += thread->use(now).sched.times.running;
   }
   all.busy /= workers_;
-  all.stolen /= workers_;
   return std::vector<CpuUse>(workers_, all);
 }
 

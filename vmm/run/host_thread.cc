@@ -231,7 +231,7 @@ HostThread::Moment HostThread::moment_now() const {
   return moment;
 }
 
-HostThread::Use HostThread::use(Nanos now) const {
+Engine::VcpuUse HostThread::use(Nanos now) const {
   const Moment end = ended_.value_or(Moment{now, thread_use(thread_id_)});
   HostTimes t;
   t.alive = end.at - started_.at;
@@ -242,11 +242,12 @@ HostThread::Use HostThread::use(Nanos now) const {
   if (mode_.lapic == LapicPlace::kUserSpace) t.halted = halted_;
   const HostStates states = host_states(t);
 
-  Use result{{stats_, vcpu_.account}, states.stolen};
-  result.vcpu.sched.times = states.times;
-  result.vcpu.sched.switches_in = end.use.stretches;
-  result.vcpu.sched.preemptions = end.use.preemptions;
-  VcpuAccount& account = result.vcpu.account;
+  Engine::VcpuUse result{stats_, vcpu_.account};
+  result.sched.times = states.times;
+  result.sched.switches_in = end.use.stretches;
+  result.sched.preemptions = end.use.preemptions;
+  VcpuAccount& account = result.account;
+  account.stolen = states.stolen;
   account.exits = std::min(handling_.exits(), states.times.running);
   account.entry = std::min(handling_.entries(), states.times.running - account.exits);
   account.guest = states.times.running - account.exits - account.entry;

@@ -88,11 +88,7 @@ class HostThread {
   void count_eoi() { ++stats_.eois; }
 
   // Parked threads only.
-  struct Use {
-    Engine::VcpuUse vcpu;
-    Nanos stolen;
-  };
-  Use use(Nanos now) const;
+  Engine::VcpuUse use(Nanos now) const;
 
  private:
   struct Moment {

@@ -50,7 +50,7 @@ std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
   std::vector<CpuUse> all;
   for (const auto& worker : workers_) {
     const ThreadUse use = worker->host_use();
-    all.push_back({.busy = worker->busy(), .stolen = use.waited, .involuntary_switches = use.preemptions});
+    all.push_back({.busy = worker->busy(), .involuntary_switches = use.preemptions});
   }
   return all;
 }

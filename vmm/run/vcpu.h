@@ -21,11 +21,10 @@ namespace vmm {
 
 // Where the time of a vCPU on a worker went, and how often. Written by the lease holder.
 struct VcpuAccount {
-  Nanos guest{};  // inside KVM_RUN
-  Nanos exits{};  // handling exits
-  Nanos entry{};  // preparing entries: interrupts, timers
-  Nanos
-      switching{};  // from the choice of this vCPU to its first entry, and from its last exit off the worker
+  Nanos guest{};   // inside KVM_RUN
+  Nanos exits{};   // handling exits
+  Nanos entry{};   // preparing entries: interrupts, timers
+  Nanos stolen{};  // of `guest`: the host ran something else
   uint64_t exit_count = 0;
   uint64_t kick_count = 0;  // KVM_RUN ended by a signal
   uint64_t injections = 0;

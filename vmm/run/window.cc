@@ -19,7 +19,7 @@ VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
   return {.guest = end.guest - start.guest,
           .exits = end.exits - start.exits,
           .entry = end.entry - start.entry,
-          .switching = end.switching - start.switching,
+          .stolen = end.stolen - start.stolen,
           .exit_count = end.exit_count - start.exit_count,
           .kick_count = end.kick_count - start.kick_count,
           .injections = end.injections - start.injections};
@@ -48,14 +48,11 @@ Nanos in_ms(double count, double per_ms) {
   return per_ms > 0 ? Nanos(static_cast<int64_t>(count / per_ms * 1e6)) : Nanos{};
 }
 
-// Running time by where it went. The shares of the clock that no account covers went into switching:
-// choosing, leasing, moving.
-Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, Nanos spinning,
-                   double stolen_share) {
+// Running time by where it went. What no account covers of it went into switching: choosing, leasing, moving.
+Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, Nanos spinning) {
   Ledger ledger;
-  const Nanos stolen(static_cast<int64_t>(static_cast<double>(account.guest.count()) * stolen_share));
-  const Nanos in_guest = account.guest - stolen;
-  ledger.stolen = stolen;
+  ledger.stolen = std::min(account.stolen, account.guest);
+  const Nanos in_guest = account.guest - ledger.stolen;
   ledger.spinning = std::min(spinning, in_guest);
   ledger.guest = in_guest - ledger.spinning;
   ledger.exits = account.exits;
@@ -67,8 +64,8 @@ Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, N
   return ledger;
 }
 
-VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end, const Calibration& calibration,
-                           double stolen_share) {
+VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end,
+                           const Calibration& calibration) {
   const kvmux_vcpu_results& a = start.guest;
   const kvmux_vcpu_results& b = end.guest;
   VcpuResult r;
@@ -85,20 +82,8 @@ VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end, c
   r.kicks = account.kick_count;
   r.sched = end.use.sched - start.use.sched;
   const Nanos spinning = in_ms(static_cast<double>(r.spin_pauses), calibration.pauses_per_ms);
-  r.ledger = make_ledger(r.sched.times, account, spinning, stolen_share);
+  r.ledger = make_ledger(r.sched.times, account, spinning);
   return r;
-}
-
-// The part of the time with a vCPU in which the host ran something else on the CPUs.
-double stolen_share(const Snapshot& start, const Snapshot& end) {
-  Nanos stolen{};
-  Nanos busy{};
-  for (size_t w = 0; w < end.cpus.size(); ++w) {
-    stolen += end.cpus[w].stolen - start.cpus[w].stolen;
-    busy += end.cpus[w].busy - start.cpus[w].busy;
-  }
-  if (busy <= Nanos{}) return 0;
-  return std::clamp(static_cast<double>(stolen.count()) / static_cast<double>(busy.count()), 0.0, 1.0);
 }
 
 }  // namespace
@@ -124,7 +109,6 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
   result.window = end.at - start.at;
   result.delay_iters_per_ms = calibration.delay_iters_per_ms;
   result.pauses_per_ms = calibration.pauses_per_ms;
-  const double stolen = stolen_share(start, end);
   for (size_t v = 0; v < vms.size(); ++v) {
     VmResult& vm = result.vms.emplace_back();
     vm.guest = spec.vms[v].guest;
@@ -133,7 +117,7 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
     for (size_t i = 0; i < end.vms[v].size(); ++i) {
       const VcpuSnapshot& from = start.vms[v][i];
       const VcpuSnapshot& to = end.vms[v][i];
-      vm.vcpus.push_back(vcpu_difference(from, to, calibration, stolen));
+      vm.vcpus.push_back(vcpu_difference(from, to, calibration));
       operations += vm.vcpus.back().operations;
       for (size_t b = 0; b < vm.ack_hist.size(); ++b)
         vm.ack_hist[b] += to.guest.ack_hist[b] - from.guest.ack_hist[b];

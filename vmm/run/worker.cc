@@ -43,6 +43,7 @@ void Worker::join() {
 Result<void> Worker::set_up(int cpu) {
   this_worker = this;
   thread_id_ = os_thread_id();
+  stolen_.emplace();
   const std::array cpus{cpu};
   if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), cpus); !settled) return settled;
   auto ring = Ring::create(kRingEntries);
@@ -67,7 +68,9 @@ void Worker::loop() {
     const uint32_t reasons = attention_.take();
     if ((reasons & kStop) != 0) return;
     if ((reasons & kGate) != 0) {
+      const Nanos from = monotonic_now();
       context_.gate.pass();
+      stolen_->slept(monotonic_now() - from);
       continue;  // it may have been closed to stop us
     }
     ring_->drain([this](Ring::Token token) { on_event(token); });
@@ -125,6 +128,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu) {
     exited = monotonic_now();
     vcpu.account.entry += entered - now;
     vcpu.account.guest += exited - entered;
+    if (exited - entered >= StolenTime::kWorthAsking) excuse_stolen(vcpu, exited - entered);
     if (error == EINTR || error == EAGAIN) {
       ++vcpu.account.kick_count;
       continue;
@@ -139,6 +143,14 @@ Worker::Departure Worker::stay(Vcpu& vcpu) {
         after_exit(vcpu, handle_exit(vcpu, vcpu.kvm.area(), *vm.board, exited), leaves);
     if (leaves) return departure;
   }
+}
+
+// What the host took of this stretch in the guest is not the vCPU's doing.
+void Worker::excuse_stolen(Vcpu& vcpu, Nanos in_guest) {
+  const Nanos lost = stolen_->take(in_guest);
+  if (lost == Nanos{}) return;
+  vcpu.account.stolen += lost;
+  context_.scheduler.excuse(id_, lost);
 }
 
 Worker::Departure Worker::after_exit(Vcpu& vcpu, Next next, bool& leaves) {
@@ -198,9 +210,11 @@ void Worker::on_event(Ring::Token token) {
 }
 
 void Worker::wait_for_work() {
+  const Nanos from = monotonic_now();
   attention_.sleep([this] {
     if (!ring_->has_events()) ring_->wait();
   });
+  stolen_->slept(monotonic_now() - from);
 }
 
 bool Worker::sampled_in_pause_loop(Vcpu& vcpu) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "vmm/run/gate.h"
 #include "vmm/run/os_thread.h"
 #include "vmm/run/ring.h"
+#include "vmm/run/stolen_time.h"
 
 namespace vmm {
 
@@ -56,6 +58,7 @@ class Worker {
   void host(VcpuLease vcpu);
   Departure stay(Vcpu& vcpu);
   bool turn_over(Vcpu& vcpu, Nanos now);
+  void excuse_stolen(Vcpu& vcpu, Nanos in_guest);
   Departure after_exit(Vcpu& vcpu, Next next, bool& leaves);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_timer(Vcpu& vcpu, Nanos now);
@@ -69,6 +72,7 @@ class Worker {
   Attention attention_{kGate};  // a worker begins at the gate
   pid_t thread_id_ = 0;
   Nanos busy_{};
+  std::optional<StolenTime> stolen_;  // made on the thread, whose clock it reads
   std::thread thread_;
 };
 
