@@ -24,13 +24,15 @@
 
 namespace vmm {
 
-class Attention {
+// Timer: PreemptTimer; the race test raises its signals by hand.
+template <class Timer>
+class BasicAttention {
  public:
-  explicit Attention(uint32_t reasons) : reasons_(reasons) {}
+  explicit BasicAttention(uint32_t reasons) : reasons_(reasons) {}
 
   // Owner thread, before anybody asks; and when nobody will ask again.
   [[nodiscard]] Result<void> set_up() {
-    auto timer = PreemptTimer::create();
+    auto timer = Timer::create();
     if (!timer) return Failure(timer.error());
     timer_ = std::move(*timer);
     return {};
@@ -61,7 +63,7 @@ class Attention {
   bool take_fired() { return timer_->take_fired(); }
 
   // Owner thread: KVM_RUN, unless there is something to look at. 0, EINTR or another errno of KVM_RUN.
-  int run(VcpuFd& vcpu) {
+  int run(typename Timer::Target& vcpu) {
     timer_->announce(&vcpu);
     vcpu.clear_exit_request();
     phase_.store(Phase::kGuest, std::memory_order_seq_cst);
@@ -87,7 +89,9 @@ class Attention {
 
   std::atomic<uint32_t> reasons_;
   std::atomic<Phase> phase_{Phase::kBusy};
-  std::unique_ptr<PreemptTimer> timer_;
+  std::unique_ptr<Timer> timer_;
 };
+
+using Attention = BasicAttention<PreemptTimer>;
 
 }  // namespace vmm

@@ -20,6 +20,8 @@ namespace vmm {
 
 class PreemptTimer {
  public:
+  using Target = VcpuFd;
+
   // For the calling thread.
   [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create();
   ~PreemptTimer();
