@@ -71,6 +71,7 @@ constexpr std::array kFields{
     field<&C::vcpu_switch>("vcpu_switch_ns", "entering another vCPU than the last on this worker"),
     field<&C::vcpu_move>("vcpu_move_ns", "on top, if it ran on another worker"),
     field<&C::host_switch>("host_switch_ns", "the host's switch between two vCPU threads"),
+    field<&C::host_tick>("host_tick_ns", "distance of the host's ticks, at which it preempts threads", 1),
     field<&C::stub>("stub_ns", "half an interrupt stub"),
     field<&C::trap>("trap_ns", "from CPL 3 to CPL 0 and back by UD2"),
     field<&C::kernel_slowdown>("kernel_slowdown", "CPL 0 code is so many times slower", 1),

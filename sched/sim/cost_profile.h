@@ -29,10 +29,11 @@ struct CostProfile {
   Nanos idle_wake{8'000};   // from the kick until an idle worker picks
 
   // Entering.
-  Nanos inject{300};         // an interrupt
-  Nanos vcpu_switch{1'000};  // another vCPU than the last one on this worker
-  Nanos vcpu_move{3'000};    // on top, if it ran on another worker
-  Nanos host_switch{1'500};  // the host's own switch between vCPU threads, without leaving to user space
+  Nanos inject{300};           // an interrupt
+  Nanos vcpu_switch{1'000};    // another vCPU than the last one on this worker
+  Nanos vcpu_move{3'000};      // on top, if it ran on another worker
+  Nanos host_switch{1'500};    // the host's own switch between vCPU threads, without leaving to user space
+  Nanos host_tick{4'000'000};  // the host takes a thread off its CPU at a tick only: 1 / CONFIG_HZ
 
   // Inside the guest.
   Nanos stub{150};                 // an interrupt stub, each half: up to its EOI, and from there to IRET

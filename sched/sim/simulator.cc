@@ -16,6 +16,7 @@ Simulator::Simulator(const Config& config)
       clock_(config.setup.workers) {
   add_vms(config);
   SCHED_CHECK(scheduler_.vcpus() == seats_.size());
+  if (threads_ != Threads::kWorkers) shuffle_threads(config.seed);
   add_workers(config.seed);
   for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(VcpuId{i}, now_);
   for (Worker& worker : workers_) clock_.set(index_of(worker.id), now_);
@@ -33,6 +34,7 @@ void Simulator::add_vms(const Config& config) {
     for (uint32_t i = 0; i < model.vcpus; ++i) {
       seats_.emplace_back(VcpuId{vm.first + i}, vm, ModelVcpu(i, *vm.program, vm, vm.timing));
       seats_.back().entry = costs_.exit_kernel / 2;
+      seat_of_.push_back(vm.first + i);
     }
   }
 }
@@ -45,6 +47,16 @@ void Simulator::add_workers(uint64_t seed) {
     workers_[i].id = WorkerId{i};
     workers_[i].noise = Rng(seeds.next());
   }
+}
+
+// Which threads share a CPU is chance: the host balances their number, and knows nothing of VMs.
+void Simulator::shuffle_threads(uint64_t seed) {
+  constexpr uint64_t kPlacementStream = 0x706c616365;  // apart from the guests' streams
+  Rng rng(seed ^ kPlacementStream);
+  for (uint32_t left = static_cast<uint32_t>(seat_of_.size()); left > 1; --left) {
+    std::swap(seat_of_[left - 1], seat_of_[rng.below(left)]);
+  }
+  for (uint32_t i = 0; i < seat_of_.size(); ++i) seats_[seat_of_[i]].id = VcpuId{i};
 }
 
 void Simulator::run_until(Nanos end) {
@@ -168,6 +180,9 @@ void Simulator::send_kick(Worker& worker, bool for_irq) {
 // Takes effect at the worker's next entry or, if another worker asks, at once.
 void Simulator::arm_tick(WorkerId id, Nanos at) {
   Worker& worker = workers_[index_of(id)];
+  if (threads_ != Threads::kWorkers && at != kForever) {
+    at = (at + costs_.host_tick - Nanos{1}) / costs_.host_tick * costs_.host_tick;
+  }
   worker.tick_at = at;
   if (worker.phase != Phase::kGuest) return;
   account(worker);

@@ -34,12 +34,13 @@ struct VmModel {
 // Who switches between vCPUs.
 enum class Threads : uint8_t {
   kWorkers,    // our workers
-  kHost,       // the host, a thread per vCPU: no exit to user space to switch; spin exits do nothing
+  kHost,       // the host, a thread per vCPU: no exit to user space to switch; spin exits do nothing.
+               // It places threads by load, knowing nothing of VMs, and preempts them at its ticks.
   kHostYield,  // the same, with sched_yield() on a spin exit
 };
 
 struct Config {
-  Setup setup;  // its VMs are those of `vms`, in order; with host threads each vCPU is one
+  Setup setup;  // its VMs are those of `vms`, in order; with host threads one VM stands for all threads
   std::vector<VmModel> vms;
   CostProfile costs;
   Nanos spin_window{50'000};  // the guests' bell; 0: none
@@ -129,6 +130,7 @@ class Simulator final : private Host {
 
   void add_vms(const Config& config);
   void add_workers(uint64_t seed);
+  void shuffle_threads(uint64_t seed);
   void step(Worker& worker);
 
   // The worker's turn (turn.cc).
@@ -168,7 +170,8 @@ class Simulator final : private Host {
   Scheduler scheduler_;
   EventTree clock_;
   std::vector<std::unique_ptr<ModelVm>> vms_;
-  std::deque<Seat> seats_;  // by VcpuId
+  std::deque<Seat> seats_;         // VM by VM
+  std::vector<uint32_t> seat_of_;  // by the scheduler's VcpuId
   std::vector<Worker> workers_;
 };
 

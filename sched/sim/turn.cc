@@ -18,7 +18,7 @@ void Simulator::dispatch(Worker& worker) {
     schedule(worker);
     return;
   }
-  Seat& seat = seats_[index_of(turn->vcpu)];
+  Seat& seat = seats_[seat_of_[index_of(turn->vcpu)]];
   if (&seat != worker.last) {
     worker.due_migration = threads_ == Threads::kWorkers ? costs_.vcpu_switch : costs_.host_switch;
     if (seat.worker != index_of(worker.id) && seat.worker != kNowhere)
@@ -200,7 +200,7 @@ void Simulator::send_ipi(Worker& worker) {
     if (i != me) vm.receivers.insert(i);
   }
   vm.counters[me].ipis_sent += to_all ? vm.vcpus - 1 : 1;
-  if (threads_ == Threads::kWorkers) {  // else no VM that the scheduler knows has two vCPUs
+  if (threads_ == Threads::kWorkers) {  // the host knows of no IPIs
     const IpiSend send{
         .sender = me, .vector = vm.program->vector, .shorthand = to_all, .receivers = vm.receivers};
     scheduler_.ipi_sent(vm.id, send, now_);

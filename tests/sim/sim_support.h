@@ -52,13 +52,13 @@ inline Config config_of(std::string_view policy_text, GuestKind guest, const Wor
   return config;
 }
 
-// As host threads: every vCPU is a VM of the scheduler's.
+// As host threads: for the scheduler all are vCPUs of one VM.
 inline Config host_config(GuestKind guest, const Workload& workload, Shape shape, Threads threads) {
   Config config = config_of("fair", guest, workload, shape);
   config.threads = threads;
   if (threads == Threads::kHost) config.spin_window = {};
-  const VmSetup one{.vcpus = 1, .weight = {}, .parent = kRootGroup, .policy = config.setup.vms[0].policy};
-  config.setup.vms.assign(shape.vms * shape.vcpus, one);
+  config.setup.vms.resize(1);
+  config.setup.vms[0].vcpus = shape.vms * shape.vcpus;
   return config;
 }
 

@@ -134,6 +134,36 @@ TEST_CASE("CPL 0 code is slower by the profile's factor and leaves by the cheape
   CHECK(ratio < 11.0);
 }
 
+// A spinner that waits for an IPI's receiver on its own CPU: sched_yield() forfeits the rest of its request
+// among all threads, so the receiver runs and the wait ends within one window and one exit, not with the
+// turn.
+TEST_CASE("sched_yield() lets the next thread run, whatever VM it is of") {
+  Workload workload = workload_of(GuestKind::kIpi);
+  workload.senders = 1;
+  Config config = host_config(GuestKind::kIpi, workload, {1, 1, 2}, Threads::kHostYield);
+  config.costs = free_host();
+  Simulator simulator(config);
+  simulator.run_until(kSecond);
+  const VcpuReport sender = simulator.report(VcpuId{0});
+  CHECK(sender.counters.operations > 100);
+  // One bell ends most waits; a turn without the yield would have room for more than fifty windows.
+  CHECK(at(sender, Place::kSpinning) <
+        2 * config.spin_window * static_cast<int64_t>(sender.counters.operations));
+}
+
+TEST_CASE("the host takes threads off at its ticks only") {
+  Config config =
+      host_config(GuestKind::kCompute, workload_of(GuestKind::kCompute), {1, 3, 1}, Threads::kHost);
+  config.costs = free_host();
+  config.costs.host_tick = Nanos{10'000'000};
+  Simulator simulator(config);
+  simulator.run_until(3 * kSecond);
+  uint64_t turns = 0;
+  for (uint32_t i = 0; i < 3; ++i) turns += simulator.report(VcpuId{i}).sched.switches_in;
+  CHECK(turns >= 299);
+  CHECK(turns <= 302);
+}
+
 TEST_CASE("a planted handicap costs exactly its share") {
   Config config = config_of("fair", GuestKind::kCompute, workload_of(GuestKind::kCompute), {1, 1, 2});
   config.costs = free_host();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 #include "sched/sim/simulator.h"
@@ -56,18 +57,25 @@ Result<sim::VmModel> model_of(const VmSpec& vm) {
   return model;
 }
 
-// Host threads: every vCPU for itself, no groups, and nothing of our policies.
+// Linux: base_slice_ns, 0.7 ms scaled by 1 + log2 of the CPUs, at most 8 of which count.
+Nanos linux_slice(uint32_t cpus) {
+  constexpr Nanos kBase{700'000};
+  return kBase * static_cast<int64_t>(std::bit_width(std::min(cpus, 8u)));
+}
+
+// Host threads: all vCPUs are peers in one group, and nothing of our policies applies.
 sched::Setup flat_setup(const RunSpec& spec) {
   sched::Setup setup;
   setup.workers = spec.workers;
   setup.seed = spec.seed;
   sched::Policy fair{.name = "fair", .features = {}, .tuning = {}};
-  for (const VmSpec& vm : spec.vms) {
-    for (uint32_t i = 0; i < vm.vcpus; ++i) {
-      setup.vms.push_back(
-          {.vcpus = 1, .weight = sched::kDefaultWeight, .parent = sched::kRootGroup, .policy = fair});
-    }
-  }
+  fair.tuning.slice = linux_slice(spec.workers);
+  fair.tuning.slice_jitter_permille = 0;
+  setup.tuning = fair.tuning;
+  uint32_t threads = 0;
+  for (const VmSpec& vm : spec.vms) threads += vm.vcpus;
+  setup.vms.push_back(
+      {.vcpus = threads, .weight = sched::kDefaultWeight, .parent = sched::kRootGroup, .policy = fair});
   return setup;
 }
 
