@@ -23,11 +23,20 @@ void GangPlan::add(uint32_t vcpus, Weight weight) {
 }
 
 // Stride scheduling over as many slots as it takes to show the weights: each goes to the row that is furthest
-// behind.
+// behind. Every row gets one, so a weight too small for that counts as the smallest that is not.
 void GangPlan::finish() {
   constexpr size_t kSlotsPerRow = 16;
+  constexpr int64_t kLongest = 4096;
+  int64_t sum = 0;
+  for (const Row& row : rows_) sum += row.weight;
+  const auto fewest = static_cast<int64_t>(rows_.size() * kSlotsPerRow);
+  int64_t smallest = sum;
+  for (const Row& row : rows_) smallest = std::min(smallest, row.weight);
+  const int64_t slots =
+      rows_.empty() ? 0 : std::clamp(2 * sum / smallest + 1, fewest, std::max(fewest, kLongest));
+  for (Row& row : rows_) row.weight = std::max(row.weight, 2 * sum / slots);
   std::vector<int64_t> given(rows_.size(), 0);
-  for (size_t slot = 0; slot < rows_.size() * kSlotsPerRow; ++slot) {
+  for (int64_t slot = 0; slot < slots; ++slot) {
     size_t next = 0;
     for (size_t r = 1; r < rows_.size(); ++r) {
       if ((given[r] + 1) * rows_[next].weight < (given[next] + 1) * rows_[r].weight) next = r;

@@ -94,6 +94,18 @@ TEST_CASE("gang: slots are dealt by weight") {
   CHECK(slots[1] == 16);
 }
 
+TEST_CASE("gang: however light a VM is, it gets a slot in every round") {
+  for (const int64_t weight : {int64_t{1 << 20}, int64_t{20'000}, int64_t{100}}) {
+    CAPTURE(weight);
+    Rig rig(1, {{1, {weight}}, {1, {2}}});
+    uint64_t since = 0;
+    for (uint64_t slot = 0; slot < 10'000; ++slot) {
+      since = rig.run_slot(slot)[0] == &rig.vcpu(1) ? 0 : since + 1;
+      REQUIRE(since <= 4096);
+    }
+  }
+}
+
 TEST_CASE("gang: a VM larger than the machine is cut into gangs that fit and keeps its weight") {
   Rig rig(2, {{5}, {2}});
   std::set<VcpuId> seen;
