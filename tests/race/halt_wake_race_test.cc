@@ -83,7 +83,10 @@ class HaltWake {
   uint64_t both_saw() const { return both_saw_; }
 
  private:
-  // Of both posters in the same word of the IRR, now and then in the same bit of its two sets.
+  // Of both posters in the same word of the IRR, now and then the same bit of its two sets.
+  static apic::TriggerMode trigger(uint32_t thread, uint64_t seed) {
+    return thread == 2 && seed % 4 == 0 ? apic::TriggerMode::kLevel : apic::TriggerMode::kEdge;
+  }
   static apic::Vector vector(uint32_t thread, uint64_t seed) {
     return apic::Vector(static_cast<uint8_t>(64 + (seed % 8 == 0 ? 0 : thread)));
   }
@@ -105,7 +108,7 @@ class HaltWake {
 
   void post(Cell& cell, uint32_t thread, bool hint, uint64_t seed) {
     if (hint) cell.status.set_spinning();  // any thread may set a flag of the word at any time
-    cell.irr.post(vector(thread, seed), thread == 1 ? apic::TriggerMode::kEdge : apic::TriggerMode::kLevel);
+    cell.irr.post(vector(thread, seed), trigger(thread, seed));
     cell.status.set_irq_pending();
     if (cell.status.view().state() != RunState::kRunning) {
       cell.saw[thread].store(true, std::memory_order_relaxed);

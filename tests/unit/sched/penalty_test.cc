@@ -73,38 +73,77 @@ TEST_CASE("penalty: every band's cap, and its borders") {
   check_rows(7, {{4, 1000, false, 17}, {9, 1000, false, 10}});
 }
 
-TEST_CASE("penalty: exactly at a cap, one below and one above") {
-  // Two queued, gran 1000: need 4545 gives 1000 + 4545 + 454 = 5999, 4546 gives 6000, 4547 gives 6001.
+// need + need/10 has to come up to cap − 1000:
+//   5000: 4545 + 454 = 4999, 4546 + 454 = 5000, 4547 + 454 = 5001
+//   3000: 2727 + 272 = 2999, 2728 + 272 = 3000, 2729 + 272 = 3001
+//   1500: 1363 + 136 = 1499, 1364 + 136 = 1500, 1365 + 136 = 1501
+//   1000:  909 +  90 =  999,  910 +  91 = 1001 (nothing gives 1000)
+//    500:  454 +  45 =  499,  455 +  45 =  500,  456 +  45 =  501
+//      0:    0 +   0 =    0,    1 +   0 =    1
+TEST_CASE("penalty: one below, at and one above every band's cap") {
   check_rows(1000, {{2, 4545, false, 5999}, {2, 4546, false, 6000}, {2, 4547, false, 6000}});
-  // Nine queued: need 454 gives 1499, 455 gives 1500, 456 gives 1501.
-  check_rows(1000, {{9, 454, false, 1499}, {9, 455, false, 1500}, {9, 456, false, 1500}});
+  check_rows(1000, {{3, 2727, false, 3999}, {3, 2728, false, 4000}, {3, 2729, false, 4000}});
+  for (const uint32_t queued : {4u, 5u, 6u}) {
+    check_rows(1000, {{queued, 1363, false, 2499}, {queued, 1364, false, 2500}, {queued, 1365, false, 2500}});
+  }
+  for (const uint32_t queued : {7u, 8u}) {
+    check_rows(1000, {{queued, 909, false, 1999}, {queued, 910, false, 2000}});
+  }
+  for (const uint32_t queued : {9u, 10u, 11u, 12u}) {
+    check_rows(1000, {{queued, 454, false, 1499}, {queued, 455, false, 1500}, {queued, 456, false, 1500}});
+  }
+  for (const uint32_t queued : {13u, 14u, 16384u}) {
+    check_rows(1000, {{queued, 0, false, 1000}, {queued, 1, false, 1000}});
+  }
 }
 
-TEST_CASE("penalty: a reversed pair pays no more than the larger of gap and gran, then the cap") {
-  check_rows(1000, {{2, 300, true, 1000},  // max(300, 1000)
-                    {2, 1000, true, 1000},
-                    {2, 1001, true, 1001},
-                    {2, 3000, true, 3000},
-                    {2, 9000, true, 6000},  // the cap
-                    {3, 3000, true, 3000},
-                    {3, 4001, true, 4000},
-                    {4, 3000, true, 2500},
-                    {7, 1999, true, 1999},
-                    {7, 2001, true, 2000},
-                    {9, 1400, true, 1400},
-                    {12, 1600, true, 1500},
-                    {13, 1400, true, 1000}});
+// A reversed pair pays max(need, 1000): 1000 up to a gap of 1000, then the gap itself, then the cap.
+TEST_CASE("penalty: a reversed pair pays the larger of gap and gran, up to every band's cap") {
+  constexpr struct {
+    uint32_t queued;
+    int64_t cap;
+  } kBands[] = {{2, 6000}, {3, 4000}, {4, 2500},  {5, 2500},  {6, 2500}, {7, 2000},
+                {8, 2000}, {9, 1500}, {10, 1500}, {11, 1500}, {12, 1500}};
+  for (const auto& band : kBands) {
+    check_rows(1000, {{band.queued, 1, true, 1000},
+                      {band.queued, 999, true, 1000},
+                      {band.queued, 1000, true, 1000},
+                      {band.queued, 1001, true, 1001},
+                      {band.queued, band.cap - 1, true, band.cap - 1},
+                      {band.queued, band.cap, true, band.cap},
+                      {band.queued, band.cap + 1, true, band.cap}});
+  }
+  for (const uint32_t queued : {13u, 14u, 16384u}) {
+    check_rows(1000, {{queued, 1, true, 1000}, {queued, 1001, true, 1000}, {queued, 5000, true, 1000}});
+  }
 }
 
-TEST_CASE("penalty: saturates instead of overflowing") {
-  check_rows(1, {{2, kMax, false, 6}, {2, kMax, true, 6}});
-  check_rows(kMax,
-             {{2, 0, false, kMax}, {2, kMax, false, kMax}, {13, kMax, false, kMax}, {4, kMax, true, kMax}});
-  check_rows(kMax / 2, {{2, 0, false, kMax / 2},
-                        {2, kMax, false, kMax},      // 6 · gran is beyond the largest value
-                        {7, kMax, false, kMax - 1},  // 2 · gran is just below it
-                        {9, kMax, false, kMax / 2 + kMax / 4}});
-  check_rows(1000, {{2, kMax - 1, false, 6000}});
+TEST_CASE("penalty: every product and sum saturates instead of overflowing") {
+  constexpr int64_t kHalf = int64_t{1} << 62;  // twice this is one more than the largest value
+  // cap · 2^62: 6, 4, 2.5 and 2 saturate; 1.5 is 2^62 + 2^61, 1 is 2^62.
+  for (const bool reverse : {false, true}) {
+    check_rows(kHalf, {{2, kMax, reverse, kMax},
+                       {3, kMax, reverse, kMax},
+                       {4, kMax, reverse, kMax},
+                       {6, kMax, reverse, kMax},
+                       {7, kMax, reverse, kMax},
+                       {8, kMax, reverse, kMax},
+                       {9, kMax, reverse, kHalf + kHalf / 2},
+                       {12, kMax, reverse, kHalf + kHalf / 2},
+                       {13, kMax, reverse, kHalf},
+                       {2, 0, reverse, kHalf}});
+    check_rows(kMax, {{2, 0, reverse, kMax}, {4, kMax, reverse, kMax}, {13, kMax, reverse, kMax}});
+    check_rows(1, {{2, kMax, reverse, 6}, {9, kMax, reverse, 1}});  // 3 · 1 / 2 = 1, rounded down
+  }
+  // 2 · (2^62 − 1) is one below the largest value; 1.5 · (2^62 − 1) rounds its half down.
+  check_rows(kHalf - 1, {{7, kMax, false, kMax - 1}, {9, kMax, false, kHalf - 1 + (kHalf / 2 - 1)}});
+  // The sums where the cap has room: 2^62 + 100 + 10; then need/10, need + need/10 and gran + need too large.
+  check_rows(kHalf, {{2, 100, false, kHalf + 110},
+                     {2, kHalf - 1, false, kMax},
+                     {2, kMax - 1, false, kMax},
+                     {2, kHalf - 1, true, kHalf},
+                     {2, kHalf + 1, true, kHalf + 1}});
+  check_rows(1000, {{2, kMax - 1, false, 6000}, {2, kMax - 1, true, 6000}});
 }
 
 TEST_CASE("rate limit: one in any 6 ms; exactly 6 ms is still too early, as in the series") {
