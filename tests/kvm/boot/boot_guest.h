@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -43,15 +44,18 @@ struct BootOptions {
   vmm::Irqchip irqchip = vmm::Irqchip::kUser;
   std::string cmdline = {};
   std::vector<vmm::BootModule> modules = {};
+  vmm::Gpa flat_address{0x7c00};
 };
 
-inline Booted boot_guest(const std::string& file, const BootOptions& options = {}) {
-  const auto image = vmm::read_image_file(std::string(KVMUX_TEST_GUESTS) + "/" + file);
-  REQUIRE_MESSAGE(image.has_value(), image.error().text());
+inline Booted boot_bytes(std::span<const std::byte> image, const BootOptions& options = {}) {
   auto policy = sched::parse_policy(options.irqchip == vmm::Irqchip::kSplit ? "host" : options.policy);
   REQUIRE(policy);
   vmm::BootSpec spec;
-  spec.image = {.file = *image, .format = {}, .modules = options.modules, .cmdline = options.cmdline};
+  spec.image = {.file = image,
+                .format = {},
+                .flat_address = options.flat_address,
+                .modules = options.modules,
+                .cmdline = options.cmdline};
   spec.memory_bytes = uint64_t{32} << 20;
   spec.vcpus = options.vcpus;
   spec.workers = options.workers;
@@ -73,6 +77,12 @@ inline Booted boot_guest(const std::string& file, const BootOptions& options = {
     booted.lines.push_back(line);
   }
   return booted;
+}
+
+inline Booted boot_guest(const std::string& file, const BootOptions& options = {}) {
+  const auto image = vmm::read_image_file(std::string(KVMUX_TEST_GUESTS) + "/" + file);
+  REQUIRE_MESSAGE(image.has_value(), image.error().text());
+  return boot_bytes(*image, options);
 }
 
 }  // namespace kvm_test

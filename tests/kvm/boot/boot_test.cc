@@ -15,42 +15,7 @@ std::vector<std::byte> bytes_of(const std::string& text) {
   return bytes;
 }
 
-void check_multiboot(vmm::Irqchip irqchip) {
-  const auto first = bytes_of("hello module");
-  const auto second = bytes_of(std::string(5000, 'x'));
-  const Booted guest = boot_guest("multiboot.elf", {.vcpus = 4,
-                                                    .irqchip = irqchip,
-                                                    .cmdline = "root=/dev/none quiet",
-                                                    .modules = {{first, "first a=1"}, {second, "second"}}});
-  CHECK_MESSAGE(guest.good(), guest.text(), guest.result.failure);
-  for (const char* line : {"loader kvmux", "command line [root=/dev/none quiet]",
-                           "module 0 [first a=1] of 12 bytes, aligned 1", "its bytes add up to 1210",
-                           "module 1 [second] of 5000 bytes, aligned 1", "its bytes add up to 600000",
-                           "lower memory 639 KiB, upper memory 31744 KiB", "memory 100000 + 1f00000 type 1",
-                           "4 processors", "cpu 1 is here", "cpu 2 is here", "cpu 3 is here"}) {
-    CHECK_MESSAGE(guest.has_line(line), line, " is missing in\n", guest.text());
-  }
-}
-
 }  // namespace
-
-TEST_CASE("a Multiboot image gets command line, modules and memory map, and starts its processors") {
-  REQUIRE_KVM(system);
-  check_multiboot(vmm::Irqchip::kUser);
-}
-
-TEST_CASE("a Multiboot image starts its processors with the LAPICs inside KVM") {
-  REQUIRE_KVM(system);
-  REQUIRE_OR_SKIP(system.capabilities().has(KVM_CAP_SPLIT_IRQCHIP), "no KVM_CAP_SPLIT_IRQCHIP");
-  check_multiboot(vmm::Irqchip::kSplit);
-}
-
-TEST_CASE("a boot sector starts in real mode") {
-  REQUIRE_KVM(system);
-  const Booted guest = boot_guest("flat.bin");
-  CHECK(guest.has_line("real mode says hello"));
-  CHECK(guest.result.exit_code == 0x81);  // 40H: nothing was wrong
-}
 
 TEST_CASE("a Linux image gets correct boot parameters") {
   REQUIRE_KVM(system);

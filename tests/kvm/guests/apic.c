@@ -44,27 +44,25 @@ uint32_t my_apic_id(void) { return in_x2apic() ? apic_read(APIC_ID) : apic_read(
 
 void enter_x2apic(void) { wrmsr(APIC_BASE_MSR, rdmsr(APIC_BASE_MSR) | X2APIC_ENABLED); }
 
-// The PIT's channel 2 and the TSC at one moment: the tightest of a few readings, since this processor may be
-// taken off in the middle of one.
-struct reading {
-  uint64_t tsc;
-  uint32_t left;  // of 65536
-};
-static struct reading read_clocks(void) {
+struct reading read_beside_tsc(uint32_t (*counter)(void)) {
   struct reading best = {0, 0};
   uint64_t tightest = ~0ull;
   for (int i = 0; i < 10; ++i) {
     const uint64_t before = rdtsc();
-    outb(0x43, 0x80);  // latch
+    const uint32_t count = counter();
     const uint64_t after = rdtsc();
-    uint32_t left = inb(0x42);
-    left |= (uint32_t)inb(0x42) << 8;
     if (after - before >= tightest) continue;
     tightest = after - before;
     best.tsc = before + tightest / 2;
-    best.left = left;
+    best.count = count;
   }
   return best;
+}
+
+static uint32_t pit_count(void) {
+  outb(0x43, 0x80);  // latch
+  const uint32_t low = inb(0x42);
+  return low | (uint32_t)inb(0x42) << 8;
 }
 
 // Counts down from 65536, 55 ms; measures again if it got to the end, which its output shows in port 61H.
@@ -75,10 +73,10 @@ void calibrate(void) {
     outb(0x43, 0xb0);
     outb(0x42, 0);
     outb(0x42, 0);
-    const struct reading first = read_clocks();
-    while (read_clocks().left > first.left - 12000) pause();
-    const struct reading last = read_clocks();
-    tsc_per_ms = (last.tsc - first.tsc) * pit_hz / (first.left - last.left) / 1000;
+    const struct reading first = read_beside_tsc(pit_count);
+    while (pit_count() > first.count - 12000) pause();
+    const struct reading last = read_beside_tsc(pit_count);
+    tsc_per_ms = (last.tsc - first.tsc) * pit_hz / (first.count - last.count) / 1000;
   } while ((inb(0x61) & 0x20) != 0);
 }
 
@@ -144,7 +142,6 @@ int start_cpus(uint32_t count, void (*work)(uint32_t id)) {
 }
 
 // ---- Platform tables
-// ------------------------------------------------------------------------------------------
 
 static int same(const uint8_t* at, const char* text) {
   while (*text != 0) {

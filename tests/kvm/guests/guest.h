@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 // ---- Processor
-// ----------------------------------------------------------------------------------------------
 static inline void outb(uint16_t port, uint8_t value) {
   __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
@@ -55,17 +54,16 @@ static inline uint64_t read_cr8(void) {
 }
 
 // ---- Console and checks
-// ------------------------------------------------------------------------------------- A line at a time,
-// whichever processors print. Understands %s, %u, %x.
+// A line at a time, whichever processors print. Understands %s, %u, %x.
 void print(const char* format, ...);
 void check(int good, const char* name);
 void check_equal(uint64_t is, uint64_t wanted, const char* name);
+void check_quietly(int good, const char* name);  // prints a failure only, for loops
 extern volatile uint32_t checks_failed;
 __attribute__((noreturn)) void end_guest(void);  // 0 if every check held
 __attribute__((noreturn)) void debug_exit(uint8_t code);
 
 // ---- Interrupts
-// ---------------------------------------------------------------------------------------------
 struct frame {
   uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
   uint64_t vector, error, rip, cs, rflags, rsp, ss;
@@ -75,7 +73,6 @@ void set_handler(uint8_t vector, handler handler);  // without one: 0 to 31 end 
 void load_idt(void);                                // on every processor
 
 // ---- Local APIC
-// ---------------------------------------------------------------------------------------------
 enum {
   APIC_ID = 0x20,
   APIC_VERSION = 0x30,
@@ -124,9 +121,15 @@ uint32_t my_apic_id(void);
 void enter_x2apic(void);
 
 // ---- Time and processors
-// ------------------------------------------------------------------------------------
 extern uint64_t tsc_per_ms;  // measured against the PIT by calibrate()
 void calibrate(void);
+// A counter and the TSC at one moment: the tightest of a few readings, since this processor may be taken off
+// in the middle of one.
+struct reading {
+  uint64_t tsc;
+  uint32_t count;
+};
+struct reading read_beside_tsc(uint32_t (*counter)(void));
 void delay_us(uint64_t us);
 // Spins until `*word` is at least `wanted`; 0: not within ten seconds.
 int wait_for(volatile uint32_t* word, uint32_t wanted);
@@ -141,7 +144,6 @@ uint32_t cpus_in_mp_table(void);
 extern volatile uint32_t cpus_arrived;  // the bootstrap processor included
 
 // ---- Multiboot
-// ----------------------------------------------------------------------------------------------
 struct multiboot_info {
   uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length,
       mmap_addr;

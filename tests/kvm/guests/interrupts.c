@@ -90,14 +90,19 @@ static void xapic_destinations(void) {
 static void raise_tpr(void) { apic_write(APIC_TPR, 0xf0 - 0x10 * my_apic_id()); }
 static void clear_tpr(void) { apic_write(APIC_TPR, 0); }
 
+// One of processors 1 to 3, whichever.
+void expect_one(uint32_t destination, uint32_t low, uint8_t vector, const char* name) {
+  for (uint32_t cpu = 0; cpu < CPUS; ++cpu) got[cpu][vector] = 0;
+  send_ipi(destination, low | ICR_ASSERT | vector);
+  const uint64_t end = rdtsc() + 10000 * tsc_per_ms;
+  while (got[1][vector] + got[2][vector] + got[3][vector] == 0 && rdtsc() < end) pause();
+  delay_us(1000);
+  check_equal(got[1][vector] + got[2][vector] + got[3][vector], 1, name);
+}
+
 // The lowest priority wins; processors with a raised one still take what is above it.
 static void lowest_priority(void) {
-  for (uint32_t cpu = 0; cpu < CPUS; ++cpu) got[cpu][0x60] = 0;
-  send_ipi(0x0e, ICR_LOWEST | ICR_LOGICAL | ICR_ASSERT | 0x60);
-  const uint64_t end = rdtsc() + 10000 * tsc_per_ms;
-  while (got[1][0x60] + got[2][0x60] + got[3][0x60] == 0 && rdtsc() < end) pause();
-  delay_us(1000);
-  check_equal(got[1][0x60] + got[2][0x60] + got[3][0x60], 1, "lowest priority reaches exactly one");
+  expect_one(0x0e, ICR_LOWEST | ICR_LOGICAL, 0x60, "lowest priority reaches exactly one");
   on_cpu(1, raise_tpr);
   on_cpu(2, raise_tpr);
   expect_ipi(0x0e, ICR_LOWEST | ICR_LOGICAL, 0x61, 1 << 3, "lowest priority prefers an idle processor");
@@ -116,6 +121,10 @@ static void disabled_until_released(void) {
 static void deaf_until_released(void) {
   remote_started = 1;
   while (!released) pause();
+}
+static void halt_with_interrupts_off(void) {
+  remote_started = 1;
+  __asm__ volatile("cli; hlt" : : : "memory");
 }
 
 // Starts work that ends with release().
@@ -139,6 +148,13 @@ static void nmis(void) {
   send_ipi(1, ICR_NMI | ICR_ASSERT);
   check(wait_for(&got[1][2], 1), "NMI comes through with interrupts off");
   release();
+  begin_on(1, halt_with_interrupts_off);
+  const uint64_t end = rdtsc() + 10000 * tsc_per_ms;
+  while (!remote_done && rdtsc() < end) {  // one that comes before its HLT wakes nobody
+    send_ipi(1, ICR_NMI | ICR_ASSERT);
+    delay_us(1000);
+  }
+  check(remote_done, "NMI wakes out of HLT with interrupts off");
 }
 
 void software_disable(void) {
@@ -154,20 +170,23 @@ void software_disable(void) {
 
 static volatile uint32_t arrived;
 static void note_arrival(uint32_t id) {
-  (void)id;
-  __atomic_add_fetch(&arrived, 1, __ATOMIC_RELAXED);
-  apic_write(APIC_LDR, 1u << (24 + my_apic_id()));
+  apic_write(APIC_LDR, 1u << (24 + id));
+  __atomic_add_fetch(&arrived, 1, __ATOMIC_RELEASE);
+  wait_in_halt(id);
+}
+static void note_x2apic_arrival(uint32_t id) {
+  __atomic_add_fetch(&arrived, 1, __ATOMIC_RELEASE);
   wait_in_halt(id);
 }
 
-static void restart(void) {
+void restart_third(void (*work)(uint32_t id)) {
   const uint32_t before = cpus_arrived;
   send_ipi(3, ICR_INIT | ICR_LEVEL | ICR_ASSERT);
   send_ipi(3, ICR_INIT | ICR_LEVEL);  // the de-assert does nothing
   expect_ipi(3, ICR_FIXED, 0x50, 0, "after INIT no interrupt is taken");
   check_equal(cpus_arrived, before, "after INIT nothing runs");
   arrived = 0;
-  check(start_again(3, note_arrival), "SIPI starts it again");
+  check(start_again(3, work), "SIPI starts it again");
   check(wait_for(&arrived, 1), "it runs from the beginning");
   expect_ipi(3, ICR_FIXED, 0x50, 1 << 3, "it takes interrupts again");
 }
@@ -217,7 +236,7 @@ void guest_main(uint32_t magic, struct multiboot_info* info) {
   timers();
   errors();
   external_interrupts();
-  restart();
-  x2apic();
+  restart_third(note_arrival);
+  x2apic(note_x2apic_arrival);
   end_guest();
 }

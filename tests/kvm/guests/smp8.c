@@ -4,7 +4,7 @@
 #include "guest.h"
 
 #define CPUS 8
-#define ROUNDS 6
+#define ROUNDS 3
 #define ALL_VECTOR 0x50
 #define SHOOT_VECTOR 0x60
 #define WAKE_VECTOR 0x70

@@ -1,0 +1,160 @@
+// `kvmux boot` as its user runs it: exit statuses, flags, the terminal.
+#include <fstream>
+
+#include "tests/kvm/boot/program.h"
+#include "tests/kvm/require_kvm.h"
+
+using kvm_test::Finished;
+using kvm_test::guest_path;
+using kvm_test::Program;
+using kvm_test::run_program;
+
+namespace {
+
+// A file that is there as long as this object.
+class ScratchFile {
+ public:
+  explicit ScratchFile(const std::string& content) {
+    const int fd = ::mkstemp(path_);
+    REQUIRE(fd >= 0);
+    REQUIRE(::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size()));
+    ::close(fd);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  ~ScratchFile() { ::unlink(path_); }
+  std::string path() const { return path_; }
+
+ private:
+  char path_[32] = "/tmp/kvmux-module-XXXXXX";
+};
+
+void check_multiboot(const std::string& irqchip) {
+  const ScratchFile first("hello module");
+  const ScratchFile second(std::string(5000, 'x'));
+  const Finished guest =
+      run_program({"boot", guest_path("multiboot.elf"), "--irqchip", irqchip, "--vcpus", "4", "--workers",
+                   "2", "--mem", "32M", "--cmdline", "root=/dev/none quiet", "--module",
+                   first.path() + " a=1", "--module", second.path(), "--timeout", "60s"});
+  CHECK_MESSAGE(guest.status == 1, guest.output);  // the guest's 0
+  CHECK_MESSAGE(!guest.says("FAILED"), guest.output);
+  for (const std::string& line :
+       {std::string("loader kvmux"), std::string("command line [root=/dev/none quiet]"),
+        "module 0 [" + first.path() + " a=1] of 12 bytes, aligned 1", std::string("its bytes add up to 1210"),
+        "module 1 [" + second.path() + "] of 5000 bytes, aligned 1",
+        std::string("its bytes add up to 600000"),
+        std::string("lower memory 639 KiB, upper memory 31744 KiB"),
+        std::string("memory 100000 + 1f00000 type 1"), std::string("4 processors"),
+        std::string("cpu 1 is here"), std::string("cpu 2 is here"), std::string("cpu 3 is here"),
+        std::string("ok all processors started")}) {
+    CHECK_MESSAGE(guest.has_line(line), line, " is missing in\n", guest.output);
+  }
+}
+
+bool is_raw(const termios& t) { return (t.c_lflag & (ICANON | ECHO | ISIG)) == 0; }
+bool is_cooked(const termios& t) { return (t.c_lflag & (ICANON | ECHO | ISIG)) == (ICANON | ECHO | ISIG); }
+
+std::vector<std::string> echo(std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments{"boot", guest_path("echo.elf"), "--mem", "8M"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("a Multiboot image gets command line, modules and memory map, and starts its processors") {
+  REQUIRE_KVM(system);
+  check_multiboot("user");
+}
+
+TEST_CASE("a Multiboot image starts its processors with the LAPICs inside KVM") {
+  REQUIRE_KVM(system);
+  REQUIRE_OR_SKIP(system.capabilities().has(KVM_CAP_SPLIT_IRQCHIP), "no KVM_CAP_SPLIT_IRQCHIP");
+  check_multiboot("split");
+}
+
+TEST_CASE("the guest's exit status is kvmux's") {
+  REQUIRE_KVM(system);
+  const Finished guest = run_program({"boot", guest_path("flat.bin"), "--mem", "4M"});
+  CHECK(guest.has_line("real mode says hello"));
+  CHECK(guest.status == 0x81);  // 40H: nothing was wrong
+}
+
+TEST_CASE("a guest that runs too long is ended by --timeout") {
+  REQUIRE_KVM(system);
+  const Finished guest = run_program(echo({"--timeout", "300ms"}));
+  CHECK(guest.status == 1);
+  CHECK_MESSAGE(guest.says("kvmux: --timeout: the guest was still running after 0.3 s"), guest.output);
+}
+
+TEST_CASE("policies that look at IPIs are refused with split, and why") {
+  for (const char* policy : {"v2", "kvmux", "yield"}) {
+    const Finished refused = run_program(echo({"--irqchip", "split", "--policy", policy}));
+    CHECK(refused.status == 2);
+    CHECK_MESSAGE(refused.says("--irqchip split: the policy '" + std::string(policy) + "'"), refused.output);
+    CHECK(refused.says("accepted with split are host and host-kvm"));
+  }
+}
+
+TEST_CASE("images and flags that cannot be are refused with status 2") {
+  const std::string directory = KVMUX_TEST_GUESTS;
+  const ScratchFile cut_off(
+      std::string("\x7f"
+                  "ELF",
+                  4));
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+      {{"boot"}, "image is required"},
+      {{"boot", directory + "/none"}, "none"},
+      {{"boot", cut_off.path()}, "load ELF image"},
+      {{"boot", guest_path("flat.bin"), "--format", "multiboot"}, "no Multiboot header"},
+      {{"boot", guest_path("flat.bin"), "--format", "linux"}, "setup header"},
+      {{"boot", guest_path("flat.bin"), "--load-at", "0xa0000"}, "not in the guest's memory"},
+      {{"boot", guest_path("echo.elf"), "--mem", "1M"}, "--mem"},
+      {{"boot", guest_path("echo.elf"), "--irqchip", "none"}, "--irqchip"},
+      {{"boot", guest_path("echo.elf"), "--cpu-profile", "most"}, "--cpu-profile"},
+      {{"boot", guest_path("echo.elf"), "--module", directory + "/none"}, "none"},
+      {{"boot", guest_path("linux.bin"), "--initrd", cut_off.path(), "--initrd", cut_off.path()},
+       "one initrd"},
+  };
+  for (const auto& [arguments, part] : cases) {
+    const Finished refused = run_program(arguments);
+    CAPTURE(part);
+    CHECK_MESSAGE(refused.status == 2, refused.output);
+    CHECK_MESSAGE(refused.says(part), refused.output);
+  }
+}
+
+TEST_CASE("the terminal is the guest's, Ctrl-C included, until Ctrl-A X") {
+  REQUIRE_KVM(system);
+  Program program(Program::On::kTerminal, echo());
+  REQUIRE_MESSAGE(program.wait_for("type something\n"), program.output());
+  CHECK(is_raw(program.settings()));
+  program.type("a");
+  CHECK(program.wait_for("got 97\n"));
+  program.type("\x03");
+  CHECK(program.wait_for("got 3\n"));
+  program.type("\x01\x01");
+  CHECK(program.wait_for("got 1\n"));
+  program.type("\x01x");
+  CHECK(program.wait_for_end() == 0);
+  CHECK(is_cooked(program.settings()));
+}
+
+TEST_CASE("the terminal is put back when the guest ends, and when kvmux is told to end") {
+  REQUIRE_KVM(system);
+  Program ends(Program::On::kTerminal, echo());
+  REQUIRE_MESSAGE(ends.wait_for("type something\n"), ends.output());
+  ends.type("q");
+  CHECK(ends.wait_for_end() == 1);
+  CHECK(is_cooked(ends.settings()));
+  Program told(Program::On::kTerminal, echo());
+  REQUIRE_MESSAGE(told.wait_for("type something\n"), told.output());
+  told.signal(SIGTERM);
+  CHECK(told.wait_for_end() == 130);
+  CHECK(is_cooked(told.settings()));
+  Program crashes(Program::On::kTerminal, echo());
+  REQUIRE_MESSAGE(crashes.wait_for("type something\n"), crashes.output());
+  crashes.signal(SIGABRT);
+  CHECK(crashes.wait_for_end() == -SIGABRT);
+  CHECK(is_cooked(crashes.settings()));
+}
