@@ -2,6 +2,8 @@
 # Builds kvmux and runs it.
 #   ./run.sh           the default comparison: four guests, three policies, on this machine
 #   ./run.sh test      every test
+#   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
+#   ./run.sh results   measures everything that docs/results shows again (long)
 #   ./run.sh ARGS…     kvmux ARGS…
 # BUILD_DIR, BUILD_TYPE and CMAKE_ARGS change the build.
 set -euo pipefail
@@ -70,6 +72,16 @@ case "${1-}" in
     grep -E 'ERROR|FAILED|\bSKIP|KVM test cases' "$log" || true
     sed -n '/tests passed/,$p' "$log"
     exit "$status"
+    ;;
+  bench)
+    shift
+    build all
+    exec tests/bench/run.sh "$build_dir" "$@"
+    ;;
+  results)
+    shift
+    build kvmux
+    exec docs/make-results.sh "$build_dir" "$@"
     ;;
   *)
     build kvmux
