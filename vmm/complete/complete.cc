@@ -61,6 +61,15 @@ void complete_fwait(InstructionState& s, unsigned length) {
   retire(s, length);
 }
 
+// SDM vol. 2, RDSSPD/RDSSPQ: without shadow stacks a no-operation, by which kernels find out whether there
+// are any. False: the guest has them.
+bool complete_rdssp(InstructionState& s, unsigned length) {
+  constexpr uint64_t kControlFlowEnforcement = 1u << 23;
+  if ((s.sregs.cr4 & kControlFlowEnforcement) != 0) return false;
+  retire(s, length);
+  return true;
+}
+
 struct Wide {
   uint64_t low;
   uint64_t high;
@@ -170,6 +179,10 @@ Completion complete_instruction(std::span<const uint8_t> bytes, InstructionState
     case ZYDIS_MNEMONIC_FWAIT:
       complete_fwait(state, length);
       return {};
+    case ZYDIS_MNEMONIC_RDSSPD:
+    case ZYDIS_MNEMONIC_RDSSPQ:
+      if (complete_rdssp(state, length)) return {};
+      break;
     case ZYDIS_MNEMONIC_CMPXCHG16B:
       if (complete_cmpxchg16b(*decoded, state, memory)) return {};
       break;

@@ -1,4 +1,4 @@
-// Instructions that some hosts' KVM cannot emulate at CPL 0: int3, fwait, cmpxchg16b.
+// Instructions that some hosts' KVM cannot emulate at CPL 0: int3, fwait, rdssp, cmpxchg16b.
 #include "guest.h"
 
 #define FAULT_PAGE 0x3fe00000ull  // the last 2 MiB page of the first GiB, mapped, beyond memory's end
@@ -50,6 +50,12 @@ static void waits(void) {
   __asm__ volatile("lea 1f(%%rip), %%rax\n mov %%rax, %0\n fwait\n 1:" : "=m"(resume_at) : : "rax", "memory");
   __asm__ volatile("mov %0, %%cr0" : : "r"(cr0));
   check_equal(faults, 1, "fwait with MP and TS set faults");
+}
+
+static void shadow_stacks(void) {
+  uint64_t value = 5;
+  __asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(value));  // rdsspq %rax
+  check_equal(value, 5, "rdssp does nothing without shadow stacks");
 }
 
 static void exchanges(void) {
@@ -116,6 +122,7 @@ void guest_main(uint32_t magic, struct multiboot_info* info) {
   calibrate();
   breakpoints();
   waits();
+  shadow_stacks();
   exchanges();
   access_rights();
   check(start_cpus(2, count_up), "a second processor starts");

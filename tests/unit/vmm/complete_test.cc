@@ -158,6 +158,19 @@ TEST_CASE("fwait goes on, or raises what the FPU wants") {
   CHECK(cpu.s.events.exception.nr == 16);
 }
 
+TEST_CASE("rdssp does nothing without shadow stacks, and is left alone with them") {
+  Cpu cpu;
+  cpu.s.regs.rsi = 7;
+  REQUIRE(cpu.run({0xf3, 0x48, 0x0f, 0x1e, 0xce}));  // rdsspq %rsi
+  CHECK(cpu.s.regs.rip == 0x5005);
+  CHECK(cpu.s.regs.rsi == 7);
+  REQUIRE(cpu.run({0xf3, 0x0f, 0x1e, 0xce}));  // rdsspd %esi
+  CHECK(cpu.s.regs.rip == 0x5009);
+  cpu.s.sregs.cr4 |= 1u << 23;
+  CHECK(!cpu.run({0xf3, 0x48, 0x0f, 0x1e, 0xce}));
+  CHECK(cpu.s.regs.rip == 0x5009);
+}
+
 TEST_CASE("cmpxchg16b exchanges, or loads what is there") {
   Cpu cpu;
   cpu.set_pair(0x9100, 1, 2);
