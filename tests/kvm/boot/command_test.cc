@@ -140,6 +140,19 @@ TEST_CASE("the terminal is the guest's, Ctrl-C included, until Ctrl-A X") {
   CHECK(is_cooked(program.settings()));
 }
 
+TEST_CASE("with the LAPICs inside KVM the ends of level-triggered interrupts reach the IOAPIC") {
+  REQUIRE_KVM(system);
+  REQUIRE_OR_SKIP(system.capabilities().has(KVM_CAP_SPLIT_IRQCHIP), "no KVM_CAP_SPLIT_IRQCHIP");
+  Program program(Program::On::kTerminal, echo({"--irqchip", "split"}));
+  REQUIRE_MESSAGE(program.wait_for("type something\n"), program.output());
+  for (const int key : {'a', 'b', 'c'}) {  // the second comes only if the first one's EOI did
+    program.type(std::string(1, static_cast<char>(key)));
+    CHECK(program.wait_for("got " + std::to_string(key) + "\n"));
+  }
+  program.type("q");
+  CHECK(program.wait_for_end() == 1);
+}
+
 TEST_CASE("the terminal is put back when the guest ends, and when kvmux is told to end") {
   REQUIRE_KVM(system);
   Program ends(Program::On::kTerminal, echo());
