@@ -6,46 +6,13 @@
 // with doctest's REQUIRE.
 #pragma once
 
-#include <array>
-#include <functional>
-#include <map>
 #include <queue>
-#include <span>
-#include <string>
 #include <vector>
 
+#include "property_plan.h"
 #include "sched/eevdf_queue.h"
-#include "sched/rng.h"
-#include "sched/scheduler.h"
 
 namespace sched_test {
-
-using namespace sched;
-using namespace std::chrono_literals;
-
-enum class Behaviour : uint8_t {
-  kCompute,       // never stops
-  kSpins,         // computes up to 1 ms, then spins for up to 20 windows
-  kYieldsTight,   // a spin exit every 20 µs, for ever
-  kSleeps,        // computes up to 3 ms, then halts for up to 5 ms
-  kSleepsAtTick,  // halts a microsecond before each tick, for a microsecond
-  kSendsIpis,     // computes up to 500 µs, sends to some siblings, spins until all have acknowledged
-  kCount,
-};
-
-struct VmPlan {
-  VmSetup setup;
-  std::vector<Behaviour> vcpus;  // one each
-};
-
-struct Plan {
-  Setup setup;  // vms are taken from `vms`
-  std::vector<VmPlan> vms;
-  std::string describe() const;
-};
-
-// The preset's features with default tuning.
-Policy preset(std::string_view name);
 
 class Driver final : public Host {
  public:
@@ -111,7 +78,7 @@ class Driver final : public Host {
 
   uint32_t groups() const { return static_cast<uint32_t>(plan_.setup.groups.size() + plan_.vms.size()); }
   void remember_nominees(const EevdfQueue& queue);
-  void check_nominees(VcpuId picked);
+  void check_nominees(WorkerId worker, VcpuId picked);
 
   const Plan plan_;
   Rng rng_;
@@ -125,19 +92,11 @@ class Driver final : public Host {
     const Timeline* timeline;
     const Entity* entity;
     Weight weight;
-    uint32_t members;
     Vruntime ahead;  // of the average when the pick was made
   };
   std::vector<Nominee> nominees_;
+  uint32_t runnable_before_ = 0;  // the pick
   Scheduler s_;
 };
-
-// A machine of 1 to 4 workers and 1 to 5 VMs of 1 to 5 vCPUs with weights from 256 to 4096, now and then in
-// groups. Every VM has one of the presets; each vCPU one of the behaviours.
-Plan random_plan(Rng& rng, std::initializer_list<std::string_view> presets,
-                 std::span<const Behaviour> behaviours);
-
-// Runs a property over many seeds. KVMUX_SEED replays one seed, KVMUX_SEEDS sets how many.
-void for_each_seed(uint64_t count, const std::function<void(uint64_t)>& property);
 
 }  // namespace sched_test
