@@ -12,20 +12,14 @@ bool before(const Entity& a, const Entity& b) {
   return std::tie(a.deadline, a.vruntime, a.id) < std::tie(b.deadline, b.vruntime, b.id);
 }
 
-int32_t height_of(const Entity* node) { return node == nullptr ? 0 : node->height; }
+int lean(const Entity& node) { return node.left_height - node.right_height; }
 
-int32_t lean(const Entity& node) { return height_of(node.left) - height_of(node.right); }
-
-// Recomputes what a node derives from its children; says whether anything changed.
-bool refresh(Entity& node) {
-  const int32_t height = 1 + std::max(height_of(node.left), height_of(node.right));
-  Vruntime smallest = node.vruntime;
-  if (node.left != nullptr) smallest = std::min(smallest, node.left->min_vruntime);
-  if (node.right != nullptr) smallest = std::min(smallest, node.right->min_vruntime);
-  const bool changed = height != node.height || smallest != node.min_vruntime;
-  node.height = height;
-  node.min_vruntime = smallest;
-  return changed;
+// Records in a node what it has to know of the subtree on this side.
+void note(Entity& node, bool left) {
+  const Entity* child = left ? node.left : node.right;
+  (left ? node.left_min : node.right_min) = child != nullptr ? child->min_vruntime() : kNoVruntime;
+  (left ? node.left_height : node.right_height) =
+      child != nullptr ? static_cast<uint8_t>(child->height()) : uint8_t{0};
 }
 
 }  // namespace
@@ -44,11 +38,12 @@ Entity& Tree::rotate_left(Entity& node) {
   Entity& riser = *node.right;
   replace(node, &riser);
   node.right = riser.left;
+  node.right_min = riser.left_min;
+  node.right_height = riser.left_height;
   if (node.right != nullptr) node.right->up = &node;
   riser.left = &node;
   node.up = &riser;
-  refresh(node);
-  refresh(riser);
+  note(riser, true);
   return riser;
 }
 
@@ -56,11 +51,12 @@ Entity& Tree::rotate_right(Entity& node) {
   Entity& riser = *node.left;
   replace(node, &riser);
   node.left = riser.right;
+  node.left_min = riser.right_min;
+  node.left_height = riser.right_height;
   if (node.left != nullptr) node.left->up = &node;
   riser.right = &node;
   node.up = &riser;
-  refresh(node);
-  refresh(riser);
+  note(riser, false);
   return riser;
 }
 
@@ -77,22 +73,28 @@ Entity& Tree::balance(Entity& node) {
   return node;
 }
 
-// Walks up from the lowest changed node for as long as something changes.
-void Tree::retrace(Entity* node) {
+// Walks up from a node whose subtree on one side has changed, for as long as that changes something; at least
+// past `changed`, a node that is new in its place.
+void Tree::retrace(Entity* node, bool left, const Entity* changed) {
   while (node != nullptr) {
     ++steps_;
-    const bool changed = refresh(*node);
+    const int height = node->height();
+    const Vruntime smallest = node->min_vruntime();
+    note(*node, left);
     Entity& top = balance(*node);
-    if (!changed && &top == node) return;
+    if (changed == nullptr && top.height() == height && top.min_vruntime() == smallest) return;
+    if (node == changed) changed = nullptr;
     node = top.up;
+    left = node != nullptr && node->left == &top;
   }
 }
 
 void Tree::insert(Entity& entity) {
-  SCHED_DCHECK(entity.height == 0);
+  SCHED_DCHECK(!entity.in_tree);
   entity.left = entity.right = nullptr;
-  entity.height = 1;
-  entity.min_vruntime = entity.vruntime;
+  entity.left_min = entity.right_min = kNoVruntime;
+  entity.left_height = entity.right_height = 0;
+  entity.in_tree = true;
   Entity* parent = nullptr;
   Entity** link = &root_;
   bool leftmost = true;
@@ -109,7 +111,7 @@ void Tree::insert(Entity& entity) {
   *link = &entity;
   entity.up = parent;
   if (leftmost) first_ = &entity;
-  retrace(parent);
+  if (parent != nullptr) retrace(parent, parent->left == &entity, nullptr);
 }
 
 Entity* Tree::next(const Entity& entity) {
@@ -124,35 +126,38 @@ Entity* Tree::next(const Entity& entity) {
 }
 
 void Tree::erase(Entity& entity) {
-  SCHED_DCHECK(entity.height != 0);
+  SCHED_DCHECK(entity.in_tree);
   if (first_ == &entity) first_ = next(entity);
-  Entity* lowest = nullptr;  // where retracing starts
-  Entity* taken = nullptr;   // the node that took over the place, if any
   if (entity.left == nullptr || entity.right == nullptr) {
-    lowest = entity.up;
+    Entity* up = entity.up;
+    const bool left = up != nullptr && up->left == &entity;
     replace(entity, entity.left != nullptr ? entity.left : entity.right);
+    retrace(up, left, nullptr);
   } else {
-    Entity& heir = *next(entity);  // has no left child
-    if (heir.up == &entity) {
-      lowest = &heir;
-    } else {
-      lowest = heir.up;
-      replace(heir, heir.right);
-      heir.right = entity.right;
-      heir.right->up = &heir;
-    }
-    replace(entity, &heir);
-    heir.left = entity.left;
-    heir.left->up = &heir;
-    // With the place it takes over the place's figures, so that retracing sees what has changed there.
-    heir.height = entity.height;
-    heir.min_vruntime = entity.min_vruntime;
-    taken = &heir;
+    take_over(entity, *next(entity));
   }
   entity.left = entity.right = entity.up = nullptr;
-  entity.height = 0;
-  retrace(lowest);
-  if (taken != lowest) retrace(taken);  // the first walk may have stopped below it
+  entity.in_tree = false;
+}
+
+// The next entity in order, which has no left child, takes the place of one that leaves. What it records of
+// the subtrees there is as of before, so that retracing sees what has changed.
+void Tree::take_over(Entity& entity, Entity& heir) {
+  const bool adjacent = heir.up == &entity;
+  Entity* lowest = adjacent ? &heir : heir.up;
+  if (!adjacent) {
+    replace(heir, heir.right);
+    heir.right = entity.right;
+    heir.right->up = &heir;
+    heir.right_min = entity.right_min;
+    heir.right_height = entity.right_height;
+  }
+  replace(entity, &heir);
+  heir.left = entity.left;
+  heir.left->up = &heir;
+  heir.left_min = entity.left_min;
+  heir.left_height = entity.left_height;
+  retrace(lowest, !adjacent, &heir);
 }
 
 }  // namespace sched

@@ -1,6 +1,7 @@
 // The timeline's search tree: an intrusive AVL tree ordered by (deadline, vruntime, id) in which every node
-// knows the smallest vruntime below it. That is what makes "earliest deadline among the eligible" one descent
-// (Stoica and Abdel-Wahab, "Earliest Eligible Virtual Deadline First", 1995; the augmentation is Linux's).
+// knows the smallest vruntimes below it. That is what makes "earliest deadline among the eligible" one
+// descent (Stoica and Abdel-Wahab, "Earliest Eligible Virtual Deadline First", 1995; the augmentation is
+// Linux's).
 //
 // No allocation; insert, erase and pick take O(log n) steps, which the tests count through steps().
 // Not thread-safe: the caller holds the queue's lock.
@@ -28,7 +29,7 @@ class Tree {
     if (first_ != nullptr && eligible(first_->vruntime)) return first_;
     for (Entity* node = root_; node != nullptr;) {
       ++steps_;
-      if (node->left != nullptr && eligible(node->left->min_vruntime)) {
+      if (node->left != nullptr && eligible(node->left_min)) {
         node = node->left;
       } else if (eligible(node->vruntime)) {
         return node;
@@ -48,7 +49,8 @@ class Tree {
   Entity& rotate_left(Entity& node);
   Entity& rotate_right(Entity& node);
   Entity& balance(Entity& node);
-  void retrace(Entity* node);
+  void retrace(Entity* node, bool left, const Entity* changed);
+  void take_over(Entity& entity, Entity& heir);
 
   Entity* root_ = nullptr;
   Entity* first_ = nullptr;

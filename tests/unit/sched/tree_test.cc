@@ -30,12 +30,11 @@ int checked_height(const Entity* node, const Entity* up) {
   const int left = checked_height(node->left, node);
   const int right = checked_height(node->right, node);
   REQUIRE(std::abs(left - right) <= 1);
-  REQUIRE(node->height == 1 + std::max(left, right));
-  Vruntime smallest = node->vruntime;
-  if (node->left != nullptr) smallest = std::min(smallest, node->left->min_vruntime);
-  if (node->right != nullptr) smallest = std::min(smallest, node->right->min_vruntime);
-  REQUIRE(node->min_vruntime == smallest);
-  return node->height;
+  REQUIRE(node->left_height == left);
+  REQUIRE(node->right_height == right);
+  REQUIRE(node->left_min == (node->left != nullptr ? node->left->min_vruntime() : kNoVruntime));
+  REQUIRE(node->right_min == (node->right != nullptr ? node->right->min_vruntime() : kNoVruntime));
+  return node->height();
 }
 
 void check_against(const Tree& tree, const Model& model) {
@@ -72,7 +71,7 @@ TEST_CASE("tree: random inserts, erases and searches agree with a set") {
       if (model.contains(&entity)) {
         tree.erase(entity);
         model.erase(&entity);
-        REQUIRE(entity.height == 0);
+        REQUIRE_FALSE(entity.in_tree);
       } else {
         entity.id = 0;
         for (Entity& e : entities) {
@@ -105,7 +104,7 @@ TEST_CASE("tree: ascending, descending and zigzag inserts stay within the AVL he
       model.insert(&entities[i]);
     }
     check_against(tree, model);
-    const int height = tree.root()->height;
+    const int height = tree.root()->height();
     for (Entity& entity : entities) {
       tree.erase(entity);
       model.erase(&entity);
