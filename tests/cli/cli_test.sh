@@ -152,8 +152,19 @@ host_trouble() {
   grep -q '/dev/kvm' "$err" || fail "no /dev/kvm: it is not named"
 }
 
+# The same flags and seed give the same JSON, byte by byte; another seed gives another.
+simulated_json() {  # seed
+  "$kvmux" sim run --guest mixed --vms 2 --vcpus 4 --workers 3 --seed "$1" --seconds 0.05 --json - 2> "$err"
+}
 simulator() {
   expect 0 'vm0' sim run --guest lock --vms 2 --vcpus 4 --workers 2 --seconds 0.2
+  ran=$((ran + 1))
+  simulated_json 1 > "$out"
+  [ -s "$out" ] || fail 'sim run --json -: nothing'
+  simulated_json 1 | cmp -s - "$out" || fail 'sim run twice with one seed: the JSON differs'
+  if simulated_json 2 | grep -v -e seed -e '"--' | cmp -s - <(grep -v -e seed -e '"--' "$out"); then
+    fail 'sim run with two seeds: the JSON is the same'
+  fi
 }
 
 usage_errors
