@@ -220,4 +220,5 @@ publish_runs
 mv "$work/results.md" "$out/results.md"
 rm -f "$work"/*.jsonl "$work/tally"
 rmdir "$work"
+AGREEMENT_RESULTS=$out/results AGREEMENT_OUT=$out/agreement.md docs/make-agreement.sh "$build_dir"
 say "wrote $out/results.md; raw runs: $(cat "$out"/results/*.jsonl | wc -c) bytes in $out/results"
