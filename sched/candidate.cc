@@ -64,11 +64,11 @@ class Scan {
 
   // kvmux: who is likely to hold what the spinner waits for. Whoever held a lock while others ran made them
   // spin, so the holder is among those taken off in mid-work, and most likely the last of them: those that
-  // left before it were followed by progress.
+  // left before it were followed by progress. Who was taken off at the end of a loan has let go of it.
   std::optional<uint32_t> holder() {
-    return most([](Status::View vcpu) { return !vcpu.spinning(); },
+    return most([](Status::View vcpu) { return !vcpu.spinning() && !vcpu.after_loan(); },
                 [](const Pulse& pulse) { return pulse.off_since.load(std::memory_order_relaxed); },
-                YieldReason::kPreempted);
+                YieldReason::kHolder);
   }
 
   // kvmux: with a lock that is handed over in order of arrival, the next owner is who has waited longest.
@@ -151,14 +151,10 @@ class Scan {
 std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& spin, YieldAttempt& attempt) {
   Scan scan(policy, spin, attempt);
   std::optional<uint32_t> target;
-  // Guesses that did not end the wait are not repeated: the scan then gives everybody a turn, so that no vCPU
-  // that the guesses overlook is overlooked for long.
-  constexpr uint32_t kGuesses = 2;
   if (policy.features.candidates == CandidateRule::kKvmux && spin.spins_before < kGuesses) {
     target = scan.awaited();
     if (!target) target = scan.holder();
     if (!target) target = scan.longest_waiter();
-    return target;
   }
   if (!target) target = scan.strict();
   if (!target && policy.features.relaxed) target = scan.relaxed();

@@ -41,6 +41,7 @@ constexpr std::array kFeatures{
     field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain"),
     field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once"),
     field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged"),
+    field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again"),
 };
 
 Parsed<void> fail(std::string message) { return tl::unexpected(std::move(message)); }

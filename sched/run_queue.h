@@ -41,7 +41,9 @@ struct Vcpu {
   RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
   WorkerId move_to = kNoWorker;  // put() queues it there: it changed places, or goes home
-  VcpuId runs_for = kNoVcpu;     // it was brought here to acknowledge this one's IPI
+  VcpuId runs_for = kNoVcpu;     // the yielder that lends it a turn: to acknowledge its IPI, or for `loan`
+  Nanos loan{};                  // of its next turn, if that is lent
+  Nanos loan_end = kForever;     // of the turn that it has
   Nanos last_spin{};             // its last spin exit
   uint32_t wait_spins = 0;       // spin exits of the wait that it is in
   YieldOutcome yield;

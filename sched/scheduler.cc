@@ -117,7 +117,8 @@ void Scheduler::publish(Worker& worker) {
 
 // Asks the host for a tick at the end of the turn, if that has changed; `again`: the tick may have fired.
 void Scheduler::arm(Worker& worker, WorkerId id, bool again) {
-  const Nanos end = worker.queue->turn_end();
+  Nanos end = worker.queue->turn_end();
+  if (const Vcpu* vcpu = worker.queue->current()) end = std::min(end, vcpu->loan_end);
   if (end == worker.armed && !again) return;
   worker.armed = end;
   host_.arm_tick(id, end);
@@ -128,6 +129,8 @@ std::optional<Turn> Scheduler::pick_locked(Worker& worker, WorkerId id, Nanos no
   if (vcpu == nullptr) return std::nullopt;
   account_state(*vcpu, RunState::kRunning, now);
   vcpu->came_on = now;
+  const Nanos loan = std::exchange(vcpu->loan, Nanos{});
+  vcpu->loan_end = loan > Nanos{} ? now + loan : kForever;
   ++vcpu->stats.switches_in;
   if (vcpu->last_worker != id) ++vcpu->stats.migrations;
   vcpu->last_worker = id;
@@ -177,6 +180,7 @@ std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
   Vcpu* vcpu = worker.queue->current();
   SCHED_CHECK(vcpu != nullptr);
   if (worker.queue->tick(now)) return std::nullopt;
+  if (now >= vcpu->loan_end && end_loan(worker, id, *vcpu, now)) return std::nullopt;
   arm(worker, id, true);
   return Turn{vcpu->id, worker.armed};
 }
@@ -196,6 +200,7 @@ Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
   pulse_[index_of(vcpu->id)].off_since.store(now.count(), std::memory_order_relaxed);
   note_outcome(*vcpu, false, now);
   vcpu->runs_for = kNoVcpu;
+  vcpu->loan_end = kForever;
   return *vcpu;
 }
 
@@ -279,7 +284,7 @@ void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {
   Vm& vm = vm_at(vcpu.vm);
   if (vm.ipi == nullptr) return;
   vm.ipi->eoi(vcpu.index, vector, now);
-  if (vcpu.runs_for != kNoVcpu) resume_sender(vcpu, now);
+  if (vcpu.runs_for != kNoVcpu && vcpu.loan_end == kForever) resume_sender(vcpu, now);
 }
 
 VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {

@@ -24,6 +24,7 @@
 #include "sched/penalty.h"
 #include "sched/policy.h"
 #include "sched/status.h"
+#include "sched/trial.h"
 
 namespace sched {
 
@@ -129,6 +130,7 @@ class Scheduler {
     std::atomic<uint32_t> last_boosted{0};
     // kvmux: do yields to a vCPU that waits itself help here (ticket locks: yes, TTAS locks: no)? In [-8, 8].
     std::atomic<int32_t> handover{0};
+    Trial loans;  // kvmux: do they pay here? Locks: yes, queues that somebody fills bit by bit: no
   };
   struct alignas(64) Worker {
     Mutex mutex;
@@ -172,6 +174,7 @@ class Scheduler {
 
   // Outcome of directed yields (scheduler_spin.cc).
   void resume_sender(Vcpu& receiver, Nanos now);
+  bool end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) SCHED_REQUIRES(worker.mutex);
   void note_return(Vcpu& vcpu);
   void note_handover(const Vcpu& vcpu, int32_t step);
   void note_outcome(Vcpu& vcpu, bool spins_again, Nanos now);

@@ -21,8 +21,15 @@ constexpr uint64_t kRetryEvery = 16;
 class Scheduler::DirectedYield final : public YieldAttempt {
  public:
   // alone: nobody else is runnable on the spinner's worker.
-  DirectedYield(Scheduler& scheduler, WorkerId here, Vcpu& me, bool alone, const Policy& policy, Nanos now)
-      : s_(scheduler), here_(here), me_(me), alone_(alone), policy_(policy), now_(now) {}
+  DirectedYield(Scheduler& scheduler, WorkerId here, Vcpu& me, bool alone, const Policy& policy, bool lends,
+                Nanos now)
+      : s_(scheduler),
+        here_(here),
+        me_(me),
+        alone_(alone),
+        policy_(policy),
+        now_(now),
+        lends_(lends && policy.features.loan) {}
 
   bool take_off() const { return take_off_; }
 
@@ -32,8 +39,10 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     const Status::View status = s_.status_at(target.id).view();
     if (status.state() != RunState::kQueued) return Result::kNotRunnable;
     const WorkerId where = status.worker();
-    for_ack_ =
-        policy_.features.resume && (reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain);
+    const bool for_ack = reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain;
+    const bool for_lock = reason == YieldReason::kHolder || reason == YieldReason::kWaiter;
+    lent_ = (for_ack && policy_.features.resume) || (for_lock && lends_);
+    loan_ = for_lock && lends_ ? s_.spin_window_ * policy_.tuning.loan_windows : Nanos{};
     const Result result = where == here_                       ? yield_here(target)
                           : policy_.features.pull && s_.moves_ ? pull(target, where)
                                                                : yield_there(target, where);
@@ -64,10 +73,11 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     MutexLock lock(worker.mutex);
     if (!still_waits(target, here_)) return Result::kNotRunnable;
     const YieldContext context{*worker.eevdf, worker.deboost, worker.credit, policy_,
-                               me_,           target,         now_,          for_ack_};
+                               me_,           target,         now_,          lent_};
     count(apply_local_yield(context));
-    if (for_ack_) target.runs_for = me_.id;
-    if (pulled_from_) (for_ack_ ? target : me_).move_to = *pulled_from_;
+    if (lent_) target.runs_for = me_.id;
+    target.loan = loan_;
+    if (pulled_from_) (lent_ ? target : me_).move_to = *pulled_from_;
     take_off_ = true;
     return Result::kDone;
   }
@@ -103,7 +113,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
       MutexLock lock(there.mutex);
       if (!still_waits(target, where)) return Result::kNotRunnable;
       const Vcpu* running = there.queue->current();
-      if (running != nullptr && running->vm != me_.vm && only_one_missing()) {
+      if (loan_ == Nanos{} && running != nullptr && running->vm != me_.vm && only_one_missing()) {
         count(apply_remote_yield(*there.eevdf, there.credit, policy_, target, now_));
         s_.host_.kick(where);
         ++me_.stats.yields_remote;
@@ -146,7 +156,9 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   const Policy& policy_;
   const Nanos now_;
   bool take_off_ = false;
-  bool for_ack_ = false;
+  const bool lends_;   // loans pay in this VM
+  bool lent_ = false;  // the attempt's turn: we resume after it
+  Nanos loan_{};       // its length; 0: until the acknowledgement
   std::optional<WorkerId> pulled_from_;
 };
 
@@ -178,7 +190,8 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
   if (!eevdf || !vm.policy.features.spin || vm.size < 2) return false;
   Status& status = status_at(me->id);
   status.set_spinning();
-  DirectedYield attempt(*this, id, *me, alone, vm.policy, now);
+  vm.loans.count_exit(now);
+  DirectedYield attempt(*this, id, *me, alone, vm.policy, vm.loans.first_way(), now);
   const SpinScan scan{
       .vcpus = {&status_[vm.first], vm.size},
       .pulses = {&pulse_[vm.first], vm.size},
@@ -214,6 +227,21 @@ void Scheduler::resume_sender(Vcpu& receiver, Nanos now) {
   worker.eevdf->nominate(vcpu_at(id), vm.policy.tuning.nomination_lag);
   worker.eevdf->cancel_protection();
   host_.kick(status.worker());
+}
+
+// A lent turn is over: whoever lent it runs next, if it still waits. A lock holder that was taken off needs
+// only the rest of its critical section; with a fair lock, one that goes on would queue up again behind those
+// who wait, and every handover from then on would take a switch.
+bool Scheduler::end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) {
+  vm_at(borrower.vm).loans.count_exit(now);
+  borrower.loan_end = kForever;
+  Vcpu& lender = vcpu_at(borrower.runs_for);
+  const Status::View status = status_at(lender.id).view();
+  if (status.state() != RunState::kQueued || status.worker() != id || !status.spinning()) return false;
+  worker.eevdf->nominate(lender, vm_at(lender.vm).policy.tuning.nomination_lag);
+  worker.eevdf->cancel_protection();
+  status_at(borrower.id).set_after_loan();
+  return true;
 }
 
 // The yielder comes back onto a worker: did the target run meanwhile?

@@ -18,6 +18,7 @@ enum class YieldReason : uint8_t {
   kPreempted,         // it was taken off a worker while runnable
   kRelaxed,           // found in the relaxed second round
   kChain,             // kvmux: the end of a wait chain
+  kHolder,            // kvmux: it was taken off in mid-work, and last: the likely owner of a lock
   kWaiter,            // kvmux: it waits itself, and longest: the next owner of a fair lock
   kCount,
 };

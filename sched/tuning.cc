@@ -39,6 +39,8 @@ constexpr std::array kFields{
                                "v2, v3: how long a sent IPI counts as awaited"),
     field<&Tuning::yield_tries>("yield-tries", 1, 1024, "failed directed-yield attempts per spin exit"),
     field<&Tuning::chain_depth>("chain-depth", 0, 64, "kvmux: longest wait chain followed, 0 follows none"),
+    field<&Tuning::loan_windows>("loan-windows", 1, 1000,
+                                 "kvmux: a loan to a likely lock holder, in spin windows"),
     field<&Tuning::nomination_lag>("nomination-lag", 0, kSecond,
                                    "kvmux: how far a nominee may be ahead of its queue's average"),
     field<&Tuning::migration_cost>("migration-cost", 0, kSecond,

@@ -22,6 +22,7 @@ struct Tuning {
   int64_t yield_tries = 3;              // failed directed-yield attempts per spin exit (kvm_vcpu_on_spin)
   int64_t chain_depth = 4;              // kvmux: longest wait chain followed
   Nanos nomination_lag{5'600'000};      // kvmux: a nominee may be this far ahead of the average (2 slices)
+  int64_t loan_windows = 2;             // kvmux: a loan's length, in spin windows
   Nanos migration_cost{20'000};         // a queued vCPU that ran more recently than this is not stolen
   Nanos balance_interval{20'000'000};   // how often a worker looks for a fairer spread of load
 };

@@ -40,8 +40,7 @@ YieldEffects apply_local_yield(const YieldContext& c) {
   if (features.buddy) c.queue.nominate(c.target, slack(c.policy));
   if (features.deboost) effects.penalty = deboost(c);
   if (features.credit) effects.credited = credit(c.queue, c.credit, c.policy, c.target, c.now);
-  // Who resumes after an acknowledgement has lent its turn, not given it up.
-  if (features.forfeit && !c.for_ack) c.queue.forfeit();
+  if (features.forfeit && !c.lent) c.queue.forfeit();
   if (features.hier) c.queue.forfeit_ancestors();
   return effects;
 }

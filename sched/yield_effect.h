@@ -16,7 +16,7 @@ struct YieldContext {
   Vcpu& yielder;  // running on this queue
   Vcpu& target;   // waiting on this queue
   Nanos now;
-  bool for_ack = false;  // the yielder waits for the target's acknowledgement, and will resume
+  bool lent = false;  // the yielder lends its turn, and will resume
 };
 
 struct YieldEffects {

@@ -138,7 +138,7 @@ std::string_view backend_name(Backend backend) { return backend == Backend::kKvm
 
 std::string_view yield_reason_name(sched::YieldReason reason) {
   constexpr std::array<std::string_view, sched::kYieldReasons> kNames{
-      "ipi_receiver", "pending_interrupt", "preempted", "relaxed", "chain", "waiter"};
+      "ipi_receiver", "pending_interrupt", "preempted", "relaxed", "chain", "holder", "waiter"};
   return kNames[static_cast<size_t>(reason)];
 }
 
