@@ -353,8 +353,8 @@ TEST_CASE("spin, kvmux: with another acknowledgement still to come the sender do
   CHECK(rig.host.take_kicks(kW0) == 0);
 }
 
-TEST_CASE("spin, kvmux: without an IPI, spinner and likely holder change places") {
-  SchedulerRig rig(2, {{4, "kvmux"}, {4, "kvmux"}});
+TEST_CASE("spin, kvmux: without an IPI and loans, spinner and likely holder change places") {
+  SchedulerRig rig(2, {{4, "kvmux,loan=off"}, {4, "kvmux,loan=off"}});
   run_four_apart(rig);
   CHECK(rig.s.spin(kW0, 700us, false));
   CHECK(rig.next(kW0, 700us) == kV1);
@@ -364,7 +364,7 @@ TEST_CASE("spin, kvmux: without an IPI, spinner and likely holder change places"
 }
 
 TEST_CASE("spin, kvmux: the last one missing is kicked in where a foreign VM runs, and the spinner goes on") {
-  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
+  SchedulerRig rig(2, {{2, "kvmux,loan=off"}, {2, "kvmux,loan=off"}});
   run_apart(rig);
   CHECK_FALSE(rig.s.spin(kW0, 700us, false));
   CHECK(rig.host.take_kicks(kW1) == 1);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sched/eevdf_queue.h"
+#include "sched/policy_parse.h"
 #include "sched/scheduler.h"
 
 namespace sched {
@@ -59,14 +60,10 @@ struct FakeHost final : Host {
   std::vector<Nanos> armed;
 };
 
-// A preset's features with plain tuning.
-inline Policy policy_of(std::string_view preset) {
-  Policy policy;
-  policy.name = preset;
+// The features of a policy ("kvmux,loan=off") with plain tuning.
+inline Policy policy_of(std::string_view text) {
+  Policy policy = *parse_policy(text);
   policy.tuning = plain_tuning();
-  for (const Preset& p : presets()) {
-    if (p.name == preset) policy.features = p.features;
-  }
   return policy;
 }
 
