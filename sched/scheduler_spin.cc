@@ -41,7 +41,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     const WorkerId where = status.worker();
     const bool for_ack = reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain;
     const bool for_lock = reason == YieldReason::kHolder || reason == YieldReason::kWaiter;
-    lent_ = (for_ack && policy_.features.resume) || (for_lock && lends_);
+    lent_ = (for_ack && policy_.features.resume && computes(target)) || (for_lock && lends_);
     loan_ = for_lock && lends_ ? s_.spin_window_ * policy_.tuning.loan_windows : Nanos{};
     const Result result = where == here_                       ? yield_here(target)
                           : policy_.features.pull && s_.moves_ ? pull(target, where)
@@ -56,6 +56,13 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   bool still_waits(const Vcpu& target, WorkerId where) const {
     const Status::View status = s_.status_at(target.id).view();
     return status.state() == RunState::kQueued && status.worker() == where;
+  }
+
+  // It has not waited for anybody in the last slice. One that does gives up its turn soon by itself: letting
+  // it go on saves the switch back.
+  bool computes(const Vcpu& vcpu) const {
+    const Nanos waited{s_.pulse_[index_of(vcpu.id)].waiting_since.load(std::memory_order_relaxed)};
+    return now_ - waited > policy_.tuning.slice;
   }
 
   // One sibling waits for a worker, all others run, halt or have ended.
