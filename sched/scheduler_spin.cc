@@ -62,7 +62,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   // it go on saves the switch back.
   bool computes(const Vcpu& vcpu) const {
     const Nanos waited{s_.pulse_[index_of(vcpu.id)].waiting_since.load(std::memory_order_relaxed)};
-    return now_ - waited > policy_.tuning.slice;
+    return waited == Nanos{} || now_ - waited > policy_.tuning.slice;
   }
 
   // One sibling waits for a worker, all others run, halt or have ended.
