@@ -84,9 +84,10 @@ constexpr std::array kPresets{
            ipi_aware(IpiModelKind::kV2)},
     Preset{"v2", "deboost + ipi: the v2 series, faults included", v2()},
     Preset{"v3", "IPI tracking by vector + lag credit to the target", v3()},
-    Preset{"kvmux",
-           "awaited sets and chains, likely lock holders; the target changes places with the spinner",
-           kvmux(), kvmux_tuning()},
+    Preset{
+        "kvmux",
+        "awaited sets and chains, likely lock holders; targets are brought here, changing places or on loan",
+        kvmux(), kvmux_tuning()},
     Preset{"gang", "co-schedules all vCPUs of a VM", with_queue(QueueKind::kGang)},
     Preset{"host", "a thread per vCPU, the host's scheduler decides; spin exits do nothing",
            with_queue(QueueKind::kHost)},
