@@ -36,7 +36,7 @@ EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed
     : hierarchy_(hierarchy), tuning_(tuning), rng_(seed) {
   for (uint32_t i = 0; i < hierarchy.size(); ++i) {
     const GroupId group{i};
-    Slot& slot = slots_.emplace_back(group);
+    Slot& slot = slots_.emplace_back();
     slot.entity.id = i;
     slot.entity.weight = hierarchy.weight(group);
     slot.entity.slice = hierarchy.slice(group);
@@ -106,7 +106,7 @@ void EevdfQueue::leave(Entity& entity) {
   timeline.leave(entity);
   entity.left_at = timeline.average();
   if (timeline.owner() != nullptr) {
-    hierarchy_.add_load(slot_of(*timeline.owner()).group, -entity.weight.value);
+    hierarchy_.add_load(group_of(*timeline.owner()), -entity.weight.value);
   }
 }
 
@@ -207,9 +207,9 @@ uint32_t EevdfQueue::movable(std::span<Vcpu*> out) const { return waiting_below(
 
 // Group weights follow load: on change, keep the entity's lag in real service and rescale its request.
 void EevdfQueue::refresh_share(Entity& entity) {
-  const Weight weight = hierarchy_.share(slot_of(entity).group, entity.own->load());
+  const Weight weight = hierarchy_.share(group_of(entity), entity.own->load());
   if (weight == entity.weight) return;
-  const GroupId parent = hierarchy_.parent(slot_of(entity).group);
+  const GroupId parent = hierarchy_.parent(group_of(entity));
   if (parent != kRootGroup) hierarchy_.add_load(parent, weight.value - entity.weight.value);
   const Vruntime average = entity.timeline->average();
   const int64_t from = entity.weight.value;

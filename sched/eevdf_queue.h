@@ -68,15 +68,14 @@ class EevdfQueue final : public RunQueue {
 
  private:
   struct Slot {
-    explicit Slot(GroupId g) : group(g), timeline(&entity) {}
-    GroupId group;
+    Slot() : timeline(&entity) {}
     Entity entity;
     Timeline timeline;
   };
   Timeline& timeline_above(GroupId parent) {
     return parent == kRootGroup ? root_ : slots_[index_of(parent)].timeline;
   }
-  Slot& slot_of(Entity& group_entity) { return slots_[group_entity.id]; }
+  static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }  // so made
 
   void charge(Nanos now);
   void place(Entity& entity, Timeline& timeline);

@@ -17,7 +17,7 @@ show() {
     }
     # A limit on the time per iteration, in ns.
     function limit(name) {
-      if (name ~ /^pick_put\/8$/) return 150
+      if (name ~ /^pick_put(_vms)?\/8$/) return 150
       if (name ~ /^penalty/) return 20
       if (name ~ /^spin_scan.*\/64$/) return 500
       if (name ~ /^ipi_(send|eoi)\//) return 30
@@ -42,8 +42,8 @@ show() {
       }
       most = limit(name)
       out(name, sprintf("%.1f %s", each, unit), most ? "≤ " most " ns" : "", each <= most)
-      if (name == "pick_put/16384" && "per_8" in column)
-        out(name " : pick_put/8", sprintf("%.2f", $column["per_8"]), "≤ 4", $column["per_8"] <= 4)
+      if (name ~ /^pick_put.*\/16384$/ && "per_8" in column)
+        out(name " : with 8", sprintf("%.2f", $column["per_8"]), "≤ 4", $column["per_8"] <= 4)
     }'
 }
 
