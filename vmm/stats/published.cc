@@ -34,7 +34,8 @@ struct OvercommitRow {
 constexpr OvercommitRow kOvercommit[] = {{2, {1.3, -5.3}},   {4, {7.2, -33.2}}, {6, {5.1, -23.8}},
                                          {8, {11.5, -25.1}}, {9, {4.5, -27.4}}, {10, {3.6, -32.9}}};
 
-// The series were posted before sched_yield() forfeited (Linux 6.19): without it a policy is what was measured.
+// The series were posted before sched_yield() forfeited (Linux 6.19): without it a policy is what was
+// measured.
 std::string_view as_posted(std::string_view policy) {
   constexpr std::string_view kWithoutForfeit = ",forfeit=off";
   if (policy.ends_with(kWithoutForfeit)) policy.remove_suffix(kWithoutForfeit.size());

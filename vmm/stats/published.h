@@ -20,7 +20,8 @@ struct PublishedGain {
 
 // Gain in throughput over mainline for this guest, policy and number of VMs; for v3 on ipi and mixed the
 // published figure is a latency reduction, and says so in `source`. Nothing where none is published. Policies
-// are named by their labels; "v2,forfeit=off" counts as v2, because the series were posted before the forfeit.
+// are named by their labels; "v2,forfeit=off" counts as v2, because the series were posted before the
+// forfeit.
 std::optional<PublishedGain> published_gain(std::string_view guest, std::string_view policy, uint32_t vms);
 
 // The set-up the figures hold for: 16 workers, 16 vCPUs a VM, 2 to 4 VMs.

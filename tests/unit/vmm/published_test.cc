@@ -1,0 +1,29 @@
+#include "vmm/stats/published.h"
+
+#include <doctest/doctest.h>
+
+namespace vmm {
+
+TEST_CASE("published figures are found by guest, policy and size, and nowhere else") {
+  const auto gain = published_gain("lock", "v2", 3);
+  REQUIRE(gain);
+  CHECK(gain->workload == "dbench");
+  CHECK(gain->gain_percent == 9.8);
+  CHECK_FALSE(published_gain("lock", "v2", 5));
+  CHECK_FALSE(published_gain("lock", "kvmux", 2));
+  CHECK_FALSE(published_gain("compute", "v2", 2));
+  const auto change = published_overcommit("v2", 8);
+  REQUIRE(change);
+  CHECK(change->throughput_percent == 11.5);
+  CHECK(change->yields_percent == -25.1);
+  CHECK_FALSE(published_overcommit("v2", 7));
+  CHECK_FALSE(published_overcommit("deboost", 8));
+}
+
+TEST_CASE("the series as posted had no forfeit; any other change makes it something else") {
+  CHECK(published_gain("lock", "deboost,forfeit=off", 2));
+  CHECK(published_overcommit("v2,forfeit=off", 2));
+  CHECK_FALSE(published_gain("lock", "v2,deboost=off", 2));
+}
+
+}  // namespace vmm
