@@ -16,6 +16,7 @@ constexpr uint8_t kFwait = 0x9b;
 
 enum Exception : uint8_t {
   kBreakpoint = 3,
+  kInvalidOpcode = 6,
   kNoMath = 7,
   kStackFault = 12,
   kGeneralProtection = 13,
@@ -68,6 +69,14 @@ bool complete_rdssp(InstructionState& s, unsigned length) {
   if ((s.sregs.cr4 & kControlFlowEnforcement) != 0) return false;
   retire(s, length);
   return true;
+}
+
+// SDM vol. 2, CLAC and STAC. That CPUID offers them is taken for granted: the guest has found them there.
+void complete_access_flag(InstructionState& s, unsigned length, bool set) {
+  constexpr uint64_t kAccessCheck = 1u << 18;
+  if (s.cpl != 0) return raise(s, kInvalidOpcode);
+  s.regs.rflags = set ? s.regs.rflags | kAccessCheck : s.regs.rflags & ~kAccessCheck;
+  retire(s, length);
 }
 
 struct Wide {
@@ -178,6 +187,10 @@ Completion complete_instruction(std::span<const uint8_t> bytes, InstructionState
       return {};
     case ZYDIS_MNEMONIC_FWAIT:
       complete_fwait(state, length);
+      return {};
+    case ZYDIS_MNEMONIC_CLAC:
+    case ZYDIS_MNEMONIC_STAC:
+      complete_access_flag(state, length, decoded->instruction.mnemonic == ZYDIS_MNEMONIC_STAC);
       return {};
     case ZYDIS_MNEMONIC_RDSSPD:
     case ZYDIS_MNEMONIC_RDSSPQ:

@@ -1,7 +1,7 @@
 // Instruction completion: where KVM gives up emulating an instruction (KVM_EXIT_INTERNAL_ERROR, suberror
-// "emulation failure"), does in its place what the processor would have done. Known are int3, cmpxchg16b, fwait
-// and rdssp, which guests' kernels use and some hosts' KVM lacks; anything else is described, for the message
-// that ends the VM.
+// "emulation failure"), does in its place what the processor would have done. Known are int3, cmpxchg16b, fwait,
+// rdssp, clac and stac, which guests' kernels use and some hosts' KVM lacks; anything else is described, for the
+// message that ends the VM.
 //
 // complete_emulation(): the holder of the vCPU's lease, right after such an exit. complete_instruction() is
 // its part without KVM; other vCPUs may use the memory meanwhile.

@@ -1,4 +1,5 @@
-// Instructions that some hosts' KVM cannot emulate at CPL 0: int3, fwait, rdssp, cmpxchg16b.
+// Instructions that some hosts' KVM cannot emulate at CPL 0: int3, fwait, rdssp, clac, stac,
+// cmpxchg16b.
 #include "guest.h"
 
 #define FAULT_PAGE 0x3fe00000ull  // the last 2 MiB page of the first GiB, mapped, beyond memory's end
@@ -56,6 +57,22 @@ static void shadow_stacks(void) {
   uint64_t value = 5;
   __asm__ volatile(".byte 0xf3, 0x48, 0x0f, 0x1e, 0xc8" : "+a"(value));  // rdsspq %rax
   check_equal(value, 5, "rdssp does nothing without shadow stacks");
+}
+
+static uint64_t flags(void) {
+  uint64_t value;
+  __asm__ volatile("pushf; pop %0" : "=r"(value));
+  return value;
+}
+
+static void access_flag(void) {
+  uint32_t a, b, c, d;
+  cpuid(7, 0, &a, &b, &c, &d);
+  if ((b >> 20 & 1) == 0) return check(1, "clac and stac: this processor has none");
+  __asm__ volatile("stac" : : : "memory");
+  const int set = (flags() >> 18 & 1) != 0;
+  __asm__ volatile("clac" : : : "memory");
+  check(set && (flags() >> 18 & 1) == 0, "stac and clac change the flag");
 }
 
 static void exchanges(void) {
@@ -123,6 +140,7 @@ void guest_main(uint32_t magic, struct multiboot_info* info) {
   breakpoints();
   waits();
   shadow_stacks();
+  access_flag();
   exchanges();
   access_rights();
   check(start_cpus(2, count_up), "a second processor starts");

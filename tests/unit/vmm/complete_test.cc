@@ -171,6 +171,23 @@ TEST_CASE("rdssp does nothing without shadow stacks, and is left alone with them
   CHECK(cpu.s.regs.rip == 0x5009);
 }
 
+TEST_CASE("clac and stac change the flag, at CPL 0 only") {
+  constexpr uint64_t kAccessCheck = 1u << 18;
+  Cpu cpu;
+  cpu.s.regs.rflags = 2;
+  REQUIRE(cpu.run({0x0f, 0x01, 0xcb}));  // stac
+  CHECK(cpu.s.regs.rflags == (2 | kAccessCheck));
+  CHECK(cpu.s.regs.rip == 0x5003);
+  REQUIRE(cpu.run({0x0f, 0x01, 0xca}));  // clac
+  CHECK(cpu.s.regs.rflags == 2);
+  CHECK(cpu.s.regs.rip == 0x5006);
+  cpu.s.cpl = 3;
+  REQUIRE(cpu.run({0x0f, 0x01, 0xcb}));
+  CHECK(cpu.s.regs.rflags == 2);
+  CHECK(cpu.s.regs.rip == 0x5006);
+  CHECK(cpu.s.events.exception.nr == 6);
+}
+
 TEST_CASE("cmpxchg16b exchanges, or loads what is there") {
   Cpu cpu;
   cpu.set_pair(0x9100, 1, 2);
