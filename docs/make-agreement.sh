@@ -110,7 +110,7 @@ compare() {
 }
 
 {
-  printf '# Predicted and measured\n\nWritten by `docs/make-agreement.sh BUILD_DIR`: every comparison in docs/results again in virtual time,\n'
+  printf '# Predicted and measured\n\nWritten by `docs/make-agreement.sh BUILD_DIR`: every comparison in %s again in virtual time,\n' "${results#"$PWD"/}"
   printf 'with the costs of this host by `kvmux doctor --json`. docs/simulator.md says what is modelled.\n\n'
   printf 'Throughput as a ratio to `yield`, KVM / simulator, medians. Below, every pair of policies in a cell.\n\n'
   compare
