@@ -155,4 +155,25 @@ inline std::map<VcpuId, Nanos> run_turns(RunQueue& queue, Nanos now, Nanos until
   return service;
 }
 
+// Two VMs of two vCPUs on two workers, one vCPU of each VM a worker: worker 1 runs vCPU 3 while vCPU 1, which
+// is owed service and was preempted in kernel mode, waits there; worker 0 runs vCPU 0. Time: 700 µs.
+inline void run_apart(SchedulerRig& rig) {
+  rig.start_all();
+  REQUIRE(rig.pick(kW0, 0ns) == VcpuId{0});
+  REQUIRE(rig.pick(kW1, 0ns) == VcpuId{1});
+  REQUIRE(rig.next(kW1, 200us) == VcpuId{3});
+  rig.s.tick(kW1, 700us);
+  rig.host.kicks.clear();
+}
+
+// The same with four vCPUs a VM: vCPUs 2 and 3 have not run yet, worker 1 runs vCPU 5 of the other VM.
+inline void run_four_apart(SchedulerRig& rig) {
+  rig.start_all();
+  REQUIRE(rig.pick(kW0, 0ns) == VcpuId{0});
+  REQUIRE(rig.pick(kW1, 0ns) == VcpuId{1});
+  REQUIRE(rig.next(kW1, 200us) == VcpuId{5});
+  rig.s.tick(kW1, 700us);
+  rig.host.kicks.clear();
+}
+
 }  // namespace sched_test
