@@ -61,7 +61,7 @@ inline Booted boot_bytes(std::span<const std::byte> image, const BootOptions& op
   spec.workers = options.workers;
   spec.policy = std::move(*policy);
   spec.irqchip = options.irqchip;
-  spec.timeout = std::chrono::seconds(60);  // a loaded host is slow; usually a second is enough
+  spec.timeout = std::chrono::seconds(240);  // a loaded host is slow; usually a second is enough
   std::string output;
   const vmm::BootConsole console{
       .output = [&output](std::span<const uint8_t> bytes) { output.append(bytes.begin(), bytes.end()); },

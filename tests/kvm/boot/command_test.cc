@@ -35,7 +35,7 @@ void check_multiboot(const std::string& irqchip) {
   const Finished guest =
       run_program({"boot", guest_path("multiboot.elf"), "--irqchip", irqchip, "--vcpus", "4", "--workers",
                    "2", "--mem", "32M", "--cmdline", "root=/dev/none quiet", "--module",
-                   first.path() + " a=1", "--module", second.path(), "--timeout", "60s"});
+                   first.path() + " a=1", "--module", second.path(), "--timeout", "240s"});
   CHECK_MESSAGE(guest.status == 1, guest.output);  // the guest's 0
   CHECK_MESSAGE(!guest.says("FAILED"), guest.output);
   for (const std::string& line :

@@ -94,7 +94,7 @@ class Program {
     ::_exit(127);
   }
   bool read_more() {
-    constexpr int kPatienceMs = 60'000;
+    constexpr int kPatienceMs = 240'000;
     pollfd wait{ours_, POLLIN, 0};
     if (::poll(&wait, 1, kPatienceMs) <= 0) return false;
     std::array<char, 4096> bytes;
