@@ -13,7 +13,7 @@ namespace {
 Finished run_eight(uint32_t workers, std::string_view policy, const char* irqchip = "user") {
   return run_program({"boot", guest_path("smp8.elf"), "--vcpus", "8", "--workers", std::to_string(workers),
                       "--policy", std::string(policy), "--irqchip", irqchip, "--mem", "32M", "--timeout",
-                      "60s"});
+                      "240s"});
 }
 
 }  // namespace

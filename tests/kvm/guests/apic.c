@@ -98,7 +98,7 @@ void delay_us(uint64_t us) {
 }
 
 int wait_for(volatile uint32_t* word, uint32_t wanted) {
-  const uint64_t end = rdtsc() + 10000 * (tsc_per_ms != 0 ? tsc_per_ms : 3000000);
+  const uint64_t end = rdtsc() + 60000 * (tsc_per_ms != 0 ? tsc_per_ms : 3000000);
   while (*word < wanted) {
     if (rdtsc() > end) return 0;
     pause();

@@ -44,7 +44,7 @@ static inline void sti(void) { __asm__ volatile("sti; nop" : : : "memory"); }
 // Lets what is pending come. Longer than an instruction: KVM on some hosts looks for an open window only now
 // and then.
 void open_window(void);
-void take_until(volatile uint32_t* count, uint32_t wanted);  // at most ten seconds
+void take_until(volatile uint32_t* count, uint32_t wanted);  // at most a minute
 static inline void sti_hlt(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
 static inline void write_cr8(uint64_t value) { __asm__ volatile("mov %0, %%cr8" : : "r"(value) : "memory"); }
 static inline uint64_t read_cr8(void) {
@@ -131,7 +131,7 @@ struct reading {
 };
 struct reading read_beside_tsc(uint32_t (*counter)(void));
 void delay_us(uint64_t us);
-// Spins until `*word` is at least `wanted`; 0: not within ten seconds.
+// Spins until `*word` is at least `wanted`; 0: not within a minute.
 int wait_for(volatile uint32_t* word, uint32_t wanted);
 // Starts the processors with APIC ids 1 to count-1 by INIT, SIPI, SIPI; waits until all have arrived. They
 // run `work(apic id)` with APIC enabled and IDT loaded.
