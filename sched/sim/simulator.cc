@@ -75,7 +75,7 @@ VcpuReport Simulator::report(VcpuId id) const {
           .places = seat.places,
           .exits = seat.exits,
           .kicks = seat.kicks,
-          .sched = scheduler_.stats(id, now_)};
+          .sched = scheduler_.stats(seat.id, now_)};
 }
 
 const std::array<uint64_t, kAckBuckets>& Simulator::acks(VmId vm) const { return vms_[index_of(vm)]->acks; }
