@@ -20,6 +20,7 @@ namespace vmm {
 struct RunningVm {
   Vm* vm;
   Board* board;
+  uint32_t handicap_percent = 0;  // handicap.h
 };
 
 class Engine : public Notifier {

@@ -41,7 +41,10 @@ Result<void> build(const RunSpec& spec, Bench& bench) {
     bench.vms.push_back(std::move(*tiny));
     first += vm.vcpus;
   }
-  for (const TinyVm& tiny : bench.vms) bench.plan.engine->add({tiny.vm.get(), tiny.board.get()});
+  for (size_t i = 0; i < bench.vms.size(); ++i) {
+    const TinyVm& tiny = bench.vms[i];
+    bench.plan.engine->add({tiny.vm.get(), tiny.board.get(), spec.vms[i].handicap_percent.value_or(0)});
+  }
   return {};
 }
 

@@ -9,6 +9,7 @@
 
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
+#include "vmm/run/handicap.h"
 #include "vmm/run/spin_sample.h"
 
 namespace vmm {
@@ -126,6 +127,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu) {
     const int error = attention_.run(vcpu.kvm);
     note_cr8(vcpu);
     exited = monotonic_now();
+    burn_handicap(exited - entered, vm.handicap_percent);
     vcpu.account.entry += entered - now;
     vcpu.account.guest += exited - entered;
     if (exited - entered >= StolenTime::kWorthAsking) excuse_stolen(vcpu, exited - entered);
