@@ -12,7 +12,6 @@
 
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
-#include "vmm/run/handicap.h"
 
 namespace vmm {
 namespace {
@@ -139,11 +138,9 @@ void HostThread::turn() {
   attention_.take_fired();  // the LAPIC's clock is read anyway
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
-  const Nanos entered = vm_.handicap_percent != 0 ? monotonic_now() : Nanos{};
   const int error = attention_.run(vcpu_.kvm);
   note_cr8(vcpu_);
   handling_.exit_begins();
-  if (vm_.handicap_percent != 0) burn_handicap(monotonic_now() - entered, vm_.handicap_percent);
   if (error == EINTR || error == EAGAIN) {
     ++vcpu_.account.kick_count;
     return;

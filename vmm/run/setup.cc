@@ -123,13 +123,27 @@ Result<void> check_weights(const RunSpec& spec) {
   return {};
 }
 
+Result<void> check_handicaps(const RunSpec& spec) {
+  for (const VmSpec& vm : spec.vms) {
+    if (!vm.handicap_percent || spec.backend != Backend::kKvm) continue;
+    if (!sched::is_host_queue(vm.policy.features.queue)) continue;
+    return usage_error(
+        "--handicap",
+        fmt::format("under '{}' a vCPU leaves KVM as rarely as it likes, so no share of its turns "
+                    "can be burnt: accepted under policies of ours, and in the simulator",
+                    vm.policy.name));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_together(const RunSpec& spec) {
   if (spec.vms.empty()) return usage_error("--vms", "a run needs at least one VM");
   if (const auto ok = check_queues(spec); !ok) return ok;
   if (const auto ok = check_irqchip(spec); !ok) return ok;
-  return check_weights(spec);
+  if (const auto ok = check_weights(spec); !ok) return ok;
+  return check_handicaps(spec);
 }
 
 bool is_host_run(const RunSpec& spec) {

@@ -98,6 +98,9 @@ TEST_CASE("host presets know no weights and no groups") {
   spec.vms[1].weight = {};
   spec.vms[0].group = "prod";
   CHECK(contains(refusal(spec), "--group"));
+  spec.vms[0].group = "";
+  spec.vms[1].handicap_percent = 10;
+  CHECK(contains(refusal(spec), "--handicap"));
   CHECK(contains(refusal(RunSpec{}), "at least one VM"));
 }
 
