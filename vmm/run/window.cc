@@ -51,7 +51,8 @@ Nanos in_ms(double count, double per_ms) {
 // Running time by where it went. What no account covers of it went into switching: choosing, leasing, moving.
 Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, Nanos spinning) {
   Ledger ledger;
-  ledger.stolen = std::min(account.stolen, account.guest);
+  // A host thread's is derived from clocks that do not tick together, so between two moments it can shrink.
+  ledger.stolen = std::clamp(account.stolen, Nanos{}, std::max(Nanos{}, account.guest));
   const Nanos in_guest = account.guest - ledger.stolen;
   ledger.spinning = std::min(spinning, in_guest);
   ledger.guest = in_guest - ledger.spinning;
