@@ -168,27 +168,23 @@ simulator() {
 }
 
 # A grid killed half-way and started again ends with the runs of one that was not, each once.
-grid() {  # file
-  "$kvmux" sim compare --guest lock,ipi --vms 2,3 --vcpus 8 --workers 4 --policies yield,v2 --repeat 5 --seconds 2 \
-    --out "$1" > /dev/null 2>> "$err"
-}
+grid=(sim compare --guest lock,ipi --vms 2,3 --vcpus 8 --workers 4 --policies yield,v2 --repeat 5 --seconds 2)
 runs_of() { grep '"kind":"run"' "$1" | sed 's/,"seconds":.*//' | sort; }
 killed_grid() {
   ran=$((ran + 1))
-  grid "$dir/whole.jsonl"
-  grid "$dir/killed.jsonl" &
+  "$kvmux" "${grid[@]}" --out "$dir/whole.jsonl" > /dev/null 2>> "$err"
+  "$kvmux" "${grid[@]}" --out "$dir/killed.jsonl" > /dev/null 2>> "$err" &
   local pid=$! i
   for i in $(seq 400); do
     [ "$(grep -c '"kind":"run"' "$dir/killed.jsonl" 2> /dev/null)" -ge 7 ] 2> /dev/null && break
     sleep 0.02
   done
-  # The program itself, not the shell around it.
-  pkill -KILL -P $pid 2> /dev/null || kill -KILL $pid
+  kill -KILL $pid
   wait $pid 2> /dev/null
   local left
   left=$(runs_of "$dir/killed.jsonl" | wc -l)
   [ "$left" -lt 40 ] || skip 'a killed grid: it was over before it was killed'
-  grid "$dir/killed.jsonl"
+  "$kvmux" "${grid[@]}" --out "$dir/killed.jsonl" > /dev/null 2>> "$err"
   [ "$(runs_of "$dir/whole.jsonl" | wc -l)" -eq 40 ] || fail 'a grid of 40 runs: not as many'
   runs_of "$dir/killed.jsonl" | cmp -s - <(runs_of "$dir/whole.jsonl") || fail 'a killed grid: lost or doubled runs'
 }
