@@ -131,7 +131,7 @@ TEST_CASE("run: prints throughput, a full ledger, yields, IPI percentiles and fa
   FakeProgram program;
   program.backend = [](const RunSpec& spec) {
     RunResult result = fake_result(spec, 12'000);
-    result.vms[1].ops_per_second = 9'000;
+    result.vms.back().ops_per_second = 9'000;
     return result;
   };
   CHECK(program.run(words("run --guest ipi --vms 2 --vcpus 2 --seconds 1")) == 0);
