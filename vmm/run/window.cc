@@ -50,18 +50,21 @@ Nanos in_ms(double count, double per_ms) {
 
 // Running time by where it went. What no account covers of it went into switching: choosing, leasing, moving.
 Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, Nanos spinning) {
+  // A host thread's parts are derived from clocks that do not tick together: between two moments one may
+  // shrink by a fraction of a millisecond.
+  const auto grown = [](Nanos part) { return std::max(Nanos{}, part); };
   Ledger ledger;
-  // A host thread's is derived from clocks that do not tick together, so between two moments it can shrink.
-  ledger.stolen = std::clamp(account.stolen, Nanos{}, std::max(Nanos{}, account.guest));
-  const Nanos in_guest = account.guest - ledger.stolen;
+  const Nanos guest = grown(account.guest);
+  ledger.stolen = std::clamp(account.stolen, Nanos{}, guest);
+  const Nanos in_guest = guest - ledger.stolen;
   ledger.spinning = std::min(spinning, in_guest);
   ledger.guest = in_guest - ledger.spinning;
-  ledger.exits = account.exits;
-  ledger.injection = account.entry;
-  ledger.migration = std::max(Nanos{}, times.running - account.guest - account.exits - account.entry);
-  ledger.waiting = times.waiting;
-  ledger.halted = times.halted;
-  ledger.stopped = times.stopped;
+  ledger.exits = grown(account.exits);
+  ledger.injection = grown(account.entry);
+  ledger.migration = grown(times.running - account.guest - account.exits - account.entry);
+  ledger.waiting = grown(times.waiting);
+  ledger.halted = grown(times.halted);
+  ledger.stopped = grown(times.stopped);
   return ledger;
 }
 
