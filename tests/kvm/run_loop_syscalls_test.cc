@@ -192,7 +192,7 @@ const Path kSwitch{"yield,relaxed=on,slice=1s,balance-interval=10s", ring_both()
 constexpr uint64_t kDisturbed = kExits / 10;
 
 // After a stretch in the guest that the host may have cut (StolenTime::kWorthAsking) its CPU time is asked
-// for; and tracing makes stretches long.
+// for; and tracing makes stretches long. Never at each exit.
 bool is_clock(long number) { return number == SYS_clock_gettime; }
 
 }  // namespace
@@ -206,7 +206,8 @@ TEST_CASE("a doorbell exit is one KVM_RUN and no other system call") {
     CHECK(found.marks == 2);
     CHECK(found.kvm_run == kExits);
     for (const auto& [number, count] : found.others)
-      CHECK_MESSAGE(is_clock(number), "system call " << number);
+      CHECK_MESSAGE((is_clock(number) && count < kExits),
+                    "system call " << number << ", " << count << " times");
   }
 }
 
@@ -218,7 +219,7 @@ TEST_CASE("a vCPU switch adds at most a timer_settime") {
   CHECK(found.marks == 2);
   CHECK(found.kvm_run == kExits);
   for (const auto& [number, count] : found.others) {
-    if (is_clock(number)) continue;
+    if (is_clock(number) && count < kExits) continue;
     CHECK_MESSAGE(number == SYS_timer_settime, "system call " << number << ", " << count << " times");
     CHECK(count <= kExits);
   }

@@ -16,7 +16,7 @@ inline Nanos monotonic_now() {
   return std::chrono::seconds(t.tv_sec) + Nanos(t.tv_nsec);
 }
 
-// CPU time of the calling thread: a system call, some 0.1 µs.
+// CPU time of the calling thread: a system call, up to half a µs.
 inline Nanos thread_cpu_now() {
   timespec t{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
