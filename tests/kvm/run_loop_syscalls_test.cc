@@ -211,8 +211,8 @@ TEST_CASE("a doorbell exit is one KVM_RUN and no other system call") {
   }
 }
 
-// Each turn sets the timer that ends it.
-TEST_CASE("a vCPU switch adds at most a timer_settime") {
+// A turn that is over long before its timer leaves the timer to the next (PreemptTimer::arm).
+TEST_CASE("a vCPU switch adds no system call, a timer_settime now and then excepted") {
   REQUIRE_KVM(system);
   const Syscalls found = syscalls_on(system, kSwitch);
   REQUIRE_OR_SKIP(found.traceable, "processes here may not trace their children (ptrace)");
@@ -221,7 +221,7 @@ TEST_CASE("a vCPU switch adds at most a timer_settime") {
   for (const auto& [number, count] : found.others) {
     if (is_clock(number) && count < kExits) continue;
     CHECK_MESSAGE(number == SYS_timer_settime, "system call " << number << ", " << count << " times");
-    CHECK(count <= kExits);
+    CHECK(count <= kExits / 10);
   }
 }
 

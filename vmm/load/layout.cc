@@ -29,7 +29,7 @@ constexpr uint64_t kPerVcpu = kStacks + sizeof(kvmux_vcpu_results);
 
 // What a guest gets beyond its image: at least, and if the user names no memory size.
 constexpr uint64_t kLeastFree = 64 * kKiB;
-constexpr uint64_t kDefaultFree = 8 * kMiB;
+constexpr uint64_t kDefaultFree = 2 * kMiB;
 
 static_assert(sizeof(kvmux_boot_info) <= kPage, "the boot info has one page");
 static_assert(kDescriptors.value + kMaxVcpus * kDescriptorStride <= kImageStart.value,

@@ -1,5 +1,5 @@
-// Measures what this host charges for the basic steps of a hypervisor: exits, kicks, injection, switching and moving.
-// Main thread, nothing else running; about a second.
+// Measures what this host charges for the basic steps of a hypervisor: exits, kicks, injection, switching and
+// moving. Main thread, nothing else running; about a second.
 #pragma once
 
 #include <vector>

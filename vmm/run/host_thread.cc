@@ -135,7 +135,7 @@ void HostThread::loop() {
 // One entry into the guest and the handling of its exit, or one halt.
 void HostThread::turn() {
   handling_.entry_begins();
-  attention_.take_fired();  // the LAPIC's clock is read anyway
+  if (attention_.take_fired()) vcpu_.timer_armed = sched::kForever;  // perhaps early: arm it again
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
   const int error = attention_.run(vcpu_.kvm);

@@ -49,9 +49,15 @@ PreemptTimer::~PreemptTimer() {
 }
 
 void PreemptTimer::arm(Nanos at) {
+  constexpr int kMemory = 8;
+  const Nanos now = monotonic_now();
+  usual_turn_ += (now - asked_ - usual_turn_) / kMemory;
+  asked_ = now;
+  const bool pending = armed_ != sched::kForever && armed_ > now;
+  if (pending && armed_ <= at && armed_ - now > kTurns * usual_turn_) return;
   const bool wanted = at != sched::kForever;
-  if (!wanted && !armed_.load(std::memory_order_relaxed)) return;
-  armed_.store(wanted, std::memory_order_relaxed);
+  armed_ = at;
+  if (!wanted && !pending) return;
   itimerspec when{};
   if (wanted) when.it_value = to_timespec(at);
   ::timer_settime(timer_, TIMER_ABSTIME, &when, nullptr);

@@ -28,7 +28,12 @@ class PreemptTimer {
   PreemptTimer(const PreemptTimer&) = delete;
   PreemptTimer& operator=(const PreemptTimer&) = delete;
 
-  // One signal at this instant of CLOCK_MONOTONIC, in place of the one asked for before; kForever: none.
+  // One signal at this instant of CLOCK_MONOTONIC, in place of the one asked for before; kForever: none. One
+  // call at a time.
+  //
+  // The signal asked for before may come as well, if it is more than kTurns usual turns away: then another
+  // call will most likely replace it in time, and no system call is needed at each switch between vCPUs that
+  // leave early. Who is woken too soon asks again.
   void arm(Nanos at);
   // A signal now.
   void kick();
@@ -40,13 +45,17 @@ class PreemptTimer {
   bool has_fired() const { return fired_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr int kTurns = 4;
+
   PreemptTimer() = default;
   static void on_signal(int, siginfo_t* info, void*);
 
   pid_t thread_ = 0;
   timer_t timer_{};
   bool created_ = false;
-  std::atomic<bool> armed_{false};
+  Nanos armed_ = sched::kForever;  // the signal that the kernel has been asked for
+  Nanos asked_{};                  // when arm() was called last
+  Nanos usual_turn_{};             // between two calls; a moving average
   // Handler and owner are one thread: relaxed, the compiler alone must keep the order.
   std::atomic<VcpuFd*> announced_{nullptr};
   std::atomic<bool> fired_{false};

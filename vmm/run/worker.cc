@@ -75,8 +75,9 @@ void Worker::loop() {
       continue;  // it may have been closed to stop us
     }
     ring_->drain([this](Ring::Token token) { on_event(token); });
-    if (const auto turn = context_.scheduler.pick(id_, monotonic_now())) {
-      host(VcpuLease(vcpu_of(turn->vcpu)));
+    const Nanos now = monotonic_now();
+    if (const auto turn = context_.scheduler.pick(id_, now)) {
+      host(VcpuLease(vcpu_of(turn->vcpu)), now);
     } else {
       wait_for_work();
     }
@@ -84,10 +85,10 @@ void Worker::loop() {
 }
 
 // One vCPU's stay on this worker, from its choice to its departure.
-void Worker::host(VcpuLease vcpu) {
-  const Nanos came = monotonic_now();
-  const Departure departure = stay(*vcpu);
-  const Nanos left = monotonic_now();
+void Worker::host(VcpuLease vcpu, Nanos now) {
+  const Nanos came = now;
+  const Departure departure = stay(*vcpu, now);
+  const Nanos left = now;
   busy_ += left - came;
   const bool in_kernel = vcpu->kvm.cpl() == 0;
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
@@ -109,14 +110,12 @@ void Worker::host(VcpuLease vcpu) {
   }
 }
 
-Worker::Departure Worker::stay(Vcpu& vcpu) {
+// `now`: when it came; then, when it left. Read once an entry and twice an exit.
+Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
   const RunningVm& vm = context_.vms[index_of(vcpu.vm)];
-  Nanos exited = monotonic_now();
   for (;;) {
     if (ring_->has_events()) ring_->drain([this](Ring::Token token) { on_event(token); });
     if (vm.vm->ended()) return Departure::kStop;
-    const Nanos now = monotonic_now();
-    vcpu.account.exits += now - exited;
     if (turn_over(vcpu, now)) return Departure::kPut;
 
     context_.scheduler.interrupts_seen(vcpu.id);
@@ -124,26 +123,23 @@ Worker::Departure Worker::stay(Vcpu& vcpu) {
     keep_timer(vcpu, now);
     if (entry == Entry::kAsleep) return Departure::kHalt;
     const Nanos entered = monotonic_now();
-    const int error = attention_.run(vcpu.kvm);
-    note_cr8(vcpu);
-    exited = monotonic_now();
-    burn_handicap(exited - entered, vm.handicap_percent);
     vcpu.account.entry += entered - now;
+    const int error = attention_.run(vcpu.kvm);
+    const Nanos exited = monotonic_now();
     vcpu.account.guest += exited - entered;
+    note_cr8(vcpu);
+    burn_handicap(exited - entered, vm.handicap_percent);
     if (exited - entered >= StolenTime::kWorthAsking) excuse_stolen(vcpu, exited - entered);
-    if (error == EINTR || error == EAGAIN) {
-      ++vcpu.account.kick_count;
-      continue;
-    }
-    ++vcpu.account.exit_count;
-    if (error != 0) {
+    const bool kicked = error == EINTR || error == EAGAIN;
+    ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
+    if (error != 0 && !kicked) {
       vm.board->fail(vcpu, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu)));
       return Departure::kStop;
     }
-    bool leaves = false;
-    const Departure departure =
-        after_exit(vcpu, handle_exit(vcpu, vcpu.kvm.area(), *vm.board, exited), leaves);
-    if (leaves) return departure;
+    const Next next = kicked ? Next::kEnter : handle_exit(vcpu, vcpu.kvm.area(), *vm.board, exited);
+    now = monotonic_now();
+    vcpu.account.exits += now - exited;
+    if (const auto departure = after_exit(vcpu, next, now)) return *departure;
   }
 }
 
@@ -155,27 +151,24 @@ void Worker::excuse_stolen(Vcpu& vcpu, Nanos in_guest) {
   context_.scheduler.excuse(id_, lost);
 }
 
-Worker::Departure Worker::after_exit(Vcpu& vcpu, Next next, bool& leaves) {
-  leaves = true;
+// Nothing: it stays.
+std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos now) {
   switch (next) {
     case Next::kEnter:
-      break;
+      return std::nullopt;
     case Next::kHalt:
-      if (!vcpu.has_deliverable()) {
-        // Its timer must be known to a ring before nobody looks at it any more.
-        keep_timer(vcpu, monotonic_now());
-        return Departure::kHalt;
-      }
-      break;  // the next entry takes it
+      if (vcpu.has_deliverable()) return std::nullopt;  // the next entry takes it
+      // Its timer must be known to a ring before nobody looks at it any more.
+      keep_timer(vcpu, now);
+      return Departure::kHalt;
     case Next::kSpin:
-      if (context_.scheduler.spin(id_, monotonic_now(), vcpu.kvm.cpl() == 0)) return Departure::kPut;
-      break;
+      if (!context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0)) return std::nullopt;
+      return Departure::kPut;
     case Next::kStopVcpu:
     case Next::kStopVm:
       return Departure::kStop;
   }
-  leaves = false;
-  return Departure::kPut;
+  return std::nullopt;
 }
 
 // Looks at what came in since the last look. True: the vCPU's turn is over, or the worker is wanted

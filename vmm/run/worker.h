@@ -55,11 +55,11 @@ class Worker {
   Worker(sched::WorkerId id, const WorkerContext& context) : id_(id), context_(context) {}
   Result<void> set_up(int cpu);
   void loop();
-  void host(VcpuLease vcpu);
-  Departure stay(Vcpu& vcpu);
+  void host(VcpuLease vcpu, Nanos now);
+  Departure stay(Vcpu& vcpu, Nanos& now);
   bool turn_over(Vcpu& vcpu, Nanos now);
   void excuse_stolen(Vcpu& vcpu, Nanos in_guest);
-  Departure after_exit(Vcpu& vcpu, Next next, bool& leaves);
+  std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_timer(Vcpu& vcpu, Nanos now);
   void wait_for_work();

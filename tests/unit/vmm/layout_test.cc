@@ -79,11 +79,11 @@ TEST_CASE("without a wish the guest gets room for image, vCPUs and some more") {
   const auto small = plan_layout({.vcpu_count = 1});
   REQUIRE(small);
   CHECK(small->memory_bytes % (2 * kMiB) == 0);
-  CHECK(small->guest_end.value - vmm::kImageStart.value >= 8 * kMiB);
-  CHECK(small->memory_bytes <= 16 * kMiB);
+  CHECK(small->guest_end.value - vmm::kImageStart.value >= 2 * kMiB);
+  CHECK(small->memory_bytes <= 4 * kMiB);
   const auto large = plan_layout({.vcpu_count = 1, .image_end = Gpa{100 * kMiB + 1}});
   REQUIRE(large);
-  CHECK(large->guest_end.value >= 108 * kMiB);
+  CHECK(large->guest_end.value >= 102 * kMiB);
 }
 
 TEST_CASE("the least memory that is named is enough, and less is not") {
