@@ -161,4 +161,8 @@ std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& spi
   return target;
 }
 
+std::optional<uint32_t> yield_to_awaited(const Policy& policy, const SpinScan& spin, YieldAttempt& attempt) {
+  return Scan(policy, spin, attempt).awaited();
+}
+
 }  // namespace sched

@@ -47,4 +47,7 @@ class YieldAttempt {
 // Tries candidates in order until one yield is done; its index, or nothing.
 std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& scan, YieldAttempt& attempt);
 
+// The same among those alone whose acknowledgement is awaited, and the ends of their wait chains.
+std::optional<uint32_t> yield_to_awaited(const Policy& policy, const SpinScan& scan, YieldAttempt& attempt);
+
 }  // namespace sched

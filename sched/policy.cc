@@ -61,6 +61,7 @@ constexpr Features kvmux() {
   features.candidates = CandidateRule::kKvmux;
   features.pull = true;
   features.resume = true;
+  features.eager = true;
   features.loan = true;
   return features;
 }

@@ -50,6 +50,7 @@ struct Features {
   bool credit = false;            // lag credit to the target's chain
   bool pull = false;    // bring the target to the spinner's worker, run it at once on the donated slice
   bool resume = false;  // a sender that yielded runs again as soon as all have acknowledged
+  bool eager = false;   // a sender known to wait yields at the send, without busy-waiting first
   bool loan = false;    // a likely lock holder runs for a short time only, then the yielder again
 };
 

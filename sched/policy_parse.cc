@@ -41,6 +41,8 @@ constexpr std::array kFeatures{
     field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain"),
     field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once"),
     field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged"),
+    field<&Features::eager>("eager", kSwitch,
+                            "a sender known to wait yields at the send, without a spin exit"),
     field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again"),
 };
 

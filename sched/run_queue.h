@@ -9,6 +9,7 @@
 #include <span>
 
 #include "sched/entity.h"
+#include "sched/send_habit.h"
 #include "sched/stats.h"
 #include "sched/status.h"
 #include "sched/types.h"
@@ -46,6 +47,7 @@ struct Vcpu {
   Nanos loan_end = kForever;     // of the turn that it has
   Nanos last_spin{};             // its last spin exit
   uint32_t wait_spins = 0;       // spin exits of the wait that it is in
+  SendHabit habit;
   YieldOutcome yield;
   VcpuStats stats;
 };

@@ -7,7 +7,7 @@
 // that worker until put(), halt() or stop(): the caller must let go of it (its lease) before these, because
 // another worker may pick it at once.
 //
-// A worker's life: pick() → run the guest → {tick() | spin() | halt() | put()} → … → pick().
+// A worker's life: pick() → run the guest → {tick() | spin() | sent() | halt() | put()} → … → pick().
 #pragma once
 
 #include <atomic>
@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "sched/candidate.h"
 #include "sched/eevdf_queue.h"
 #include "sched/host.h"
 #include "sched/ipi_model.h"
@@ -88,6 +89,9 @@ class Scheduler {
   // It is busy-waiting: choose whom to yield to and do what the VM's policy does. True: the yielder must be
   // put().
   bool spin(WorkerId worker, Nanos now, bool in_kernel);
+  // It has sent IPIs: call after ipi_sent() and interrupt_posted(). True: it will wait for a receiver that
+  // does not run, and has yielded to it at once; it must be put().
+  bool sent(WorkerId worker, Nanos now);
 
   // --- any thread ---
   // First run of a vCPU: spread over the workers in order of ids.
@@ -172,7 +176,9 @@ class Scheduler {
   std::optional<WorkerId> find_idle(WorkerId from) const;
   void mark_idle(WorkerId worker, bool idle);
 
-  // Outcome of directed yields (scheduler_spin.cc).
+  // Directed yields and their outcome (scheduler_spin.cc).
+  SpinScan scan_of(const Vcpu& me, Nanos now);
+  bool awaits_queued(const Vcpu& me, Nanos now);
   void resume_sender(Vcpu& receiver, Nanos now);
   bool end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) SCHED_REQUIRES(worker.mutex);
   void note_return(Vcpu& vcpu);

@@ -180,6 +180,8 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
     SCHED_CHECK(me != nullptr);
     ++me->stats.spin_exits;
     note_outcome(*me, true, now);
+    if (vm_at(me->vm).ipi != nullptr && vm_at(me->vm).ipi->next_awaited(me->index, me->index, now))
+      me->habit.waits();
     std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;
     spins.store(spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     const Nanos since = std::max(me->came_on, me->last_spin);
@@ -199,21 +201,68 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
   status.set_spinning();
   vm.loans.count_exit(now);
   DirectedYield attempt(*this, id, *me, alone, vm.policy, vm.loans.first_way(), now);
-  const SpinScan scan{
-      .vcpus = {&status_[vm.first], vm.size},
-      .pulses = {&pulse_[vm.first], vm.size},
-      .me = me->index,
-      .start_after = vm.last_boosted.load(std::memory_order_relaxed),
-      .in_kernel = in_kernel,
-      .ipi = vm.ipi.get(),
-      .handovers = vm.handover.load(std::memory_order_relaxed) > -kHandoverRange ||
-                   me->stats.spin_exits % kRetryEvery == 0,
-      .spins_before = me->wait_spins - 1,
-      .now = now,
-  };
+  SpinScan scan = scan_of(*me, now);
+  scan.in_kernel = in_kernel;
+  scan.handovers = vm.handover.load(std::memory_order_relaxed) > -kHandoverRange ||
+                   me->stats.spin_exits % kRetryEvery == 0;
+  scan.spins_before = me->wait_spins - 1;
   if (const auto target = directed_yield(vm.policy, scan, attempt)) {
     vm.last_boosted.store(*target, std::memory_order_relaxed);
   }
+  if (!attempt.take_off()) status.clear_spinning();
+  return attempt.take_off();
+}
+
+SpinScan Scheduler::scan_of(const Vcpu& me, Nanos now) {
+  Vm& vm = vm_at(me.vm);
+  SpinScan scan{};
+  scan.vcpus = {&status_[vm.first], vm.size};
+  scan.pulses = {&pulse_[vm.first], vm.size};
+  scan.me = me.index;
+  scan.start_after = vm.last_boosted.load(std::memory_order_relaxed);
+  scan.ipi = vm.ipi.get();
+  scan.now = now;
+  return scan;
+}
+
+// Who runs acknowledges before a yield would be over.
+bool Scheduler::awaits_queued(const Vcpu& me, Nanos now) {
+  const Vm& vm = vm_at(me.vm);
+  for (uint32_t i = 0; i < vm.size; ++i) {
+    if (status_[vm.first + i].view().state() == RunState::kQueued && vm.ipi->awaits(me.index, i, now))
+      return true;
+  }
+  return false;
+}
+
+// Linux guests ask for this by a hypercall after an IPI to preempted vCPUs (KVM_HC_SCHED_YIELD). Here the
+// send itself is seen, and the sender's habit says whether it will wait: a spin window and a spin exit are
+// saved.
+bool Scheduler::sent(WorkerId id, Nanos now) {
+  Worker& worker = worker_at(id);
+  Vcpu* me = nullptr;
+  bool alone = false;
+  {
+    MutexLock lock(worker.mutex);
+    me = worker.queue->current();
+    SCHED_CHECK(me != nullptr);
+    alone = worker.queue->runnable() == 1;
+  }
+  Vm& vm = vm_at(me->vm);
+  if (!vm.policy.features.eager || vm.ipi == nullptr || !awaits_queued(*me, now) || !me->habit.sends())
+    return false;
+  {
+    MutexLock lock(worker.mutex);
+    if (worker.queue->tick(now)) return true;  // its turn is over anyway
+  }
+  note_outcome(*me, false, now);
+  me->wait_spins = 0;
+  pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
+  Status& status = status_at(me->id);
+  status.set_spinning();
+  DirectedYield attempt(*this, id, *me, alone, vm.policy, false, now);
+  if (const auto target = yield_to_awaited(vm.policy, scan_of(*me, now), attempt))
+    vm.last_boosted.store(*target, std::memory_order_relaxed);
   if (!attempt.take_off()) status.clear_spinning();
   return attempt.take_off();
 }

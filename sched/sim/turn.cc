@@ -148,6 +148,10 @@ void Simulator::handle(Worker& worker) {
       break;
     case Exit::kIpi:
       send_ipi(worker);
+      if (scheduler_.sent(worker.id, now_)) {
+        put(worker);
+        return;
+      }
       break;
     case Exit::kEoi:
       end_of_interrupt(seat);

@@ -20,6 +20,7 @@ namespace vmm {
 enum class Next : uint8_t {
   kEnter,     // go on in the guest
   kHalt,      // HLT with nothing to take
+  kSent,      // go on; it has sent IPIs
   kSpin,      // the guest says that it is busy-waiting
   kStopVcpu,  // this vCPU has ended
   kStopVm,    // the VM has ended, by itself or for what it did

@@ -18,16 +18,18 @@ uint64_t to_value(std::span<const uint8_t> data) {
   return value;
 }
 
-void apply(Vcpu& vcpu, Board& board, const apic::Effect& effect, Nanos now) {
+Next apply(Vcpu& vcpu, Board& board, const apic::Effect& effect, Nanos now) {
   if (const auto* ipi = std::get_if<apic::IpiRequest>(&effect)) {
     board.ipi(vcpu, *ipi);
-  } else if (const auto* eoi = std::get_if<apic::EndOfInterrupt>(&effect)) {
+    return Next::kSent;
+  }
+  if (const auto* eoi = std::get_if<apic::EndOfInterrupt>(&effect)) {
     board.end_of_interrupt(vcpu, *eoi);
   } else if (std::holds_alternative<apic::ApicBaseChanged>(effect)) {
     constexpr uint32_t kApicBaseMsr = 0x1b;
     vcpu.kvm.set_apic_base(*vcpu.lapic.read_msr(kApicBaseMsr, vcpu.clock(now)));
   }
-  // TimerChanged: the run loop looks at the deadline before every entry.
+  return Next::kEnter;  // TimerChanged: the run loop looks at the deadline before every entry
 }
 
 Next lapic_access(Vcpu& vcpu, Board& board, Gpa address, std::span<uint8_t> data, bool is_write, Nanos now) {
@@ -38,9 +40,10 @@ Next lapic_access(Vcpu& vcpu, Board& board, Gpa address, std::span<uint8_t> data
     std::memset(data.data(), 0, data.size());
     std::memcpy(data.data(), &value, std::min(data.size(), sizeof(value)));
   } else if (data.size() == 8 && offset == kIcrOffset) {
-    apply(vcpu, board, vcpu.lapic.write_mmio64_icr(to_value(data), clock), now);
+    return apply(vcpu, board, vcpu.lapic.write_mmio64_icr(to_value(data), clock), now);
   } else {
-    apply(vcpu, board, vcpu.lapic.write_mmio(offset, static_cast<uint32_t>(to_value(data)), clock), now);
+    return apply(vcpu, board, vcpu.lapic.write_mmio(offset, static_cast<uint32_t>(to_value(data)), clock),
+                 now);
   }
   return Next::kEnter;
 }
@@ -82,7 +85,7 @@ Next on_wrmsr(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
   if (!apic::Lapic::owns_msr(area.msr.index)) return Next::kEnter;
   if (const auto effect = vcpu.lapic.write_msr(area.msr.index, area.msr.data, vcpu.clock(now))) {
     area.msr.error = 0;
-    apply(vcpu, board, *effect, now);
+    return apply(vcpu, board, *effect, now);
   }
   return Next::kEnter;
 }

@@ -178,6 +178,7 @@ void HostThread::take_extint() {
 void HostThread::after_exit(Next next) {
   switch (next) {
     case Next::kEnter:
+    case Next::kSent:
     case Next::kHalt:  // the next turn sees whether there is something to take
       return;
     case Next::kSpin:

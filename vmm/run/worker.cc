@@ -164,6 +164,9 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
     case Next::kSpin:
       if (!context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0)) return std::nullopt;
       return Departure::kPut;
+    case Next::kSent:
+      if (!context_.scheduler.sent(id_, now)) return std::nullopt;
+      return Departure::kPut;
     case Next::kStopVcpu:
     case Next::kStopVm:
       return Departure::kStop;

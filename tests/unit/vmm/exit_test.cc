@@ -43,7 +43,7 @@ TEST_CASE("an ICR write in two halves sends one IPI, with the low half") {
   Rig rig;
   CHECK(rig.lapic_write32(apic::Reg::kIcrHigh, 3u << 24) == Next::kEnter);
   CHECK(rig.board.ipis.empty());
-  CHECK(rig.lapic_write32(apic::Reg::kIcrLow, apic::kIcrAssert | 0x41) == Next::kEnter);
+  CHECK(rig.lapic_write32(apic::Reg::kIcrLow, apic::kIcrAssert | 0x41) == Next::kSent);
   REQUIRE(rig.board.ipis.size() == 1);
   CHECK(rig.board.ipis[0].message.destination == 3);
   CHECK(rig.board.ipis[0].message.vector == apic::Vector{0x41});
@@ -52,7 +52,7 @@ TEST_CASE("an ICR write in two halves sends one IPI, with the low half") {
 TEST_CASE("a 64-bit ICR store sends what the two halves would") {
   Rig rig;
   const uint64_t icr = uint64_t{3} << 56 | apic::kIcrAssert | 0x41;
-  CHECK(rig.mmio(kLapicPage + 0x300, 8, true, icr) == Next::kEnter);
+  CHECK(rig.mmio(kLapicPage + 0x300, 8, true, icr) == Next::kSent);
   rig.lapic_write32(apic::Reg::kIcrHigh, 3u << 24);
   rig.lapic_write32(apic::Reg::kIcrLow, apic::kIcrAssert | 0x41);
   REQUIRE(rig.board.ipis.size() == 2);
@@ -164,7 +164,7 @@ TEST_CASE("HLT halts, deaf if interrupts are off") {
 
 TEST_CASE("exits that only interrupt the guest let it go on") {
   Rig rig;
-  for (const uint32_t reason : {KVM_EXIT_SET_TPR, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_INTR}) {
+  for (const unsigned reason : {0u + KVM_EXIT_SET_TPR, 0u + KVM_EXIT_IRQ_WINDOW_OPEN, 0u + KVM_EXIT_INTR}) {
     CHECK(rig.exit(reason) == Next::kEnter);
   }
   CHECK(rig.board.calls.empty());
