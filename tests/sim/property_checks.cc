@@ -24,7 +24,7 @@ void Driver::check_nominees(WorkerId worker, VcpuId picked) {
   for (const Nominee& nominee : nominees_) {
     if (nominee.timeline->current() != nominee.entity) continue;
     // One tick for the rounding of the average.
-    REQUIRE(nominee.ahead <= to_virtual(slack, nominee.weight) + Vruntime{1});
+    must(nominee.ahead <= to_virtual(slack, nominee.weight) + Vruntime{1}, "a nominee runs beyond its limit");
   }
 }
 
@@ -46,7 +46,7 @@ void check_sums(const Timeline& timeline) {
     lags += static_cast<Int128>(e.weight.value) * timeline.lag(e).ticks;
     load += e.weight.value;
     ++members;
-    REQUIRE(e.deadline > e.vruntime);
+    must(e.deadline > e.vruntime, "a deadline lies ahead");
   });
   REQUIRE(members == timeline.members());
   REQUIRE(load == timeline.load().value);
@@ -72,7 +72,8 @@ void Driver::check_all() {
     });
   }
   for (uint32_t v = 0; v < s_.vcpus(); ++v) {
-    if (s_.status(VcpuId{v}).state() == RunState::kHalted) REQUIRE_FALSE(guests_[v].interrupt);
+    const bool halted = s_.status(VcpuId{v}).state() == RunState::kHalted;
+    must(!halted || !guests_[v].interrupt, "a wake-up is lost");
   }
 }
 

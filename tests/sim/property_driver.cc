@@ -51,7 +51,7 @@ void Driver::run_until(Nanos until) {
     const Event event = events_.top();
     events_.pop();
     at_one_instant = event.at == now_ ? at_one_instant + 1 : 0;
-    REQUIRE_MESSAGE(at_one_instant < 10'000, "time stands still");
+    must(at_one_instant < 10'000, "time stands still");
     now_ = event.at;
     switch (event.kind) {
       case Kind::kLook:

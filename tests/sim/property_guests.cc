@@ -46,7 +46,7 @@ Driver::Next Driver::spin(uint32_t worker) {
   const uint64_t before = s_.stats(w.running, now_).penalties;
   const bool off = s_.spin(id, now_, rng_.below(2) == 0);
   if (s_.stats(w.running, now_).penalties != before) {
-    REQUIRE_MESSAGE(now_ - w.last_penalty > 6ms, "two penalties within 6 ms on worker " << worker);
+    must(now_ - w.last_penalty > 6ms, "two penalties within 6 ms on a worker");
     w.last_penalty = now_;
   }
   return off ? Next::kPut : Next::kGoOn;

@@ -3,6 +3,8 @@
 // One thread. KVMUX_SEED replays one seed, KVMUX_SEEDS sets how many a property runs over.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -63,5 +65,10 @@ Plan random_plan(Rng& rng, std::initializer_list<std::string_view> presets,
                  std::span<const Behaviour> behaviours);
 
 void for_each_seed(uint64_t count, const std::function<void(uint64_t)>& property);
+
+// For what is checked at every event: a REQUIRE costs more than the event itself.
+inline void must(bool holds, const char* what) {
+  if (!holds) FAIL(what);
+}
 
 }  // namespace sched_test
