@@ -87,12 +87,13 @@ bool EevdfQueue::credit(Vcpu& target) {
     const int64_t depth = std::min<int64_t>(timeline.runnable_vcpus, kFullDepth);
     const Vruntime margin = scale(scaled_slice(*e), depth, kFullDepth);
     const Vruntime average = timeline.average();
-    // One credit at a time: the next comes when the queue has caught up with where the entity stood before the
-    // last. Without this bound, waiters that credit each other keep a lock holder from running for ever.
+    // One credit at a time, and paid back: the next comes when the average has passed where the entity stood
+    // before the last by as much as that gave. So credits at most double what an entity gets. Without this
+    // bound, waiters that credit each other keep a lock holder from running for ever.
     if (average < e->credit_floor) continue;
-    e->credit_floor = e->vruntime;
     const Vruntime others_average = average + scale(average - e->vruntime, e->weight.value, others);
     const Vruntime vruntime = others_average - scale(margin, total, others);
+    e->credit_floor = e->vruntime + (e->vruntime - vruntime);
     timeline.replace(*e, vruntime, vruntime + e->request, e->weight);
     moved = true;
   }
