@@ -54,6 +54,13 @@ void EevdfQueue::new_request(Entity& entity) {
   entity.deadline = entity.vruntime + entity.request;
 }
 
+// The lag that an entity keeps while it is off this queue. A group takes all its debt along: it leaves
+// whenever the last of its vCPUs here is pulled to another worker, and would be forgiven the rest each time.
+Vruntime EevdfQueue::bounded(Vruntime lag, const Entity& entity) const {
+  const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, entity.weight);
+  return entity.is_group() ? std::min(lag, limit) : std::clamp(lag, -limit, limit);
+}
+
 // Where an entity that joins stands: at the average less the lag it left with. Because the joining entity
 // itself pulls the average towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity). A
 // debt is worked off while away as the average of those who stayed moves on, exactly as if it had stayed too.
@@ -66,8 +73,7 @@ void EevdfQueue::place(Entity& entity, Timeline& timeline) {
   if (lag < Vruntime{} && entity.timeline == &timeline) {
     lag = std::min(Vruntime{}, lag + std::max(Vruntime{}, average - entity.left_at));
   }
-  const Vruntime limit = lag_limit(entity);
-  entity.vruntime = average - std::clamp(lag, -limit, limit);
+  entity.vruntime = average - bounded(lag, entity);
   entity.credit_floor = entity.vruntime;
   new_request(entity);
 }
@@ -101,8 +107,7 @@ void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
 
 void EevdfQueue::leave(Entity& entity) {
   Timeline& timeline = *entity.timeline;
-  const Vruntime limit = lag_limit(entity);
-  entity.lag = std::clamp(timeline.lag(entity), -limit, limit);
+  entity.lag = bounded(timeline.lag(entity), entity);
   timeline.leave(entity);
   entity.left_at = timeline.average();
   if (timeline.owner() != nullptr) {

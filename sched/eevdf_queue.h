@@ -82,9 +82,7 @@ class EevdfQueue final : public RunQueue {
   void leave(Entity& entity);
   void refresh_share(Entity& group_entity);
   void new_request(Entity& entity);
-  Vruntime lag_limit(const Entity& entity) const {
-    return to_virtual(entity.slice * tuning_.lag_limit_slices, entity.weight);
-  }
+  Vruntime bounded(Vruntime lag, const Entity& entity) const;
 
   Hierarchy& hierarchy_;
   const Tuning tuning_;
