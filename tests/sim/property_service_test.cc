@@ -1,18 +1,24 @@
-// What VMs get of the workers in any second. Fair is a VM's weight in the sum of weights; with rr, which has
-// no weights, its vCPUs in all vCPUs. The bounds, for VMs that could always use more:
-//   0.95 to 1.05   rr, fair, yield, deboost, ipi, v2: no yield moves service from one VM to another.
-//   0.75 to 1.25   gang: slots are dealt whole, sixteen a gang in a round.
-//   0.5 to 1.5     kvmux: a nominee may be two slices ahead, and changing places moves load between workers
-//                  faster than it is balanced.
-//   none           hier and v3, where spinning has a price or a reward at the level of VMs by design: with
-//                  hier a VM whose vCPUs yield without end pays for it with its ancestors' service (seen:
-//                  0.05 for it, 3.3 for its neighbour); with v3 the credits of such a VM's vCPUs lift the VM
-//                  as well (seen: 4.4, and 0.1 for its neighbour). Neither isolates VMs from each other; all
-//                  that is checked is that nobody starves.
+// What VMs get of the workers in any second, for VMs that could always use more. Fair is a VM's weight in the
+// sum of weights; with rr, which has no weights, its vCPUs in all vCPUs. Of that:
+//   rr, fair, yield, deboost, ipi, v2
+//          3 % more or less, because vCPUs are whole, and a slice on each worker, because turns are cut at
+//          the ends of the second. No yield moves service from one VM to another.
+//   gang   a quarter: slots are dealt whole, sixteen a gang in a round.
+//   hier   A yield costs its VM a slice at the most, and the next comes after kYieldEvery of running at the
+//          least: a VM that yields gets 20 µs / (20 µs + 2.8 ms) of its share or more. One that does not gets
+//          all of it. Nobody gets more than if all others that yield got nothing.
+//   v3     A credit is paid back before the next, so it doubles what a VM gets at the most, and the others
+//          share what is left. With f as a VM's share and c as the sum of the shares of the others that
+//          yield: at the least 1 / (1 + c) of f; at the most 2 / (1 + f) of it for one that yields, else just
+//          it. Only yields to other workers give VMs credit: to one here, the VM runs already.
+//   kvmux  0.8 to 1.4 on several workers: a nominee may be two slices ahead, and changing places moves load
+//          between workers faster than it is balanced. Not derived: 5000 seeds gave 0.807 to 1.413 in all.
+// For the last three, besides, what the first ones have.
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
+#include <string_view>
 #include <vector>
 
 #include "property_driver.h"
@@ -23,17 +29,12 @@ namespace {
 
 constexpr Behaviour kBusy[] = {Behaviour::kCompute, Behaviour::kSpins, Behaviour::kYieldsTight};
 
+constexpr double kYieldEvery = 20e3;  // ns: Behaviour::kYieldsTight
+
 struct Bounds {
   double least;
   double most;
 };
-
-Bounds bounds_of(std::string_view name) {
-  if (name == "hier" || name == "v3") return {0.01, 1e9};
-  if (name == "gang") return {0.75, 1.25};
-  if (name == "kvmux") return {0.5, 1.5};
-  return {0.95, 1.05};
-}
 
 // VMs that can use up their share: always runnable, and as many vCPUs as workers at least.
 Plan busy_plan(Rng& rng, std::string_view name) {
@@ -61,49 +62,92 @@ double fair_share(const Plan& plan, uint32_t vm) {
   return part(plan.vms[vm]) / sum;
 }
 
-// The least and the most, as parts of what is fair, that any VM gets in any window of a second.
-Bounds seen(const Plan& plan, uint64_t seed) {
-  constexpr Nanos kStep = 100ms;
-  constexpr uint32_t kSteps = 13;
-  constexpr uint32_t kWindow = 10;
+bool yields(const VmPlan& vm) {
+  return vm.vcpus.size() > 1 &&
+         std::any_of(vm.vcpus.begin(), vm.vcpus.end(), [](Behaviour b) { return b != Behaviour::kCompute; });
+}
+
+// The sum of shares of the VMs but this one that yield, or that do not.
+double share_of_others(const Plan& plan, uint32_t vm, bool that_yield) {
+  double sum = 0;
+  for (uint32_t other = 0; other < plan.vms.size(); ++other) {
+    if (other != vm && yields(plan.vms[other]) == that_yield) sum += fair_share(plan, other);
+  }
+  return sum;
+}
+
+// As parts of what is fair.
+Bounds bounds_of(std::string_view name, const Plan& plan, uint32_t vm) {
+  if (name == "gang") return {0.75, 1.25};
+  const double share = fair_share(plan, vm);
+  const bool pays = yields(plan.vms[vm]);
+  const auto slice = static_cast<double>(plan.setup.tuning.slice.count());
+  const double rest = 0.03 + static_cast<double>(plan.longest_slice().count()) / 1e9 / share;
+  Bounds bounds{1, 1};
+  if (name == "hier") {
+    bounds.least = pays ? kYieldEvery / (kYieldEvery + slice) : 1;
+    bounds.most = 1 / (share + share_of_others(plan, vm, false));
+  } else if (name == "v3" && plan.setup.workers > 1) {
+    bounds.least = 1 / (1 + share_of_others(plan, vm, true));
+    if (pays) bounds.most = 2 / (1 + share);
+  } else if (name == "kvmux" && plan.setup.workers > 1) {
+    bounds = {0.8, 1.4};
+  }
+  return {bounds.least * (1 - rest), bounds.most * (1 + rest)};
+}
+
+// Runs for a little more than a second and looks at each second of it in steps. Worst: the least and the most
+// that any VM gets, as parts of what is fair.
+void check_shares(std::string_view name, const Plan& plan, uint64_t seed, Bounds& worst) {
+  constexpr Nanos kStep = 10ms;
+  constexpr uint32_t kSteps = 120;
+  constexpr uint32_t kWindow = 100;
   Driver driver(plan, seed);
   std::vector<std::vector<Nanos>> service(plan.vms.size(), {0ns});
-  Bounds bounds{1, 1};
   for (uint32_t step = 1; step <= kSteps; ++step) {
     driver.run_until(kStep * step);
-    for (uint32_t vm = 0; vm < plan.vms.size(); ++vm) {
-      service[vm].push_back(driver.service(VmId{vm}));
-      if (step < kWindow) continue;
-      const Nanos got = service[vm][step] - service[vm][step - kWindow];
-      const Nanos all = kStep * kWindow * plan.setup.workers;
-      const double part =
-          static_cast<double>(got.count()) / static_cast<double>(all.count()) / fair_share(plan, vm);
-      bounds = {std::min(bounds.least, part), std::max(bounds.most, part)};
-    }
+    for (uint32_t vm = 0; vm < plan.vms.size(); ++vm) service[vm].push_back(driver.service(VmId{vm}));
   }
-  return bounds;
+  const Nanos all = kStep * kWindow * plan.setup.workers;
+  for (uint32_t vm = 0; vm < plan.vms.size(); ++vm) {
+    const double fair = fair_share(plan, vm) * static_cast<double>(all.count());
+    const Bounds allowed = bounds_of(name, plan, vm);
+    Bounds seen{1e9, 0};
+    for (uint32_t step = kWindow; step <= kSteps; ++step) {
+      const Nanos got = service[vm][step] - service[vm][step - kWindow];
+      const double part = static_cast<double>(got.count()) / fair;
+      seen = {std::min(seen.least, part), std::max(seen.most, part)};
+    }
+    CAPTURE(vm);
+    REQUIRE(seen.least >= allowed.least);
+    REQUIRE(seen.most <= allowed.most);
+    worst = {std::min(worst.least, seen.least), std::max(worst.most, seen.most)};
+  }
+}
+
+void shares_hold(std::initializer_list<std::string_view> presets) {
+  for (const std::string_view name : presets) {
+    Bounds worst{1, 1};
+    for_each_seed(1000, [&](uint64_t seed) {
+      Rng rng(seed);
+      const Plan plan = busy_plan(rng, name);
+      CAPTURE(plan.describe());
+      check_shares(name, plan, seed, worst);
+    });
+    MESSAGE(name << ": " << worst.least << " to " << worst.most);
+  }
 }
 
 }  // namespace
 
-// Each seed with two of the presets, so that all of it takes seconds; KVMUX_SEEDS=5000 gives every preset a
-// thousand.
-TEST_CASE("property: VMs get their share in any second, within a bound, under every preset") {
-  std::array<Bounds, std::size(kOurPresets)> worst;
-  worst.fill({1, 1});
-  for_each_seed(1000, [&](uint64_t seed) {
-    for (size_t p = seed % 5; p < std::size(kOurPresets); p += 5) {
-      Rng rng(seed);
-      const Plan plan = busy_plan(rng, kOurPresets[p]);
-      CAPTURE(plan.describe());
-      const Bounds bounds = seen(plan, seed);
-      const Bounds allowed = bounds_of(kOurPresets[p]);
-      worst[p] = {std::min(worst[p].least, bounds.least), std::max(worst[p].most, bounds.most)};
-      REQUIRE(bounds.least >= allowed.least);
-      REQUIRE(bounds.most <= allowed.most);
-    }
-  });
-  for (size_t p = 0; p < std::size(kOurPresets); ++p) {
-    MESSAGE(kOurPresets[p] << ": " << worst[p].least << " to " << worst[p].most);
-  }
+TEST_CASE("property: VMs get their share in any second under rr, fair and gang") {
+  shares_hold({"rr", "fair", "gang"});
+}
+
+TEST_CASE("property: VMs get their share in any second under yield, deboost, ipi and v2") {
+  shares_hold({"yield", "deboost", "ipi", "v2"});
+}
+
+TEST_CASE("property: VMs get their share within a bound in any second under hier, v3 and kvmux") {
+  shares_hold({"hier", "v3", "kvmux"});
 }
