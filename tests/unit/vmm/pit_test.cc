@@ -122,7 +122,7 @@ TEST_CASE("read-back latches status and count") {
   CHECK((status & 0x3f) == 0x34);
   CHECK((status & 0x40) == 0);  // a count was loaded
   const unsigned low = pit.read(0x40, at(500));
-  CHECK((low | pit.read(0x40, at(500)) << 8) == 990);
+  CHECK((low | unsigned{pit.read(0x40, at(500))} << 8) == 990);
 }
 
 TEST_CASE("single-byte access and BCD") {
