@@ -168,7 +168,7 @@ TEST_CASE("a loop with interrupts off gets its share and no more") {
     CHECK(result.vms[1].failure == "");
     check_healthy(result.vms[0]);
     double share[2] = {};
-    for (int vm = 0; vm < 2; ++vm) {
+    for (size_t vm = 0; vm < 2; ++vm) {
       for (const VcpuResult& vcpu : result.vms[vm].vcpus) {
         share[vm] += static_cast<double>(vcpu.sched.times.running.count());
       }

@@ -13,7 +13,6 @@ struct Holdings {
   int fds;
   int vcpu_areas;  // the kvm_run mappings
   int rings;
-  friend bool operator==(const Holdings&, const Holdings&) = default;
 };
 
 Holdings holdings() { return {threads(), open_fds(), mappings("kvm-vcpu"), mappings("io_uring")}; }

@@ -1,5 +1,6 @@
 // What a doorbell exit costs on the run loop, counted: system calls (by tracing a process that runs the
 // loop), allocations and locks.
+#include <fmt/format.h>
 #include <linux/kvm.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -195,6 +196,10 @@ constexpr uint64_t kDisturbed = kExits / 10;
 // for; and tracing makes stretches long. Never at each exit.
 bool is_clock(long number) { return number == SYS_clock_gettime; }
 
+std::string text_of(const std::pair<const long, uint64_t>& call) {
+  return fmt::format("system call {}, {} times", call.first, call.second);
+}
+
 }  // namespace
 
 TEST_CASE("a doorbell exit is one KVM_RUN and no other system call") {
@@ -205,9 +210,8 @@ TEST_CASE("a doorbell exit is one KVM_RUN and no other system call") {
     REQUIRE_OR_SKIP(found.traceable, "processes here may not trace their children (ptrace)");
     CHECK(found.marks == 2);
     CHECK(found.kvm_run == kExits);
-    for (const auto& [number, count] : found.others)
-      CHECK_MESSAGE((is_clock(number) && count < kExits),
-                    "system call " << number << ", " << count << " times");
+    for (const auto& call : found.others)
+      CHECK_MESSAGE((is_clock(call.first) && call.second < kExits), text_of(call));
   }
 }
 
@@ -218,10 +222,10 @@ TEST_CASE("a vCPU switch adds no system call, a timer_settime now and then excep
   REQUIRE_OR_SKIP(found.traceable, "processes here may not trace their children (ptrace)");
   CHECK(found.marks == 2);
   CHECK(found.kvm_run == kExits);
-  for (const auto& [number, count] : found.others) {
-    if (is_clock(number) && count < kExits) continue;
-    CHECK_MESSAGE(number == SYS_timer_settime, "system call " << number << ", " << count << " times");
-    CHECK(count <= kExits / 10);
+  for (const auto& call : found.others) {
+    if (is_clock(call.first) && call.second < kExits) continue;
+    CHECK_MESSAGE(call.first == SYS_timer_settime, text_of(call));
+    CHECK(call.second <= kExits / 10);
   }
 }
 

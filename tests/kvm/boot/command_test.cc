@@ -116,8 +116,9 @@ TEST_CASE("images and flags that cannot be are refused with status 2") {
       {{"boot", guest_path("linux.bin"), "--initrd", cut_off.path(), "--initrd", cut_off.path()},
        "one initrd"},
   };
-  for (const auto& [arguments, part] : cases) {
+  for (const auto& [arguments, says] : cases) {
     const Finished refused = run_program(arguments);
+    const auto& part = says;  // C++20 lambdas capture no bindings before clang 16, and CAPTURE makes one
     CAPTURE(part);
     CHECK_MESSAGE(refused.status == 2, refused.output);
     CHECK_MESSAGE(refused.says(part), refused.output);
