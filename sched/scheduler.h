@@ -132,7 +132,8 @@ class Scheduler {
     GroupId group{};
     std::unique_ptr<IpiModel> ipi;
     std::atomic<uint32_t> last_boosted{0};
-    // kvmux: do yields to a vCPU that waits itself help here (ticket locks: yes, TTAS locks: no)? In [-8, 8].
+    // kvmux: do yields to a vCPU that waits itself help here (ticket locks: yes, TTAS locks: no)? The score
+    // is in ± kHandoverRange.
     std::atomic<int32_t> handover{0};
     Trial loans;  // kvmux: do they pay here? Locks: yes, queues that somebody fills bit by bit: no
   };
@@ -149,6 +150,7 @@ class Scheduler {
     std::atomic<uint32_t> waiting{0};
   };
   class DirectedYield;  // one in progress: scheduler_spin.cc
+  static constexpr int32_t kHandoverRange = 8;
 
   Vcpu& vcpu_at(VcpuId vcpu) { return vcpus_[index_of(vcpu)]; }
   const Vcpu& vcpu_at(VcpuId vcpu) const { return vcpus_[index_of(vcpu)]; }
@@ -176,9 +178,10 @@ class Scheduler {
   std::optional<WorkerId> find_idle(WorkerId from) const;
   void mark_idle(WorkerId worker, bool idle);
 
-  // Directed yields and their outcome (scheduler_spin.cc).
+  // Directed yields (scheduler_spin.cc).
   SpinScan scan_of(const Vcpu& me, Nanos now);
   bool awaits_queued(const Vcpu& me, Nanos now);
+  // Their outcome (scheduler_outcome.cc).
   void resume_sender(Vcpu& receiver, Nanos now);
   bool end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) SCHED_REQUIRES(worker.mutex);
   void note_return(Vcpu& vcpu);

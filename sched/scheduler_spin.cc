@@ -1,4 +1,4 @@
-// Directed yield: a spin exit from its charge to its effect, and what became of it.
+// Directed yield: a spin exit, or the send of an IPI, from its charge to its effect.
 #include <algorithm>
 #include <utility>
 
@@ -10,9 +10,7 @@
 namespace sched {
 namespace {
 
-// Learning whether yields to waiters help: the score's range, and how often to try against the odds.
-constexpr int32_t kHandoverRange = 8;
-constexpr uint64_t kRetryEvery = 16;
+constexpr uint64_t kRetryEvery = 16;  // spin exits: one of them tries a yield to a waiter against the odds
 
 }  // namespace
 
@@ -265,75 +263,6 @@ bool Scheduler::sent(WorkerId id, Nanos now) {
     vm.last_boosted.store(*target, std::memory_order_relaxed);
   if (!attempt.take_off()) status.clear_spinning();
   return attempt.take_off();
-}
-
-// An acknowledgement by a vCPU that was brought onto its worker for it: if the sender waits for no other, it
-// runs next. It has lent its turn and used little of it, so the nomination is honoured more often than not.
-void Scheduler::resume_sender(Vcpu& receiver, Nanos now) {
-  const Vm& vm = vm_at(receiver.vm);
-  const Vcpu& sender = vcpu_at(receiver.runs_for);
-  if (vm.ipi->next_awaited(sender.index, sender.index, now)) return;
-  const VcpuId id = std::exchange(receiver.runs_for, kNoVcpu);
-  const Status::View status = status_at(id).view();
-  if (status.state() != RunState::kQueued || !status.spinning()) return;
-  Worker& worker = worker_at(status.worker());
-  MutexLock lock(worker.mutex);
-  const Status::View now_there = status_at(id).view();
-  if (now_there.state() != RunState::kQueued || now_there.worker() != status.worker()) return;
-  worker.eevdf->nominate(vcpu_at(id), vm.policy.tuning.nomination_lag);
-  worker.eevdf->cancel_protection();
-  host_.kick(status.worker());
-}
-
-// A lent turn is over: whoever lent it runs next, if it still waits. A lock holder that was taken off needs
-// only the rest of its critical section; with a fair lock, one that goes on would queue up again behind those
-// who wait, and every handover from then on would take a switch.
-bool Scheduler::end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) {
-  vm_at(borrower.vm).loans.count_exit(now);
-  borrower.loan_end = kForever;
-  Vcpu& lender = vcpu_at(borrower.runs_for);
-  const Status::View status = status_at(lender.id).view();
-  if (status.state() != RunState::kQueued || status.worker() != id || !status.spinning()) return false;
-  worker.eevdf->nominate(lender, vm_at(lender.vm).policy.tuning.nomination_lag);
-  worker.eevdf->cancel_protection();
-  status_at(borrower.id).set_after_loan();
-  return true;
-}
-
-// The yielder comes back onto a worker: did the target run meanwhile?
-void Scheduler::note_return(Vcpu& vcpu) {
-  if (vcpu.yield.stage != YieldOutcome::Stage::kAway) return;
-  vcpu.yield.stage = YieldOutcome::Stage::kBack;
-  vcpu.yield.since = vcpu.came_on;
-}
-
-void Scheduler::note_handover(const Vcpu& vcpu, int32_t step) {
-  if (!vcpu.yield.to_waiter) return;
-  std::atomic<int32_t>& score = vm_at(vcpu.vm).handover;
-  const int32_t next = score.load(std::memory_order_relaxed) + step;
-  score.store(std::clamp(next, -kHandoverRange, kHandoverRange), std::memory_order_relaxed);
-}
-
-// The yielder spins again or leaves the worker: a hit if the target ran and the wait is over, that is if it
-// went on for two spin windows; harmful if the target ran only to spin itself; else a miss.
-void Scheduler::note_outcome(Vcpu& vcpu, bool spins_again, Nanos now) {
-  YieldOutcome& yield = vcpu.yield;
-  if (yield.stage != YieldOutcome::Stage::kBack) return;
-  yield.stage = YieldOutcome::Stage::kNone;
-  const Pulse& pulse = pulse_[index_of(yield.target)];
-  const bool ran = pulse.runs.load(std::memory_order_relaxed) != yield.target_runs;
-  const bool waits_on = spins_again && now - yield.since < 3 * spin_window_;
-  if (ran && !waits_on) {
-    ++vcpu.stats.yield_hits;
-    note_handover(vcpu, 1);
-    return;
-  }
-  note_handover(vcpu, -1);
-  if (ran && pulse.spins.load(std::memory_order_relaxed) != yield.target_spins) {
-    ++vcpu.stats.yield_harmful;
-  } else {
-    ++vcpu.stats.yield_misses;
-  }
 }
 
 }  // namespace sched

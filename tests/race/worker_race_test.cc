@@ -187,27 +187,27 @@ class Machine final : public Host {
       s_.interrupts_seen(vcpu);
       while (const auto vector = irr.highest()) {
         static_cast<void>(irr.take(*vector));
-        handle(vcpu, *vector, rng);
+        if (handle(vcpu, *vector, rng) && s_.sent(id, vmm::monotonic_now())) return Departure::kPut;
       }
       ShortGuest guest(*w.timer, rng.below(8));
       static_cast<void>(w.attention.run(guest));
-      const bool spins = rng.below(16) == 0;
+      const bool spins = rng.below(spins_one_in_) == 0;
       if (spins && s_.spin(id, vmm::monotonic_now(), rng.below(2) == 0)) return Departure::kPut;
       if (!spins && !irr.highest()) return Departure::kHalt;
     }
   }
 
-  // The guest's handler: the token goes on.
-  void handle(VcpuId vcpu, apic::Vector vector, Rng& rng) {
+  // The guest's handler: the token goes on. True: by an IPI.
+  bool handle(VcpuId vcpu, apic::Vector vector, Rng& rng) {
     const IrqVector irq{apic::raw(vector)};
     s_.eoi(vcpu, irq, vmm::monotonic_now());
     if (apic::raw(vector) == kDeviceVector) {
       devices_.store(true);
-      return;
+      return false;
     }
     if (hops_.fetch_add(1, std::memory_order_relaxed) >= kHopsPerRun) {
       arrived_.fetch_add(1);
-      return;
+      return false;
     }
     const uint32_t me = s_.index_in_vm(vcpu);
     const uint32_t next = (me + 1 + static_cast<uint32_t>(rng.below(kVcpus - 1))) % kVcpus;
@@ -218,9 +218,12 @@ class Machine final : public Host {
     vcpus_[index_of(target)].irr.post(vector, apic::TriggerMode::kEdge);
     s_.ipi_sent(vm, {me, irq, false, receivers}, vmm::monotonic_now());
     tell(target);
+    return true;
   }
 
   const uint64_t seed_;
+  const uint64_t spins_one_in_ =
+      seed_ % 2 == 0 ? 16 : 2;  // who often spins is soon known to wait for its receivers
   std::array<WorkerThread, kWorkers> workers_;
   std::array<Vcpu, kVms * kVcpus> vcpus_;
   std::atomic<uint32_t> ready_{0};
