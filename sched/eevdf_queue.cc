@@ -33,15 +33,28 @@ uint32_t waiting_below(const Timeline& timeline, std::span<Vcpu*> out) {
 }  // namespace
 
 EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed)
-    : hierarchy_(hierarchy), tuning_(tuning), rng_(seed) {
-  for (uint32_t i = 0; i < hierarchy.size(); ++i) {
-    const GroupId group{i};
-    Slot& slot = slots_.emplace_back();
-    slot.entity.id = i;
-    slot.entity.weight = hierarchy.weight(group);
-    slot.entity.slice = hierarchy.slice(group);
-    slot.entity.own = &slot.timeline;
+    : hierarchy_(hierarchy),
+      tuning_(tuning),
+      rng_(seed),
+      slots_(hierarchy.size()),
+      slot_of_(hierarchy.size()) {}
+
+const Timeline& EevdfQueue::timeline(GroupId group) const {
+  static const Timeline never_used;
+  const Slot* slot = slot_of_[index_of(group)];
+  return slot != nullptr ? slot->timeline : never_used;
+}
+
+Timeline& EevdfQueue::timeline_above(GroupId parent) {
+  if (parent == kRootGroup) return root_;
+  Slot*& slot = slot_of_[index_of(parent)];
+  if (slot == nullptr) {
+    slot = &slots_[slots_taken_++];
+    slot->entity.id = index_of(parent);
+    slot->entity.weight = hierarchy_.weight(parent);
+    slot->entity.slice = hierarchy_.slice(parent);
   }
+  return slot->timeline;
 }
 
 // A request of jittered length, from the entity's vruntime on.

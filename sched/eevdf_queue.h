@@ -7,7 +7,7 @@
 // construction.
 #pragma once
 
-#include <deque>
+#include <vector>
 
 #include "sched/hierarchy.h"
 #include "sched/rng.h"
@@ -62,19 +62,18 @@ class EevdfQueue final : public RunQueue {
 
   Vruntime scaled_slice(const Entity& entity) const { return to_virtual(entity.slice, entity.weight); }
   const Timeline& root() const { return root_; }
-  const Timeline& timeline(GroupId group) const { return slots_[index_of(group)].timeline; }
+  // An empty one if no vCPU of the group has been here.
+  const Timeline& timeline(GroupId group) const;
   // Debug and property tests: every sum against a recomputation.
   void check() const;
 
  private:
   struct Slot {
-    Slot() : timeline(&entity) {}
+    Slot() : timeline(&entity) { entity.own = &timeline; }
     Entity entity;
     Timeline timeline;
   };
-  Timeline& timeline_above(GroupId parent) {
-    return parent == kRootGroup ? root_ : slots_[index_of(parent)].timeline;
-  }
+  Timeline& timeline_above(GroupId parent);
   static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }  // so made
 
   void charge(Nanos now);
@@ -88,7 +87,11 @@ class EevdfQueue final : public RunQueue {
   const Tuning tuning_;
   Rng rng_;
   Timeline root_;
-  std::deque<Slot> slots_;  // by GroupId; a deque, because timelines point at their entities
+  // A group takes the next slot when its first vCPU comes here. A worker's groups, few of a large host's, so
+  // lie side by side; at their numbers' places each would have a page and a TLB entry of its own.
+  std::vector<Slot> slots_;     // never resized, because timelines point at their entities
+  std::vector<Slot*> slot_of_;  // by GroupId
+  size_t slots_taken_ = 0;
   Vcpu* current_ = nullptr;
   Nanos charged_until_{};  // ahead of the clock while time is excused that was charged already
   bool turn_over_ = false;

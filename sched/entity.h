@@ -31,6 +31,7 @@ struct alignas(64) Entity {
   uint8_t left_height = 0;  // no subtree: 0
   uint8_t right_height = 0;
   bool in_tree = false;
+  bool queued = false;  // a member of `timeline`: in its tree or its current
 
   Weight weight{};
   Vruntime request{};  // length of the current request: the jittered slice, in virtual time
@@ -40,7 +41,6 @@ struct alignas(64) Entity {
   Nanos slice{};                                               // before jitter
   Timeline* timeline = nullptr;                                // the queue it competes on; the parent's
   Timeline* own = nullptr;                                     // a group's own queue; null for a vCPU
-  bool queued = false;  // a member of `timeline`: in its tree or its current
 
   int height() const { return 1 + std::max(left_height, right_height); }
   Vruntime min_vruntime() const { return std::min({vruntime, left_min, right_min}); }

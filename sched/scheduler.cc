@@ -26,20 +26,23 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
       tuning_(setup.tuning),
       spin_window_(setup.spin_window),
       moves_(setup.tuning.migration_cost < kDearMove),
+      vcpus_(count_vcpus(setup)),
       status_(new Status[count_vcpus(setup)]),
       pulse_(new Pulse[count_vcpus(setup)]),
+      workers_(setup.workers),
       idle_((setup.workers + 63) / 64) {
   SCHED_CHECK(setup.workers >= 1 && setup.workers < kMaxWorkers);
   for (const GroupSetup& group : setup.groups) hierarchy_.add(group.parent, group.weight, tuning_.slice);
+  uint32_t first = 0;
   for (const VmSetup& config : setup.vms) {
     Vm& vm = vms_.emplace_back();
     vm.policy = config.policy;
-    vm.first = static_cast<uint32_t>(vcpus_.size());
+    vm.first = first;
     vm.size = config.vcpus;
     vm.group = hierarchy_.add(config.parent, config.weight, config.policy.tuning.slice);
     vm.ipi = make_ipi_model(config.policy.features.ipi, config.vcpus, config.policy.tuning.ipi_window);
     for (uint32_t i = 0; i < config.vcpus; ++i) {
-      Vcpu& vcpu = vcpus_.emplace_back();
+      Vcpu& vcpu = vcpus_[first + i];
       vcpu.id = VcpuId{vm.first + i};
       vcpu.vm = VmId{static_cast<uint32_t>(vms_.size() - 1)};
       vcpu.group = vm.group;
@@ -47,6 +50,7 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
       vcpu.slice = config.policy.tuning.slice;
       vcpu.last_worker = WorkerId{index_of(vcpu.id) % setup.workers};
     }
+    first += config.vcpus;
   }
   build_queues(setup);
 }
@@ -63,8 +67,7 @@ void Scheduler::build_queues(const Setup& setup) {
     moves_ = false;
   }
   for (uint32_t i = 0; i < setup.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>());
-    Worker& worker = *workers_.back();
+    Worker& worker = workers_[i];
     MutexLock lock(worker.mutex);
     switch (setup.queue) {
       case QueueKind::kRoundRobin:
@@ -306,9 +309,9 @@ uint64_t Scheduler::steps() {
 }
 
 void Scheduler::check() {
-  for (const auto& worker : workers_) {
-    MutexLock lock(worker->mutex);
-    if (worker->eevdf != nullptr) worker->eevdf->check();
+  for (Worker& worker : workers_) {
+    MutexLock lock(worker.mutex);
+    if (worker.eevdf != nullptr) worker.eevdf->check();
   }
 }
 

@@ -155,7 +155,7 @@ class Scheduler {
   Vcpu& vcpu_at(VcpuId vcpu) { return vcpus_[index_of(vcpu)]; }
   const Vcpu& vcpu_at(VcpuId vcpu) const { return vcpus_[index_of(vcpu)]; }
   Vm& vm_at(VmId vm) { return vms_[index_of(vm)]; }
-  Worker& worker_at(WorkerId worker) { return *workers_[index_of(worker)]; }
+  Worker& worker_at(WorkerId worker) { return workers_[index_of(worker)]; }
   Status& status_at(VcpuId vcpu) { return status_[index_of(vcpu)]; }
 
   void build_queues(const Setup& setup);
@@ -194,10 +194,10 @@ class Scheduler {
   bool moves_;  // vCPUs may change workers
   Hierarchy hierarchy_;
   std::deque<Vm> vms_;
-  std::deque<Vcpu> vcpus_;
+  std::vector<Vcpu> vcpus_;  // never resized, because queues point at them
   std::unique_ptr<Status[]> status_;
   std::unique_ptr<Pulse[]> pulse_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Worker> workers_;              // never resized: a mutex cannot move
   std::vector<std::atomic<uint64_t>> idle_;  // a bit per worker; changed under that worker's lock
 };
 

@@ -26,6 +26,7 @@ Simulator::~Simulator() = default;
 
 void Simulator::add_vms(const Config& config) {
   Rng seeds(config.seed);
+  seats_.reserve(scheduler_.vcpus());  // workers point at them
   for (const VmModel& model : config.vms) {
     const VmId id{static_cast<uint32_t>(vms_.size())};
     const VcpuId first{static_cast<uint32_t>(seats_.size())};

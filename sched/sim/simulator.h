@@ -10,7 +10,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -170,7 +169,7 @@ class Simulator final : private Host {
   Scheduler scheduler_;
   EventTree clock_;
   std::vector<std::unique_ptr<ModelVm>> vms_;
-  std::deque<Seat> seats_;         // VM by VM
+  std::vector<Seat> seats_;        // VM by VM; never resized
   std::vector<uint32_t> seat_of_;  // by the scheduler's VcpuId
   std::vector<Worker> workers_;
 };
