@@ -58,7 +58,8 @@ Fairness measure(uint32_t vms, uint32_t vcpus) {
   RunSpec spec = short_run(ms(5'000));
   for (uint32_t i = 0; i < vms; ++i) add_vm(spec, "compute", vcpus);
   const RunResult result = run_it(spec);
-  for (const VmResult& vm : result.vms) check_healthy(vm);
+  // A vCPU without any work makes `work` 0: as unfair as can be, but on a disturbed host nobody's fault.
+  for (const VmResult& vm : result.vms) CHECK(vm.failure == "");
   const auto running = [](const VcpuResult& v) {
     return static_cast<double>((v.sched.times.running - v.ledger.stolen).count());
   };
