@@ -42,15 +42,19 @@
 #define KVMUX_PORT_DEBUG_EXIT 0xf4u
 
 /* The doorbell: 64-bit stores to boot->doorbell + offset. Each one is an exit to the hypervisor. */
-#define KVMUX_BELL_SPIN 0x00u   /* I am busy-waiting; value: enum kvmux_wait_kind */
+#define KVMUX_BELL_SPIN 0x00u   /* I am busy-waiting; value: enum kvmux_wait */
 #define KVMUX_BELL_LOG 0x08u    /* value: address of a NUL-terminated string, at most KVMUX_LOG_MAX bytes */
 #define KVMUX_BELL_RESULT 0x10u /* value: address of a struct kvmux_check */
 #define KVMUX_BELL_STOP 0x18u   /* this vCPU is done; value: exit code, 0 is success; never returns */
 #define KVMUX_BELL_SIZE 0x1000u
 #define KVMUX_LOG_MAX 1024u
 
-/* What a spinning vCPU waits for, as far as it knows. Policies must work with KVMUX_WAIT_UNKNOWN. */
-enum kvmux_wait_kind { KVMUX_WAIT_UNKNOWN = 0 };
+/* What a spinning vCPU says of its wait. Policies must work with KVMUX_WAIT_UNKNOWN. */
+enum kvmux_wait {
+  KVMUX_WAIT_UNKNOWN = 0,
+  KVMUX_WAIT_BEGINS = 1, /* the first ring of this wait */
+  KVMUX_WAIT_GOES_ON = 2 /* it has rung in this wait before */
+};
 
 enum kvmux_lock_kind { KVMUX_LOCK_TTAS = 0, KVMUX_LOCK_TICKET = 1, KVMUX_LOCK_MCS = 2 };
 
@@ -95,6 +99,11 @@ struct kvmux_boot_info {
   uint64_t spin_window_ns;     /* ring KVMUX_BELL_SPIN after this much time in PAUSE; 0: never */
   struct kvmux_workload workload;
   char args[256]; /* --guest-args, NUL-terminated */
+  /* How many of this VM's vCPUs are on a CPU right now, the reader included; the host keeps it up to date.
+   * 0: it does not tell. Who is alone waits in vain: whoever could end the wait does not run. On a line of
+   * its own. */
+  uint8_t pad[96];
+  uint64_t vcpus_running;
 };
 
 enum kvmux_vcpu_state { KVMUX_VCPU_NOT_STARTED = 0, KVMUX_VCPU_RUNNING = 1, KVMUX_VCPU_DONE = 2 };
@@ -133,10 +142,12 @@ struct kvmux_check {
 static_assert(sizeof(kvmux_vcpu_results) == 4096, "one page a vCPU");
 static_assert(sizeof(kvmux_check) == 64, "part of the contract");
 static_assert(offsetof(kvmux_boot_info, workload) == 120, "part of the contract");
+static_assert(offsetof(kvmux_boot_info, vcpus_running) == 512, "part of the contract");
 #else
 _Static_assert(sizeof(struct kvmux_vcpu_results) == 4096, "one page a vCPU");
 _Static_assert(sizeof(struct kvmux_check) == 64, "part of the contract");
 _Static_assert(offsetof(struct kvmux_boot_info, workload) == 120, "part of the contract");
+_Static_assert(offsetof(struct kvmux_boot_info, vcpus_running) == 512, "part of the contract");
 #endif
 
 /* Bucket of a TSC difference; the host uses the same function to read the histogram. */

@@ -20,6 +20,18 @@ uint64_t spin_turns(const uint64_t* word, uint64_t value, uint64_t turns);
 }
 #endif
 
+/* Whoever could end the wait of a vCPU that is alone does not run: an eighth of the window is enough to see
+ * that it is not over yet. */
+static inline void spin_start_window(struct vcpu* self) {
+  const int alone = __atomic_load_n(&self->boot->vcpus_running, __ATOMIC_RELAXED) == 1;
+  self->spin_left = alone && self->spin_rings ? self->spin_window / 8 + 1 : self->spin_window;
+}
+
+static inline void spin_begin(struct vcpu* self) {
+  self->spin_rang = 0;
+  spin_start_window(self);
+}
+
 /* Sets the window from the boot information; a window of 0 ns means no bell. Without a bell the turns are
  * still counted in portions of a millisecond, so that the host sees spin_pauses grow. */
 static inline void spin_configure(struct vcpu* self) {
@@ -28,11 +40,9 @@ static inline void spin_configure(struct vcpu* self) {
   uint64_t turns =
       window_ns == 0 ? per_ms : window_ns / 1000000u * per_ms + window_ns % 1000000u * per_ms / 1000000u;
   self->spin_window = turns == 0 ? 1 : turns;
-  self->spin_left = self->spin_window;
   self->spin_rings = window_ns != 0;
+  spin_begin(self);
 }
-
-static inline void spin_begin(struct vcpu* self) { self->spin_left = self->spin_window; }
 
 /* At most `turns` turns while *word == value: for a waiter that has other things to look at as well. */
 static inline void spin_burst(struct vcpu* self, const uint64_t* word, uint64_t value, uint64_t turns) {
@@ -42,10 +52,13 @@ static inline void spin_burst(struct vcpu* self, const uint64_t* word, uint64_t 
   bump(&self->results->spin_pauses, used);
   self->spin_left -= used;
   if (self->spin_left != 0) return;
-  self->spin_left = self->spin_window;
-  if (left != 0 || !self->spin_rings) return;
-  bump(&self->results->spin_rings, 1);
-  kvmux_ring_bell(self->boot, KVMUX_BELL_SPIN, KVMUX_WAIT_UNKNOWN);
+  if (left == 0 && self->spin_rings) {
+    const uint64_t wait = self->spin_rang ? KVMUX_WAIT_GOES_ON : KVMUX_WAIT_BEGINS;
+    self->spin_rang = 1;
+    bump(&self->results->spin_rings, 1);
+    kvmux_ring_bell(self->boot, KVMUX_BELL_SPIN, wait);
+  }
+  spin_start_window(self);
 }
 
 static inline void spin_while_equal(struct vcpu* self, const uint64_t* word, uint64_t value) {

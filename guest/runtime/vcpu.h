@@ -34,6 +34,7 @@ struct vcpu {
   uint64_t spin_window; /* spin-loop turns between two looks at the bell */
   uint64_t spin_left;   /* of the current window */
   uint64_t spin_rings;  /* 0: never ring */
+  uint64_t spin_rang;   /* in the current wait */
   uint64_t irq_active;  /* irq_work() is running below us */
   uint64_t next_sleeper;
 

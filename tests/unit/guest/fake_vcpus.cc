@@ -8,7 +8,6 @@
 namespace {
 
 FakeVcpus* current = nullptr;
-constexpr uint64_t kNotRung = ~uint64_t{0};
 
 }  // namespace
 

@@ -27,6 +27,7 @@ class FakeVcpus {
   std::function<uint64_t(const Spin&)> on_spin;
   std::vector<Spin> spins;  // all calls so far
 
+  static constexpr uint64_t kNotRung = ~uint64_t{0};
   uint64_t bell(uint32_t offset) const;
   void clear_bells();
 

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "fake_vcpus.h"
 
 TEST_CASE("spin: the window is the boot information's time in turns") {
@@ -27,7 +29,7 @@ TEST_CASE("spin: turns are counted, a wait shorter than the window rings no bell
   spin_while_equal(&vm.at(0), &word, 7);
   CHECK(vm.at(0).results->spin_pauses == 10);
   CHECK(vm.at(0).results->spin_rings == 0);
-  CHECK(vm.bell(KVMUX_BELL_SPIN) != KVMUX_WAIT_UNKNOWN);
+  CHECK(vm.bell(KVMUX_BELL_SPIN) == FakeVcpus::kNotRung);
 }
 
 TEST_CASE("spin: the bell rings after each further window of one wait") {
@@ -36,6 +38,7 @@ TEST_CASE("spin: the bell rings after each further window of one wait") {
   vm.on_spin = [&](const FakeVcpus::Spin& spin) -> uint64_t {
     CHECK(spin.turns == 1000);
     CHECK(vm.at(0).results->spin_rings == vm.spins.size() - 1);
+    if (vm.spins.size() == 2) CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_BEGINS);
     if (vm.spins.size() <= 3) return 0;
     word = 0;
     return spin.turns;
@@ -44,7 +47,29 @@ TEST_CASE("spin: the bell rings after each further window of one wait") {
   spin_while_equal(&vm.at(0), &word, 7);
   CHECK(vm.at(0).results->spin_rings == 3);
   CHECK(vm.at(0).results->spin_pauses == 3001);
-  CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_UNKNOWN);
+  CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_GOES_ON);
+}
+
+TEST_CASE("spin: who is alone rings after an eighth of a window, who is not told after a whole one") {
+  FakeVcpus vm(1);
+  uint64_t word = 7;
+  vm.on_spin = [](const FakeVcpus::Spin&) { return uint64_t{0}; };
+  vcpu& self = vm.at(0);
+  for (const auto& [running, turns] : {std::pair{0u, 1000u}, {1u, 126u}, {2u, 1000u}}) {
+    CAPTURE(running);
+    vm.boot.vcpus_running = running;
+    vm.clear_bells();
+    spin_begin(&self);
+    spin_burst(&self, &word, 7, 10'000);
+    CHECK(vm.spins.back().turns == turns);
+    CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_BEGINS);
+    vm.boot.vcpus_running = 2;  // the window of this moment stays
+    spin_burst(&self, &word, 7, 10'000);
+    CHECK(vm.spins.back().turns == turns);
+    CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_GOES_ON);
+    spin_burst(&self, &word, 7, 10'000);
+    CHECK(vm.spins.back().turns == 1000);
+  }
 }
 
 TEST_CASE("spin: bursts of one wait add up to a window, a new wait starts a new one") {
@@ -80,6 +105,7 @@ TEST_CASE("spin: a wait that ends in the last turn of a window leaves a full win
 TEST_CASE("spin: a window of 0 counts and never rings") {
   FakeVcpus vm(1);
   vm.boot.spin_window_ns = 0;
+  vm.boot.vcpus_running = 1;
   spin_configure(&vm.at(0));
   uint64_t word = 7;
   vm.on_spin = [](const FakeVcpus::Spin&) { return uint64_t{0}; };
