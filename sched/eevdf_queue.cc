@@ -57,13 +57,14 @@ Timeline& EevdfQueue::timeline_above(GroupId parent) {
   return slot->timeline;
 }
 
-// A request of jittered length, from the entity's vruntime on.
-void EevdfQueue::new_request(Entity& entity) {
+// A request of jittered length, from the entity's vruntime on. The vCPU: the entity itself, or the member for
+// whose sake the group asks.
+void EevdfQueue::new_request(Entity& entity, const Vcpu& vcpu) {
   const int64_t spread = tuning_.slice_jitter_permille;
   const int64_t permille =
       spread == 0 ? 1000
                   : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
-  entity.request = to_virtual(entity.slice * permille / 1000, entity.weight);
+  entity.request = to_virtual(entity.slice * vcpu.patience * permille / 1000, entity.weight);
   entity.deadline = entity.vruntime + entity.request;
 }
 
@@ -77,7 +78,7 @@ Vruntime EevdfQueue::bounded(Vruntime lag, const Entity& entity) const {
 // Where an entity that joins stands: at the average less the lag it left with. Because the joining entity
 // itself pulls the average towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity). A
 // debt is worked off while away as the average of those who stayed moves on, exactly as if it had stayed too.
-void EevdfQueue::place(Entity& entity, Timeline& timeline) {
+void EevdfQueue::place(Entity& entity, const Vcpu& vcpu, Timeline& timeline) {
   const Vruntime average = timeline.average();
   Vruntime lag = entity.lag;
   if (timeline.members() > 0) {
@@ -88,7 +89,7 @@ void EevdfQueue::place(Entity& entity, Timeline& timeline) {
   }
   entity.vruntime = average - bounded(lag, entity);
   entity.credit_floor = entity.vruntime;
-  new_request(entity);
+  new_request(entity, vcpu);
 }
 
 void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
@@ -101,7 +102,7 @@ void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
     Timeline& timeline = timeline_above(group);
     ++timeline.runnable_vcpus;
     if (!entity->queued) {
-      place(*entity, timeline);
+      place(*entity, vcpu, timeline);
       timeline.join(*entity);
       if (group != kRootGroup) hierarchy_.add_load(group, entity->weight.value);
     }
@@ -185,7 +186,7 @@ void EevdfQueue::charge(Nanos now) {
     if (e->is_group()) refresh_share(*e);
     timeline.advance_current(to_virtual(ran, e->weight));
     if (e->vruntime >= e->deadline) {
-      new_request(*e);
+      new_request(*e, *current_);
       turn_over_ = turn_over_ || timeline.contested();
     }
   }

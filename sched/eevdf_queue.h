@@ -77,10 +77,10 @@ class EevdfQueue final : public RunQueue {
   static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }  // so made
 
   void charge(Nanos now);
-  void place(Entity& entity, Timeline& timeline);
+  void place(Entity& entity, const Vcpu& vcpu, Timeline& timeline);
   void leave(Entity& entity);
   void refresh_share(Entity& group_entity);
-  void new_request(Entity& entity);
+  void new_request(Entity& entity, const Vcpu& vcpu);
   Vruntime bounded(Vruntime lag, const Entity& entity) const;
 
   Hierarchy& hierarchy_;

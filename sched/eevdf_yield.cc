@@ -30,7 +30,7 @@ void EevdfQueue::forfeit() {
   Entity& e = current_->entity;
   if (!e.timeline->eligible(e)) return;
   e.timeline->advance_current(e.deadline - e.vruntime);
-  new_request(e);
+  new_request(e, *current_);
 }
 
 // A reviewer's counter-proposal to the penalty: every ancestor pays for the part of its queue that yielded.
@@ -40,7 +40,7 @@ void EevdfQueue::forfeit_ancestors() {
     if (!e->timeline->eligible(*e)) return;
     const int64_t load = e->own->load().value;
     e->timeline->advance_current(scale(scaled_slice(*e), weight, load));
-    if (e->vruntime >= e->deadline) new_request(*e);
+    if (e->vruntime >= e->deadline) new_request(*e, *current_);
     weight = e->weight.value * weight / load;
   }
 }

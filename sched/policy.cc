@@ -62,6 +62,8 @@ constexpr Features kvmux() {
   features.pull = true;
   features.resume = true;
   features.eager = true;
+  features.hint = true;
+  features.pack = true;
   features.loan = true;
   return features;
 }
@@ -71,6 +73,7 @@ constexpr Features kvmux() {
 constexpr Tuning kvmux_tuning() {
   Tuning tuning;
   tuning.slice = Nanos{6'000'000};
+  tuning.patience = 2;
   tuning.nomination_lag = 2 * tuning.slice;
   return tuning;
 }

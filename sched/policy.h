@@ -51,6 +51,8 @@ struct Features {
   bool pull = false;    // bring the target to the spinner's worker, run it at once on the donated slice
   bool resume = false;  // a sender that yielded runs again as soon as all have acknowledged
   bool eager = false;   // a sender known to wait yields at the send, without busy-waiting first
+  bool pack = false;    // a VM's vCPUs begin on as few workers as an even load allows
+  bool hint = false;    // a guest is told how many of its vCPUs run: one that is alone need not busy-wait
   bool loan = false;    // a likely lock holder runs for a short time only, then the yielder again
 };
 

@@ -43,6 +43,9 @@ constexpr std::array kFeatures{
     field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged"),
     field<&Features::eager>("eager", kSwitch,
                             "a sender known to wait yields at the send, without a spin exit"),
+    field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows"),
+    field<&Features::hint>(
+        "hint", kSwitch, "guests are told how many of their vCPUs run: one that is alone does not busy-wait"),
     field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again"),
 };
 

@@ -19,7 +19,6 @@ namespace sched {
 // What became of a vCPU's last directed yield, until that is known.
 struct YieldOutcome {
   enum class Stage : uint8_t { kNone, kAway, kBack } stage = Stage::kNone;
-  Nanos since{};  // when the yielder went on: came back, or never left
   VcpuId target = kNoVcpu;
   uint32_t target_runs = 0;  // the target's pulse when we yielded
   uint32_t target_spins = 0;
@@ -35,6 +34,7 @@ struct Vcpu {
   GroupId group{};                  // the VM's own group
   uint32_t index = 0;               // within its VM
   Nanos slice{};                    // of its VM's policy, before jitter
+  int64_t patience = 1;             // slices that its next requests last, and those of its groups for it
   Nanos last_ran{};                 // when it last left a worker
   Nanos moved_at{};                 // when it last came to another worker's queue
   Nanos came_on{};                  // when it last came onto a worker

@@ -5,6 +5,7 @@
 
 #include "sched/check.h"
 #include "sched/fifo_queue.h"
+#include "sched/first_places.h"
 #include "sched/gang_queue.h"
 
 namespace sched {
@@ -48,10 +49,11 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
       vcpu.group = vm.group;
       vcpu.index = i;
       vcpu.slice = config.policy.tuning.slice;
-      vcpu.last_worker = WorkerId{index_of(vcpu.id) % setup.workers};
     }
     first += config.vcpus;
   }
+  const std::vector<WorkerId> places = first_places(setup);
+  for (uint32_t i = 0; i < vcpus(); ++i) vcpus_[i].last_worker = places[i];
   build_queues(setup);
 }
 
@@ -132,6 +134,8 @@ std::optional<Turn> Scheduler::pick_locked(Worker& worker, WorkerId id, Nanos no
   if (vcpu == nullptr) return std::nullopt;
   account_state(*vcpu, RunState::kRunning, now);
   vcpu->came_on = now;
+  Vm& vm = vm_at(vcpu->vm);
+  vcpu->patience = vm.awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.patience : 1;
   const Nanos loan = std::exchange(vcpu->loan, Nanos{});
   vcpu->loan_end = loan > Nanos{} ? now + loan : kForever;
   ++vcpu->stats.switches_in;
@@ -201,7 +205,7 @@ Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
   SCHED_CHECK(vcpu != nullptr);
   vcpu->last_ran = now;
   pulse_[index_of(vcpu->id)].off_since.store(now.count(), std::memory_order_relaxed);
-  note_outcome(*vcpu, false, now);
+  note_outcome(*vcpu, false);
   vcpu->runs_for = kNoVcpu;
   vcpu->loan_end = kForever;
   return *vcpu;

@@ -88,13 +88,13 @@ class Scheduler {
   void stop(WorkerId worker, Nanos now);
   // It is busy-waiting: choose whom to yield to and do what the VM's policy does. True: the yielder must be
   // put().
-  bool spin(WorkerId worker, Nanos now, bool in_kernel);
+  bool spin(WorkerId worker, Nanos now, bool in_kernel, Wait wait = Wait::kUnknown);
   // It has sent IPIs: call after ipi_sent() and interrupt_posted(). True: it will wait for a receiver that
   // does not run, and has yielded to it at once; it must be put().
   bool sent(WorkerId worker, Nanos now);
 
   // --- any thread ---
-  // First run of a vCPU: spread over the workers in order of ids.
+  // First run of a vCPU: on its worker by order of ids, or on an idle one.
   void start(VcpuId vcpu, Nanos now);
   enum class Posted : uint8_t { kNothing, kWoken, kRunning };
   // Call after the interrupt is visible in the target's LAPIC. Wakes the target if it is halted; kRunning:
@@ -135,6 +135,7 @@ class Scheduler {
     // kvmux: do yields to a vCPU that waits itself help here (ticket locks: yes, TTAS locks: no)? The score
     // is in ± kHandoverRange.
     std::atomic<int32_t> handover{0};
+    std::atomic<uint32_t> awaiting{0};  // vCPUs that are known to wait for those to whom they send
     Trial loans;  // kvmux: do they pay here? Locks: yes, queues that somebody fills bit by bit: no
   };
   struct alignas(64) Worker {
@@ -181,12 +182,15 @@ class Scheduler {
   // Directed yields (scheduler_spin.cc).
   SpinScan scan_of(const Vcpu& me, Nanos now);
   bool awaits_queued(const Vcpu& me, Nanos now);
+  bool sends_and_waits(Vcpu& me);
+  void note_wait(Vcpu& me);
   // Their outcome (scheduler_outcome.cc).
   void resume_sender(Vcpu& receiver, Nanos now);
   bool end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) SCHED_REQUIRES(worker.mutex);
   void note_return(Vcpu& vcpu);
   void note_handover(const Vcpu& vcpu, int32_t step);
-  void note_outcome(Vcpu& vcpu, bool spins_again, Nanos now);
+  bool begins_wait(const Vcpu& vcpu, Wait wait, Nanos now) const;
+  void note_outcome(Vcpu& vcpu, bool waits_on);
 
   Host& host_;
   const Tuning tuning_;

@@ -43,7 +43,6 @@ bool Scheduler::end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now)
 void Scheduler::note_return(Vcpu& vcpu) {
   if (vcpu.yield.stage != YieldOutcome::Stage::kAway) return;
   vcpu.yield.stage = YieldOutcome::Stage::kBack;
-  vcpu.yield.since = vcpu.came_on;
 }
 
 void Scheduler::note_handover(const Vcpu& vcpu, int32_t step) {
@@ -53,15 +52,14 @@ void Scheduler::note_handover(const Vcpu& vcpu, int32_t step) {
   score.store(std::clamp(next, -kHandoverRange, kHandoverRange), std::memory_order_relaxed);
 }
 
-// The yielder spins again or leaves the worker: a hit if the target ran and the wait is over, that is if it
-// went on for two spin windows; harmful if the target ran only to spin itself; else a miss.
-void Scheduler::note_outcome(Vcpu& vcpu, bool spins_again, Nanos now) {
+// The yielder spins again or leaves the worker: a hit if the target ran and the wait is over; harmful if the
+// target ran only to spin itself; else a miss.
+void Scheduler::note_outcome(Vcpu& vcpu, bool waits_on) {
   YieldOutcome& yield = vcpu.yield;
   if (yield.stage != YieldOutcome::Stage::kBack) return;
   yield.stage = YieldOutcome::Stage::kNone;
   const Pulse& pulse = pulse_[index_of(yield.target)];
   const bool ran = pulse.runs.load(std::memory_order_relaxed) != yield.target_runs;
-  const bool waits_on = spins_again && now - yield.since < 3 * spin_window_;
   if (ran && !waits_on) {
     ++vcpu.stats.yield_hits;
     note_handover(vcpu, 1);

@@ -108,10 +108,9 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   }
 
   // kvmux: the target comes here and runs at once. If it comes to acknowledge an IPI, it goes home at the end
-  // of its turn. Else the spinner takes its place there: changing places, unlike pulling alone, keeps a VM
-  // spread over the workers; with a fair lock, two vCPUs that have come to share a worker would need a switch
-  // for every handover. Where the target is the last one missing, and a foreign VM runs in its place, it is
-  // kicked in there while the spinner goes on: from then on the whole VM runs at once.
+  // of its turn. Else the spinner takes its place there: changing places, unlike pulling alone, leaves load
+  // and spread of the VM as they are. Where the target is the last one missing, and a foreign VM runs in its
+  // place, it is kicked in there while the spinner goes on: from then on the whole VM runs at once.
   Result pull(Vcpu& target, WorkerId where) {
     {
       Worker& there = s_.worker_at(where);
@@ -147,7 +146,6 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     if (s_.status_at(target.id).view().worker() == here_) ++me_.stats.yields_local;
     const Pulse& pulse = s_.pulse_[index_of(target.id)];
     me_.yield.stage = take_off_ ? YieldOutcome::Stage::kAway : YieldOutcome::Stage::kBack;
-    me_.yield.since = now_;
     me_.yield.target = target.id;
     me_.yield.to_waiter = reason == YieldReason::kWaiter;
     me_.yield.target_runs = pulse.runs.load(std::memory_order_relaxed);
@@ -167,7 +165,14 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   std::optional<WorkerId> pulled_from_;
 };
 
-bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
+// A guest that says nothing of its waits spins for whole windows: a spin exit much later than one window
+// after it came back is about something else.
+bool Scheduler::begins_wait(const Vcpu& vcpu, Wait wait, Nanos now) const {
+  if (wait != Wait::kUnknown) return wait == Wait::kBegins;
+  return vcpu.wait_spins == 0 || now - std::max(vcpu.came_on, vcpu.last_spin) > 3 * spin_window_;
+}
+
+bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel, Wait wait) {
   Worker& worker = worker_at(id);
   Vcpu* me = nullptr;
   bool eevdf = false;
@@ -177,13 +182,15 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel) {
     me = worker.queue->current();
     SCHED_CHECK(me != nullptr);
     ++me->stats.spin_exits;
-    note_outcome(*me, true, now);
-    if (vm_at(me->vm).ipi != nullptr && vm_at(me->vm).ipi->next_awaited(me->index, me->index, now))
-      me->habit.waits();
+    const bool begins = begins_wait(*me, wait, now);
+    const IpiModel* ipi = vm_at(me->vm).ipi.get();
+    const bool for_ack = ipi != nullptr && ipi->next_awaited(me->index, me->index, now).has_value();
+    const bool yielded_at_send = me->wait_spins == 0;
+    note_outcome(*me, !begins || (yielded_at_send && for_ack));
+    if (for_ack) note_wait(*me);
     std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;
     spins.store(spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    const Nanos since = std::max(me->came_on, me->last_spin);
-    if (me->wait_spins == 0 || now - since > 3 * spin_window_) {
+    if (begins) {
       pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
       me->wait_spins = 0;
     }
@@ -233,6 +240,20 @@ bool Scheduler::awaits_queued(const Vcpu& me, Nanos now) {
   return false;
 }
 
+// Its habit, as far as it shows; and with it whether its VM's turns are to be short.
+bool Scheduler::sends_and_waits(Vcpu& me) {
+  const bool was_sure = me.habit.sure();
+  const bool waits = me.habit.sends();
+  if (was_sure && !me.habit.sure()) vm_at(me.vm).awaiting.fetch_sub(1, std::memory_order_relaxed);
+  return waits;
+}
+
+void Scheduler::note_wait(Vcpu& me) {
+  const bool was_sure = me.habit.sure();
+  me.habit.waits();
+  if (!was_sure && me.habit.sure()) vm_at(me.vm).awaiting.fetch_add(1, std::memory_order_relaxed);
+}
+
 // Linux guests ask for this by a hypercall after an IPI to preempted vCPUs (KVM_HC_SCHED_YIELD). Here the
 // send itself is seen, and the sender's habit says whether it will wait: a spin window and a spin exit are
 // saved.
@@ -247,13 +268,13 @@ bool Scheduler::sent(WorkerId id, Nanos now) {
     alone = worker.queue->runnable() == 1;
   }
   Vm& vm = vm_at(me->vm);
-  if (!vm.policy.features.eager || vm.ipi == nullptr || !awaits_queued(*me, now) || !me->habit.sends())
-    return false;
+  if (vm.ipi == nullptr || !awaits_queued(*me, now)) return false;
+  if (!sends_and_waits(*me) || !vm.policy.features.eager) return false;
   {
     MutexLock lock(worker.mutex);
     if (worker.queue->tick(now)) return true;  // its turn is over anyway
   }
-  note_outcome(*me, false, now);
+  note_outcome(*me, false);
   me->wait_spins = 0;
   pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
   Status& status = status_at(me->id);

@@ -20,6 +20,8 @@ class SendHabit {
     open_ = true;
     return false;
   }
+  // It is known to wait for those to whom it sends.
+  bool sure() const { return score_ >= kSure; }
   // It busy-waits for an acknowledgement.
   void waits() {
     if (std::exchange(open_, false)) score_ = std::min(score_ + 1, kMost);

@@ -27,6 +27,8 @@ constexpr int64_t kSecond = 1'000'000'000;
 
 constexpr std::array kFields{
     field<&Tuning::slice>("slice", 100 * kUs, kSecond, "service asked for per turn"),
+    field<&Tuning::patience>("patience", 1, 16,
+                             "slices a turn, in VMs of which no vCPU waits for acknowledgements of its IPIs"),
     field<&Tuning::slice_jitter_permille>("slice-jitter", 0, 900,
                                           "each slice varies by ± this many permille"),
     field<&Tuning::lag_limit_slices>("lag-limit", 1, 64,

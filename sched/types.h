@@ -64,4 +64,7 @@ constexpr Nanos to_real(Vruntime service, Weight weight) {
   return Nanos{(service.ticks * weight.value + kDefaultWeight.value - 1) / kDefaultWeight.value};
 }
 
+// What a busy-waiting guest says of its wait; kUnknown: as most do, nothing.
+enum class Wait : uint8_t { kUnknown, kBegins, kGoesOn };
+
 }  // namespace sched

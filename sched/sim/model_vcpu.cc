@@ -12,6 +12,7 @@ void ModelVcpu::enter(Nanos now) {
     stub_left_ = timing_.stub;
     program_.handled(index_, now);
   }
+  if (base_ == Base::kSpin && window_left_ == Nanos::zero()) start_window();
   watch(now);
 }
 
@@ -24,6 +25,12 @@ void ModelVcpu::run(Nanos elapsed) {
 }
 
 Nanos ModelVcpu::left() const { return const_cast<ModelVcpu*>(this)->layer_left(); }
+
+// An eighth for one that is alone, as in guest/runtime/spin.h.
+void ModelVcpu::start_window() {
+  const bool alone = port_.running == 1 && timing_.window != kForever;
+  window_left_ = alone ? timing_.window / 8 : timing_.window;
+}
 
 void ModelVcpu::watch(Nanos now) {
   if (!spinning()) return;
@@ -94,8 +101,8 @@ std::optional<Exit> ModelVcpu::finish_base(Nanos now) {
       base_ = Base::kReady;
       return std::nullopt;
     case Base::kSpin:
-      window_left_ = timing_.window;
-      return Exit::kSpin;
+      wait_ = wait_ == Wait::kUnknown ? Wait::kBegins : Wait::kGoesOn;
+      return Exit::kSpin;  // the next window starts at the entry
     case Base::kSend:
       return Exit::kIpi;
     case Base::kTrap:
@@ -132,7 +139,10 @@ void ModelVcpu::begin_action(Nanos now) {
       return;
     case Action::Kind::kSpin:
       base_ = Base::kSpin;
-      if (action_.new_wait) window_left_ = timing_.window;
+      if (action_.new_wait) {
+        wait_ = Wait::kUnknown;
+        start_window();
+      }
       watch(now);
       return;
     case Action::Kind::kSend:

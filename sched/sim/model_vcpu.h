@@ -63,6 +63,8 @@ class ModelVcpu {
   // --- on the VMM's side, between leave() and enter() ---
   // The IPI of an Exit::kIpi is on its way: its receiver.
   uint32_t take_receiver();
+  // What the bell of an Exit::kSpin says.
+  Wait wait() const { return wait_; }
   void end_of_interrupt();
   // Goes on behind the HLT if it stands there.
   void wake();
@@ -102,6 +104,7 @@ class ModelVcpu {
   void begin_work();
   // The wait is on top: looks at it, and is listed among those who look all the time if it goes on.
   void watch(Nanos now);
+  void start_window();
 
   const uint32_t index_;
   Program& program_;
@@ -117,6 +120,7 @@ class ModelVcpu {
   bool wants_window_ = false;
   Nanos base_left_{};
   Nanos window_left_{};  // of the current wait, until the bell rings
+  Wait wait_{};          // what the last bell of the wait said; kUnknown: none so far
   Nanos work_left_{};
   Nanos stub_left_{};
 };

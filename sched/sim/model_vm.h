@@ -14,6 +14,7 @@ class Simulator::ModelVm final : public Port {
         first(index_of(first_vcpu)),
         vcpus(model.vcpus),
         handicap_percent(model.handicap_percent),
+        hint(config.threads == Threads::kWorkers && simulator.scheduler().policy(vm).features.hint),
         timing(timing_of(model, config)),
         program(make_program(model.guest, model.workload, model.vcpus, seed, *this)),
         receivers(model.vcpus),
@@ -25,6 +26,7 @@ class Simulator::ModelVm final : public Port {
   const uint32_t first;  // VcpuId of its vCPU 0
   const uint32_t vcpus;
   const int64_t handicap_percent;
+  const bool hint;  // the guest is told `running`
   const GuestTiming timing;
   const std::unique_ptr<Program> program;
   VcpuSet receivers;  // scratch of send_ipi()

@@ -141,7 +141,7 @@ class Simulator final : private Host {
   void leave(Worker& worker, Exit exit);
   void handle(Worker& worker);
   bool turn_over(Worker& worker);
-  bool spin(Worker& worker);
+  bool spin(Worker& worker, Wait wait);
   void put(Worker& worker);
   void halt(Worker& worker);
   void send_ipi(Worker& worker);

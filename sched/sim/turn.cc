@@ -26,6 +26,7 @@ void Simulator::dispatch(Worker& worker) {
   }
   seat.worker = index_of(worker.id);
   seat.cpu.wake();
+  if (seat.vm.hint) ++seat.vm.running;
   worker.seat = worker.last = &seat;
   if (worker.noise_at <= now_ || worker.noise_at == kForever) {  // idle meanwhile, or the first time
     const bool quiet = costs_.noise_interval == Nanos::zero();
@@ -56,7 +57,7 @@ bool Simulator::turn_over(Worker& worker) {
   if (timer && sample_spins_) {
     const bool again = seat.sampled_spinning && seat.cpu.spinning();
     seat.sampled_spinning = seat.cpu.spinning();
-    if (again && spin(worker)) return true;
+    if (again && spin(worker, Wait::kUnknown)) return true;
   }
   return !scheduler_.tick(worker.id, now_);
 }
@@ -141,7 +142,7 @@ void Simulator::handle(Worker& worker) {
   Seat& seat = *worker.seat;
   switch (worker.exit) {
     case Exit::kSpin:
-      if (spin(worker)) {
+      if (spin(worker, seat.cpu.wait())) {
         put(worker);
         return;
       }
@@ -172,8 +173,8 @@ void Simulator::handle(Worker& worker) {
 }
 
 // True: the yielder leaves the worker.
-bool Simulator::spin(Worker& worker) {
-  if (scheduler_.spin(worker.id, now_, worker.seat->cpu.in_kernel())) return true;
+bool Simulator::spin(Worker& worker, Wait wait) {
+  if (scheduler_.spin(worker.id, now_, worker.seat->cpu.in_kernel(), wait)) return true;
   if (threads_ != Threads::kHostYield) return false;
   // sched_yield(): the caller's request is forfeited, and whoever is next runs. spin() has charged it.
   return scheduler_.inspect(worker.id, [](RunQueue& queue) {
@@ -183,12 +184,14 @@ bool Simulator::spin(Worker& worker) {
 }
 
 void Simulator::put(Worker& worker) {
+  if (worker.seat->vm.hint) --worker.seat->vm.running;
   scheduler_.put(worker.id, now_, worker.seat->cpu.in_kernel());
   dispatch(worker);
 }
 
 // Nothing can be posted between the last look and this in virtual time; the real loop must look again.
 void Simulator::halt(Worker& worker) {
+  if (worker.seat->vm.hint) --worker.seat->vm.running;
   scheduler_.halt(worker.id, now_);
   dispatch(worker);
 }

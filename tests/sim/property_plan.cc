@@ -73,7 +73,10 @@ double Plan::least_share(uint32_t vm) const {
 
 Nanos Plan::longest_slice() const {
   Nanos longest = setup.tuning.slice;
-  for (const VmPlan& vm : vms) longest = std::max(longest, vm.setup.policy.tuning.slice);
+  for (const VmPlan& vm : vms) {
+    const Tuning& tuning = vm.setup.policy.tuning;
+    longest = std::max(longest, tuning.slice * tuning.patience);
+  }
   return longest * (1000 + setup.tuning.slice_jitter_permille) / 1000;
 }
 

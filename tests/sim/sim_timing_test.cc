@@ -104,6 +104,26 @@ TEST_CASE("the bell rings after a window of executed spinning, and not while a s
   CHECK(sender.sched.spin_exits + sender.counters.operations + 1 >= static_cast<uint64_t>(windows));
 }
 
+TEST_CASE("a spinner that is alone and is told so rings after an eighth of a window") {
+  Workload workload = workload_of(GuestKind::kIpi);
+  workload.senders = 1;
+  for (const bool told : {false, true}) {
+    CAPTURE(told);
+    const std::string policy = told ? "rr,slice=1ms,hint=on" : "rr,slice=1ms";
+    Config config = config_of(policy, GuestKind::kIpi, workload, {1, 1, 2});
+    config.costs = free_host();
+    config.spin_window = Nanos{80'000};
+    Simulator simulator(config);
+    simulator.run_until(kSecond);
+    const VcpuReport sender = simulator.report(VcpuId{0});
+    const auto exits = static_cast<int64_t>(sender.sched.spin_exits);
+    CHECK(exits > 1000);
+    const Nanos window = at(sender, Place::kSpinning) / exits;
+    CHECK(window >= (told ? Nanos{10'000} : config.spin_window));
+    CHECK(window < (told ? Nanos{12'000} : 5 * config.spin_window / 4));  // waits that end within theirs
+  }
+}
+
 TEST_CASE("the host steals what the profile says, and a spinner sees nothing meanwhile") {
   Config config = config_of("fair", GuestKind::kLock, workload_of(GuestKind::kLock), {2, 1, 2});
   config.costs.noise_interval = Nanos{1'000'000};

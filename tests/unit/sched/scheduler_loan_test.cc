@@ -61,7 +61,7 @@ TEST_CASE("loan: over with the lender gone, the borrower goes on") {
 }
 
 TEST_CASE("loan: a borrower from another worker goes home") {
-  SchedulerRig rig(2, {{4, "kvmux"}, {4, "kvmux"}});
+  SchedulerRig rig(2, {{4, "kvmux,pack=off"}, {4, "kvmux,pack=off"}});
   rig.start_all();
   REQUIRE(rig.pick(kW0, 0ns) == kV0);
   REQUIRE(rig.pick(kW1, 0ns) == kV1);

@@ -69,6 +69,23 @@ TEST_CASE("outcome: who stays on its worker is judged from the yield, not from w
   CHECK(rig.stats(0, 750us).yield_misses == 1);
 }
 
+TEST_CASE("outcome: a guest that says whether its wait goes on is believed") {
+  for (const Wait says : {Wait::kBegins, Wait::kGoesOn}) {
+    SchedulerRig rig(1, {{2, "yield"}});
+    rig.start_all();
+    REQUIRE(rig.pick(kW0, 0ns) == kV0);
+    REQUIRE(rig.s.spin(kW0, 0ns, true, Wait::kBegins));
+    REQUIRE(rig.next(kW0, 0ns) == kV1);
+    REQUIRE_FALSE(rig.s.tick(kW0, 1ms));
+    REQUIRE(rig.next(kW0, 1ms) == kV0);
+    // By the time alone it would be the other way round.
+    const Nanos now = says == Wait::kBegins ? 1050us : 1900us;
+    rig.s.spin(kW0, now, true, says);
+    CHECK(rig.stats(0, now).yield_hits == (says == Wait::kBegins ? 1 : 0));
+    CHECK(rig.stats(0, now).yield_misses == (says == Wait::kBegins ? 0 : 1));
+  }
+}
+
 TEST_CASE("outcome: a spin exit at the end of the turn is still a wait that goes on") {
   SchedulerRig rig(1, {{2, "yield"}});
   rig.start_all();
@@ -84,7 +101,7 @@ TEST_CASE("outcome: a spin exit at the end of the turn is still a wait that goes
 }
 
 TEST_CASE("spin, kvmux: an awaited receiver comes here, acknowledges, goes home, and the sender goes on") {
-  SchedulerRig rig(2, {{4, "kvmux"}, {4, "kvmux"}});
+  SchedulerRig rig(2, {{4, "kvmux,pack=off"}, {4, "kvmux,pack=off"}});
   run_four_apart(rig);
   VcpuSet receivers(4);
   receivers.insert(1);
@@ -117,7 +134,7 @@ TEST_CASE("spin, kvmux: with another acknowledgement still to come the sender do
 }
 
 TEST_CASE("spin, kvmux: without an IPI and loans, spinner and likely holder change places") {
-  SchedulerRig rig(2, {{4, "kvmux,loan=off"}, {4, "kvmux,loan=off"}});
+  SchedulerRig rig(2, {{4, "kvmux,pack=off,loan=off"}, {4, "kvmux,pack=off,loan=off"}});
   run_four_apart(rig);
   CHECK(rig.s.spin(kW0, 700us, false));
   CHECK(rig.next(kW0, 700us) == kV1);
@@ -127,7 +144,7 @@ TEST_CASE("spin, kvmux: without an IPI and loans, spinner and likely holder chan
 }
 
 TEST_CASE("spin, kvmux: the last one missing is kicked in where a foreign VM runs, and the spinner goes on") {
-  SchedulerRig rig(2, {{2, "kvmux,loan=off"}, {2, "kvmux,loan=off"}});
+  SchedulerRig rig(2, {{2, "kvmux,pack=off,loan=off"}, {2, "kvmux,pack=off,loan=off"}});
   run_apart(rig);
   CHECK_FALSE(rig.s.spin(kW0, 700us, false));
   CHECK(rig.host.take_kicks(kW1) == 1);

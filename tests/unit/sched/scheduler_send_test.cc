@@ -96,7 +96,7 @@ TEST_CASE("yielding at the send is a feature of its own, and needs an IPI model"
 }
 
 TEST_CASE("a receiver that runs is waited for where the sender is") {
-  SchedulerRig rig(2, {{2, "kvmux"}, {2, "kvmux"}});
+  SchedulerRig rig(2, {{2, "kvmux,pack=off"}, {2, "kvmux,pack=off"}});
   rig.start_all();
   REQUIRE(rig.pick(kW0, 0ns) == kSender);
   REQUIRE(rig.pick(kW1, 0ns) == kReceiver);
