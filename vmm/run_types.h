@@ -50,7 +50,8 @@ struct RunSpec {
   Nanos warmup{100'000'000};  // discarded before measuring starts
   uint64_t seed = 1;
   SpinDetect spin_detect = SpinDetect::kDoorbell;
-  Nanos spin_window{0};  // 0: adapt to the measured exit cost
+  Nanos spin_window{0};       // 0: adapt to the measured exit cost
+  Nanos rotate{100'000'000};  // workers move on by one CPU so often; 0: never
   Irqchip irqchip = Irqchip::kUser;
   std::string cost_profile;    // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
   bool quiet_console = false;  // guests' console lines are not printed

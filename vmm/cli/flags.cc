@@ -61,6 +61,10 @@ void add_run_time_flags(CLI::App& app, RunFlags& flags) {
       group);
   add(app, "--spin-detect", flags.spin_detect, "doorbell|sample|both|off", "how busy-waiting is noticed",
       group);
+  add(app, "--rotate", flags.rotate, "TIME|off",
+      "workers move on by one CPU so often, because CPUs are not equally fast (real guests, policies of "
+      "ours)",
+      group);
   add(app, "--irqchip", flags.irqchip, "user|split", "local APIC in kvmux, or in KVM (host policies only)",
       group);
   add(app, "--backend", flags.backend, "kvm|sim", "real guests, or the simulator", group);

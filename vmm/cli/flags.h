@@ -30,6 +30,7 @@ struct RunFlags {
   std::string weights;
   std::string seed = "1";
   std::string spin_window = "auto";
+  std::string rotate = "100ms";
   std::string spin_detect = "doorbell";
   std::string ring = "3";
   std::string memory = "auto";

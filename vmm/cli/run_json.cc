@@ -173,6 +173,7 @@ Json spec_json(const RunSpec& spec) {
   json["seed"] = spec.seed;
   json["spin_detect"] = spin_detect_name(spec.spin_detect);
   json["spin_window_ns"] = spec.spin_window.count();
+  json["rotate_ns"] = spec.rotate.count();
   json["irqchip"] = spec.irqchip == Irqchip::kUser ? "user" : "split";
   if (!spec.cost_profile.empty()) json["cost_profile"] = spec.cost_profile;
   Json& groups = json["groups"] = Json::array();

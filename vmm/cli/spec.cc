@@ -53,6 +53,12 @@ Nanos read_spin_window(Reader& reader, const std::string& text) {
   return window;
 }
 
+Nanos read_rotate(Reader& reader, const std::string& text) {
+  Nanos interval{0};
+  if (text != "off") reader.read(parse_time_flag("--rotate", text, 1ms, 10s), interval);
+  return interval;
+}
+
 RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds) {
   RunSpec spec;
   spec.duration = default_seconds;
@@ -72,6 +78,7 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   spec.spin_detect = static_cast<SpinDetect>(detect);
   spec.irqchip = static_cast<Irqchip>(irqchip);
   spec.spin_window = read_spin_window(reader, flags.spin_window);
+  spec.rotate = read_rotate(reader, flags.rotate);
   spec.cost_profile = flags.cost_profile;
   if (spec.backend == Backend::kSim && spec.cost_profile.empty()) spec.cost_profile = "laptop-vmx";
   if (spec.backend == Backend::kKvm && !spec.cost_profile.empty()) {

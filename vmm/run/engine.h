@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "sched/stats.h"
@@ -20,7 +21,8 @@ namespace vmm {
 struct RunningVm {
   Vm* vm;
   Board* board;
-  uint32_t handicap_percent = 0;  // handicap.h
+  uint32_t handicap_percent = 0;                   // handicap.h
+  std::atomic<uint64_t>* vcpus_running = nullptr;  // in guest memory; null: the guest is not told
 };
 
 class Engine : public Notifier {

@@ -20,7 +20,7 @@ Result<RunResult> run_on_kvm(const RunSpec& spec, RunControl& control) {
   const auto setup = make_setup(spec, spin_window);
   if (!setup) return Failure(setup.error());
   return measured_run(spec, control,
-                      {.engine = std::make_unique<Machine>(*setup, samples(spec.spin_detect)),
+                      {.engine = std::make_unique<Machine>(*setup, samples(spec.spin_detect), spec.rotate),
                        .calibration = *calibrated,
                        .spin_window = spin_window,
                        .vm_options = {}});

@@ -2,8 +2,10 @@
 
 namespace vmm {
 
-Machine::Machine(const sched::Setup& setup, bool sample_spins)
-    : scheduler_(setup, *this), sample_spins_(sample_spins) {}
+Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate)
+    : scheduler_(setup, *this),
+      sample_spins_(sample_spins),
+      rotation_(allowed_cpus(), setup.workers, rotate) {}
 
 Machine::~Machine() { stop(); }
 
@@ -19,11 +21,10 @@ void Machine::stop() {
 Result<void> Machine::start() {
   // The workers wait at the gate until all are there: they kick each other.
   gate_.close();
-  const WorkerContext context{scheduler_, *this, gate_, vms_, sample_spins_};
-  const std::vector<int> cpus = allowed_cpus();
+  const WorkerContext context{scheduler_, *this, gate_, vms_, sample_spins_, rotation_, workers_};
   workers_.reserve(scheduler_.workers());
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
-    auto worker = Worker::start(sched::WorkerId{i}, cpus[i % cpus.size()], context);
+    auto worker = Worker::start(sched::WorkerId{i}, context);
     if (!worker) return Failure(worker.error());
     workers_.push_back(std::move(*worker));
   }

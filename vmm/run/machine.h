@@ -13,7 +13,7 @@ namespace vmm {
 
 class Machine final : public sched::Host, public Engine {
  public:
-  Machine(const sched::Setup& setup, bool sample_spins);
+  Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate = {});
   ~Machine() override;
 
   sched::Scheduler& scheduler() { return scheduler_; }
@@ -40,6 +40,7 @@ class Machine final : public sched::Host, public Engine {
   Gate gate_;
   sched::Scheduler scheduler_;
   const bool sample_spins_;
+  Rotation rotation_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -43,7 +43,8 @@ Result<void> build(const RunSpec& spec, Bench& bench) {
   }
   for (size_t i = 0; i < bench.vms.size(); ++i) {
     const TinyVm& tiny = bench.vms[i];
-    bench.plan.engine->add({tiny.vm.get(), tiny.board.get(), spec.vms[i].handicap_percent.value_or(0)});
+    bench.plan.engine->add({tiny.vm.get(), tiny.board.get(), spec.vms[i].handicap_percent.value_or(0),
+                            spec.vms[i].policy.features.hint ? tiny.vcpus_running() : nullptr});
   }
   return {};
 }

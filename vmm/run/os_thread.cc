@@ -39,6 +39,13 @@ Result<void> settle_thread(const std::string& name, std::span<const int> cpus) {
   return {};
 }
 
+void move_thread(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  (void)::sched_setaffinity(0, sizeof(set), &set);
+}
+
 ThreadUse thread_use(pid_t thread) {
   ThreadUse use;
   int64_t ran = 0;

@@ -109,6 +109,9 @@ Next TinyBoard::mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> dat
 Next TinyBoard::doorbell(Vcpu& vcpu, uint64_t offset, uint64_t value) {
   switch (offset) {
     case KVMUX_BELL_SPIN:
+      vcpu.wait = value == KVMUX_WAIT_BEGINS    ? sched::Wait::kBegins
+                  : value == KVMUX_WAIT_GOES_ON ? sched::Wait::kGoesOn
+                                                : sched::Wait::kUnknown;
       return Next::kSpin;
     case KVMUX_BELL_LOG:
       return log(vcpu, Gpa{value});

@@ -66,6 +66,11 @@ kvmux_vcpu_results TinyVm::results(VcpuIndex index) const {
   return vm->memory().load<kvmux_vcpu_results>(plan.results(index)).value();  // the plan lies inside memory
 }
 
+std::atomic<uint64_t>* TinyVm::vcpus_running() const {
+  std::byte* info = vm->memory().host_base() + plan.boot_info().value;
+  return reinterpret_cast<std::atomic<uint64_t>*>(info + offsetof(kvmux_boot_info, vcpus_running));
+}
+
 Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Notifier& notifier,
                             Console& console) {
   const auto in_vm = [&](const Error& error) { return Failure(error.in(setup.options.id)); };

@@ -23,6 +23,8 @@ struct TinyVm {
   std::unique_ptr<TinyBoard> board;
   LayoutPlan plan;
 
+  // What the guest is told in kvmux_boot_info. It may write there as well, and fools only itself.
+  std::atomic<uint64_t>* vcpus_running() const;
   // A copy of what the guest's vCPU has reported.
   kvmux_vcpu_results results(VcpuIndex index) const;
 };

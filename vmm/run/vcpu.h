@@ -12,6 +12,7 @@
 
 #include "apic/lapic.h"
 #include "sched/ipi_model.h"
+#include "sched/types.h"
 #include "vmm/check.h"
 #include "vmm/ids.h"
 #include "vmm/kvm/vcpu.h"
@@ -71,6 +72,7 @@ struct Vcpu {
   bool halted_deaf = false;  // … with interrupts off: only NMI, INIT and SIPI count
   bool waiting_for_sipi = false;
   Nanos timer_armed = sched::kForever;  // the LAPIC deadline that some ring will report
+  sched::Wait wait{};                   // what its last ring said
   uint64_t sampled_rip = 0;  // spin sampling: where the last sample stood in a PAUSE loop; 0: nowhere
   sched::VcpuSet receivers;  // scratch of the IPI path, so that it allocates nothing
   VcpuAccount account;

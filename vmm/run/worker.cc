@@ -22,12 +22,12 @@ thread_local Worker* this_worker = nullptr;
 
 Worker* Worker::current() { return this_worker; }
 
-Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, int cpu, const WorkerContext& context) {
+Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, const WorkerContext& context) {
   auto worker = std::unique_ptr<Worker>(new Worker(id, context));
   std::promise<Result<void>> ready;
   auto set_up = ready.get_future();
-  worker->thread_ = std::thread([&worker = *worker, cpu, ready = std::move(ready)]() mutable {
-    Result<void> result = worker.set_up(cpu);
+  worker->thread_ = std::thread([&worker = *worker, ready = std::move(ready)]() mutable {
+    Result<void> result = worker.set_up();
     const bool good = result.has_value();
     ready.set_value(std::move(result));
     if (good) worker.loop();
@@ -41,11 +41,11 @@ void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<void> Worker::set_up(int cpu) {
+Result<void> Worker::set_up() {
   this_worker = this;
   thread_id_ = os_thread_id();
   stolen_.emplace();
-  const std::array cpus{cpu};
+  const std::array cpus{context_.rotation.cpu_of(id_)};
   if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), cpus); !settled) return settled;
   auto ring = Ring::create(kRingEntries);
   if (!ring) return Failure(ring.error());
@@ -63,10 +63,17 @@ Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
   return context_.vms[index_of(vm)].vm->vcpu(VcpuIndex{context_.scheduler.index_in_vm(id)});
 }
 
+// Why others want this worker; a move to another CPU is done at once.
+uint32_t Worker::take_reasons() {
+  const uint32_t reasons = attention_.take();
+  if ((reasons & kMove) != 0) move_thread(context_.rotation.cpu_of(id_));
+  return reasons;
+}
+
 // pick → run its stay → again.
 void Worker::loop() {
   for (;;) {
-    const uint32_t reasons = attention_.take();
+    const uint32_t reasons = take_reasons();
     if ((reasons & kStop) != 0) return;
     if ((reasons & kGate) != 0) {
       const Nanos from = monotonic_now();
@@ -87,7 +94,10 @@ void Worker::loop() {
 // One vCPU's stay on this worker, from its choice to its departure.
 void Worker::host(VcpuLease vcpu, Nanos now) {
   const Nanos came = now;
+  auto* const running = context_.vms[index_of(vcpu->vm)].vcpus_running;
+  if (running != nullptr) running->fetch_add(1, std::memory_order_relaxed);
   const Departure departure = stay(*vcpu, now);
+  if (running != nullptr) running->fetch_sub(1, std::memory_order_relaxed);
   const Nanos left = now;
   busy_ += left - came;
   const bool in_kernel = vcpu->kvm.cpl() == 0;
@@ -162,7 +172,7 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
       keep_timer(vcpu, now);
       return Departure::kHalt;
     case Next::kSpin:
-      if (!context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0)) return std::nullopt;
+      if (!context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0, vcpu.wait)) return std::nullopt;
       return Departure::kPut;
     case Next::kSent:
       if (!context_.scheduler.sent(id_, now)) return std::nullopt;
@@ -177,7 +187,10 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
 // Looks at what came in since the last look. True: the vCPU's turn is over, or the worker is wanted
 // elsewhere.
 bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
-  const uint32_t reasons = attention_.take();
+  if (context_.rotation.due(now)) {
+    for (const auto& worker : context_.workers) worker->kick(kMove);
+  }
+  const uint32_t reasons = take_reasons();
   if ((reasons & (kGate | kStop)) != 0) {
     attention_.put_back(reasons & (kGate | kStop));  // for loop()
     return true;

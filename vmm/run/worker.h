@@ -13,9 +13,12 @@
 #include "vmm/run/gate.h"
 #include "vmm/run/os_thread.h"
 #include "vmm/run/ring.h"
+#include "vmm/run/rotation.h"
 #include "vmm/run/stolen_time.h"
 
 namespace vmm {
+
+class Worker;
 
 struct WorkerContext {
   sched::Scheduler& scheduler;
@@ -23,12 +26,14 @@ struct WorkerContext {
   Gate& gate;
   const std::vector<RunningVm>& vms;  // by VmId
   bool sample_spins;
+  Rotation& rotation;
+  const std::vector<std::unique_ptr<Worker>>& workers;  // all of them, as soon as a vCPU runs
 };
 
 class Worker {
  public:
   // Starts the thread, pinned to the CPU; returns when ring and timer are there. The gate should be closed.
-  [[nodiscard]] static Result<std::unique_ptr<Worker>> start(sched::WorkerId id, int cpu,
+  [[nodiscard]] static Result<std::unique_ptr<Worker>> start(sched::WorkerId id,
                                                              const WorkerContext& context);
   ~Worker() { join(); }
   void join();  // after kick(kStop)
@@ -38,6 +43,7 @@ class Worker {
     kLook = 2,  // an interrupt was posted to the running vCPU, or its VM has ended
     kGate = 4,  // come to the gate
     kStop = 8,
+    kMove = 16,  // to another CPU
   };
   // Any thread.
   void kick(uint32_t reasons);
@@ -53,10 +59,11 @@ class Worker {
   enum class Departure : uint8_t { kPut, kHalt, kStop };
 
   Worker(sched::WorkerId id, const WorkerContext& context) : id_(id), context_(context) {}
-  Result<void> set_up(int cpu);
+  Result<void> set_up();
   void loop();
   void host(VcpuLease vcpu, Nanos now);
   Departure stay(Vcpu& vcpu, Nanos& now);
+  uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now);
   void excuse_stolen(Vcpu& vcpu, Nanos in_guest);
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
