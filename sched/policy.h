@@ -56,6 +56,12 @@ struct Features {
   bool loan = false;    // a likely lock holder runs for a short time only, then the yielder again
 };
 
+// Does the policy look at whether a vCPU spins or was preempted at CPL 0? kvmux has better guesses at who
+// holds a lock, and no use for a register that costs something to know at every exit.
+constexpr bool needs_cpl(const Features& features) {
+  return features.spin && features.candidates != CandidateRule::kKvmux;
+}
+
 struct Policy {
   std::string name;  // as given, e.g. "v2" or "v2,deboost=off"
   Features features;

@@ -79,7 +79,8 @@ class Scheduler {
   // The host took the worker's CPU for this long of the time since the last worker call: nothing that the
   // running vCPU is charged for. Call before the next worker call.
   void excuse(WorkerId worker, Nanos lost);
-  // The running vCPU stays runnable but leaves the worker. in_kernel: it was taken off at CPL 0.
+  // The running vCPU stays runnable but leaves the worker. in_kernel: it was taken off at CPL 0. Anything
+  // will do, here and for spin(), where the policy does not ask (needs_cpl()).
   void put(WorkerId worker, Nanos now, bool in_kernel);
   // It executed HLT with nothing to take. Afterwards the caller must look at its interrupts once more and
   // call interrupt_posted() if there are any (status.h says why).

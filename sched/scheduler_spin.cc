@@ -207,7 +207,7 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel, Wait wait) {
   vm.loans.count_exit(now);
   DirectedYield attempt(*this, id, *me, alone, vm.policy, vm.loans.first_way(), now);
   SpinScan scan = scan_of(*me, now);
-  scan.in_kernel = in_kernel;
+  scan.in_kernel = in_kernel && needs_cpl(vm.policy.features);
   scan.handovers = vm.handover.load(std::memory_order_relaxed) > -kHandoverRange ||
                    me->stats.spin_exits % kRetryEvery == 0;
   scan.spins_before = me->wait_spins - 1;

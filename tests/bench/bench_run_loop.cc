@@ -99,10 +99,9 @@ void bench_exits(const System& system, const char* where, std::span<const uint8_
              rate >= kTarget);
 }
 
-// What of it nobody can save who wants to know the CPL of a vCPU that leaves, as the rules of directed yield
-// do.
+// What nobody can save who wants to know the CPL of a vCPU that leaves, as Linux's rules of directed yield do.
 void bench_registers(const System& system, const char* where, std::span<const uint8_t> code) {
-  Contest contest(system, code, "kvmux");
+  Contest contest(system, code, "yield");
   const uint64_t bells = bells_a_round(contest, 1);
   std::vector<double> rate;
   for (int i = 0; i < rounds(); ++i) {

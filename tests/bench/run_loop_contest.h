@@ -98,7 +98,9 @@ class Contest {
  public:
   Contest(const System& system, std::span<const uint8_t> code, const char* policy)
       : vm_(need(make(system, code))), machine_(one_worker(policy), false), board_(*vm_, machine_) {
-    machine_.add({vm_.get(), &board_});
+    const bool needs_cpl = sched::needs_cpl(machine_.scheduler().policy(VmId{0}).features);
+    for (uint32_t i = 0; i < kVcpus && !needs_cpl; ++i) vm_->vcpu(VcpuIndex{i}).kvm.registers_on_demand();
+    machine_.add({.vm = vm_.get(), .board = &board_, .needs_cpl = needs_cpl});
     board_.begin(kWarmUp);
     need(machine_.start());
     board_.wait();
@@ -119,8 +121,8 @@ class Contest {
     return time;
   }
 
-  // The same number by the first `vcpus` vCPUs in turn. Bare loops ask for no registers; one that does has KVM
-  // write out what the run loop has written out at every exit.
+  // The same number by the first `vcpus` vCPUs in turn. Bare loops ask for no registers; one that does has
+  // KVM write out what the run loop has written out at every exit.
   Nanos bare(uint64_t bells, uint32_t vcpus, bool with_registers = false) {
     std::vector<VcpuLease> leases;
     for (uint32_t i = 0; i < vcpus; ++i) leases.emplace_back(vm_->vcpu(VcpuIndex{i}));

@@ -54,9 +54,10 @@ Nanos read_spin_window(Reader& reader, const std::string& text) {
 }
 
 Nanos read_rotate(Reader& reader, const std::string& text) {
-  Nanos interval{0};
-  if (text != "off") reader.read(parse_time_flag("--rotate", text, 1ms, 10s), interval);
-  return interval;
+  if (text == "off") return Nanos{0};
+  const auto interval = parse_time_flag("--rotate", text, 1ms, 10s);
+  if (!interval) reader.check(bad_value("--rotate", text, "off, or a time from 1ms to 10s"));
+  return interval.value_or(Nanos{0});
 }
 
 RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds) {

@@ -17,8 +17,7 @@ namespace {
 
 constexpr uint32_t kMsrTsc = 0x10;
 
-// Measured here: all three cost 0.3 µs of a 9.6 µs exit (CPL 0), and in exchange no exit ever needs an ioctl
-// (6 µs) to see RIP, CPL or the injection state.
+// Measured here: all three cost 0.3 µs of a 9.6 µs exit (CPL 0), an ioctl to see one of them 6 µs.
 constexpr uint64_t kSynced = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
 
 }  // namespace
@@ -40,14 +39,33 @@ Result<VcpuFd> VcpuFd::adopt(UniqueFd fd, size_t run_area_bytes) {
   return vcpu;
 }
 
-int VcpuFd::run() { return ::ioctl(fd_.get(), KVM_RUN, 0) == 0 ? 0 : errno; }
+void VcpuFd::registers_on_demand() { area_->kvm_valid_regs = KVM_SYNC_X86_EVENTS; }
+
+int VcpuFd::run() {
+  const int error = ::ioctl(fd_.get(), KVM_RUN, 0) == 0 ? 0 : errno;
+  fresh_ = area_->kvm_valid_regs;
+  return error;
+}
+
+// These ioctls fail for nothing but a bad fd or address.
+void VcpuFd::fetch_regs() const {
+  (void)::ioctl(fd(), KVM_GET_REGS, &area_->s.regs.regs);
+  fresh_ |= KVM_SYNC_X86_REGS;
+}
+
+void VcpuFd::fetch_sregs() const {
+  (void)::ioctl(fd(), KVM_GET_SREGS, &area_->s.regs.sregs);
+  fresh_ |= KVM_SYNC_X86_SREGS;
+}
 
 kvm_regs& VcpuFd::mutable_regs() {
+  (void)regs();  // what is not changed goes back as it is
   area_->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
   return area_->s.regs.regs;
 }
 
 kvm_sregs& VcpuFd::mutable_sregs() {
+  (void)sregs();
   area_->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
   return area_->s.regs.sregs;
 }

@@ -43,8 +43,12 @@ Result<void> build(const RunSpec& spec, Bench& bench) {
   }
   for (size_t i = 0; i < bench.vms.size(); ++i) {
     const TinyVm& tiny = bench.vms[i];
-    bench.plan.engine->add({tiny.vm.get(), tiny.board.get(), spec.vms[i].handicap_percent.value_or(0),
-                            spec.vms[i].policy.features.hint ? tiny.vcpus_running() : nullptr});
+    const sched::Features& features = spec.vms[i].policy.features;
+    bench.plan.engine->add({.vm = tiny.vm.get(),
+                            .board = tiny.board.get(),
+                            .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
+                            .needs_cpl = sched::needs_cpl(features),
+                            .vcpus_running = features.hint ? tiny.vcpus_running() : nullptr});
   }
   return {};
 }

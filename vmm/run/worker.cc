@@ -100,7 +100,7 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   if (running != nullptr) running->fetch_sub(1, std::memory_order_relaxed);
   const Nanos left = now;
   busy_ += left - came;
-  const bool in_kernel = vcpu->kvm.cpl() == 0;
+  const bool in_kernel = is_in_kernel(*vcpu);
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
   const Vcpu& left_behind = *vcpu;
   const sched::VcpuId id = vcpu->id;
@@ -153,6 +153,10 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
   }
 }
 
+bool Worker::is_in_kernel(const Vcpu& vcpu) const {
+  return context_.vms[index_of(vcpu.vm)].needs_cpl && vcpu.kvm.cpl() == 0;
+}
+
 // What the host took of this stretch in the guest is not the vCPU's doing.
 void Worker::excuse_stolen(Vcpu& vcpu, Nanos in_guest) {
   const Nanos lost = stolen_->take(in_guest);
@@ -172,7 +176,7 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
       keep_timer(vcpu, now);
       return Departure::kHalt;
     case Next::kSpin:
-      if (!context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0, vcpu.wait)) return std::nullopt;
+      if (!context_.scheduler.spin(id_, now, is_in_kernel(vcpu), vcpu.wait)) return std::nullopt;
       return Departure::kPut;
     case Next::kSent:
       if (!context_.scheduler.sent(id_, now)) return std::nullopt;
@@ -198,7 +202,7 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
   const bool timer = attention_.take_fired();
   if (!timer && (reasons & kTick) == 0) return false;
   if (timer && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
-      context_.scheduler.spin(id_, now, vcpu.kvm.cpl() == 0)) {
+      context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) {
     return true;
   }
   return !context_.scheduler.tick(id_, now).has_value();

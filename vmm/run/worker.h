@@ -65,6 +65,7 @@ class Worker {
   Departure stay(Vcpu& vcpu, Nanos& now);
   uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now);
+  bool is_in_kernel(const Vcpu& vcpu) const;
   void excuse_stolen(Vcpu& vcpu, Nanos in_guest);
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
