@@ -98,11 +98,10 @@ struct kvmux_boot_info {
   uint64_t pauses_per_ms;      /* spin-loop turns (PAUSE, load, compare) in one millisecond */
   uint64_t spin_window_ns;     /* ring KVMUX_BELL_SPIN after this much time in PAUSE; 0: never */
   struct kvmux_workload workload;
-  char args[256]; /* --guest-args, NUL-terminated */
-  /* How many of this VM's vCPUs are on a CPU right now, the reader included; the host keeps it up to date.
-   * 0: it does not tell. Who is alone waits in vain: whoever could end the wait does not run. On a line of
-   * its own. */
-  uint8_t pad[96];
+  char args[256];  /* --guest-args, NUL-terminated */
+  uint8_t pad[96]; /* what follows is written during the run: it has a line of its own */
+  /* How many of this VM's vCPUs are on a CPU right now, the reader included. 0: the host does not tell. Who
+   * is alone waits in vain: whoever could end the wait does not run. */
   uint64_t vcpus_running;
 };
 

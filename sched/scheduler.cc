@@ -134,7 +134,7 @@ std::optional<Turn> Scheduler::pick_locked(Worker& worker, WorkerId id, Nanos no
   if (vcpu == nullptr) return std::nullopt;
   account_state(*vcpu, RunState::kRunning, now);
   vcpu->came_on = now;
-  Vm& vm = vm_at(vcpu->vm);
+  const Vm& vm = vm_at(vcpu->vm);
   vcpu->patience = vm.awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.patience : 1;
   const Nanos loan = std::exchange(vcpu->loan, Nanos{});
   vcpu->loan_end = loan > Nanos{} ? now + loan : kForever;

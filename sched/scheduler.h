@@ -95,7 +95,7 @@ class Scheduler {
   bool sent(WorkerId worker, Nanos now);
 
   // --- any thread ---
-  // First run of a vCPU: on its worker by order of ids, or on an idle one.
+  // First run of a vCPU: on the worker of first_places.h, or on an idle one.
   void start(VcpuId vcpu, Nanos now);
   enum class Posted : uint8_t { kNothing, kWoken, kRunning };
   // Call after the interrupt is visible in the target's LAPIC. Wakes the target if it is halted; kRunning:
