@@ -12,7 +12,8 @@
 //          yield: at the least 1 / (1 + c) of f; at the most 2 / (1 + f) of it for one that yields, else just
 //          it. Only yields to other workers give VMs credit: to one here, the VM runs already.
 //   kvmux  0.8 to 1.4 on several workers: a nominee may be two slices ahead, and changing places moves load
-//          between workers faster than it is balanced. Not derived: these 1,000 seeds gave 0.775 to 1.498 in all.
+//          between workers faster than it is balanced. Not derived: these 1,000 seeds gave 0.775 to 1.498 in
+//          all.
 // For the last three, besides, what the first ones have.
 #include <doctest/doctest.h>
 
