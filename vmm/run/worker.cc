@@ -200,7 +200,9 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
     return true;
   }
   const bool timer = attention_.take_fired();
-  if (!timer && (reasons & kTick) == 0) return false;
+  // Every move is a tick as well: should a timer signal ever be lost (ThreadSanitizer keeps one pending
+  // signal of a number), the vCPU is not left running for good.
+  if (!timer && (reasons & (kTick | kMove)) == 0) return false;
   if (timer && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
       context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) {
     return true;
