@@ -185,7 +185,7 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel, Wait wait) {
     const bool begins = begins_wait(*me, wait, now);
     const IpiModel* ipi = vm_at(me->vm).ipi.get();
     const bool for_ack = ipi != nullptr && ipi->next_awaited(me->index, me->index, now).has_value();
-    const bool yielded_at_send = me->wait_spins == 0;
+    const bool yielded_at_send = me->wait_spins == 0;  // then the wait is older than its first bell
     note_outcome(*me, !begins || (yielded_at_send && for_ack));
     if (for_ack) note_wait(*me);
     std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;

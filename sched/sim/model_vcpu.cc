@@ -28,7 +28,7 @@ Nanos ModelVcpu::left() const { return const_cast<ModelVcpu*>(this)->layer_left(
 
 // An eighth for one that is alone, as in guest/runtime/spin.h.
 void ModelVcpu::start_window() {
-  const bool alone = port_.running == 1 && timing_.window != kForever;
+  const bool alone = timing_.told && port_.running == 1 && timing_.window != kForever;
   window_left_ = alone ? timing_.window / 8 : timing_.window;
 }
 

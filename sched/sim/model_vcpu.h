@@ -34,6 +34,7 @@ struct GuestTiming {
   Nanos window = kForever;  // busy-waiting until the bell rings; kForever: there is none
   int64_t slowdown = 1;     // of all other code
   bool kernel = false;      // the program runs at CPL 0
+  bool told = false;        // how many of the VM's vCPUs run
 };
 
 class ModelVcpu {

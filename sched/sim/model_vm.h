@@ -14,8 +14,7 @@ class Simulator::ModelVm final : public Port {
         first(index_of(first_vcpu)),
         vcpus(model.vcpus),
         handicap_percent(model.handicap_percent),
-        hint(config.threads == Threads::kWorkers && simulator.scheduler().policy(vm).features.hint),
-        timing(timing_of(model, config)),
+        timing(timing_of(model, config, vm)),
         program(make_program(model.guest, model.workload, model.vcpus, seed, *this)),
         receivers(model.vcpus),
         simulator_(simulator) {}
@@ -26,13 +25,12 @@ class Simulator::ModelVm final : public Port {
   const uint32_t first;  // VcpuId of its vCPU 0
   const uint32_t vcpus;
   const int64_t handicap_percent;
-  const bool hint;  // the guest is told `running`
   const GuestTiming timing;
   const std::unique_ptr<Program> program;
   VcpuSet receivers;  // scratch of send_ipi()
 
  private:
-  static GuestTiming timing_of(const VmModel& model, const Config& config) {
+  static GuestTiming timing_of(const VmModel& model, const Config& config, VmId vm) {
     const CostProfile& costs = config.costs;
     GuestTiming timing;
     timing.stub = costs.stub;
@@ -41,6 +39,7 @@ class Simulator::ModelVm final : public Port {
     timing.slowdown = model.kernel ? costs.kernel_slowdown : 1;
     if (config.spin_window > Nanos::zero()) timing.window = config.spin_window * timing.slowdown;
     timing.kernel = model.kernel;
+    timing.told = config.threads == Threads::kWorkers && config.setup.vms[index_of(vm)].policy.features.hint;
     return timing;
   }
 

@@ -70,7 +70,7 @@ class Port {
     ++counters[sender].ipis_acked;
   }
 
-  uint32_t running = 0;  // vCPUs on a worker, as the guest is told; 0: it is not
+  uint32_t running = 0;  // vCPUs on a worker; kept by the simulator
   Bits spinning;         // executes its wait right now; kept by the simulator
   std::vector<Counters> counters;
   std::array<uint64_t, kAckBuckets> acks{};

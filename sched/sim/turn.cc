@@ -26,7 +26,7 @@ void Simulator::dispatch(Worker& worker) {
   }
   seat.worker = index_of(worker.id);
   seat.cpu.wake();
-  if (seat.vm.hint) ++seat.vm.running;
+  ++seat.vm.running;
   worker.seat = worker.last = &seat;
   if (worker.noise_at <= now_ || worker.noise_at == kForever) {  // idle meanwhile, or the first time
     const bool quiet = costs_.noise_interval == Nanos::zero();
@@ -184,14 +184,14 @@ bool Simulator::spin(Worker& worker, Wait wait) {
 }
 
 void Simulator::put(Worker& worker) {
-  if (worker.seat->vm.hint) --worker.seat->vm.running;
+  --worker.seat->vm.running;
   scheduler_.put(worker.id, now_, worker.seat->cpu.in_kernel());
   dispatch(worker);
 }
 
 // Nothing can be posted between the last look and this in virtual time; the real loop must look again.
 void Simulator::halt(Worker& worker) {
-  if (worker.seat->vm.hint) --worker.seat->vm.running;
+  --worker.seat->vm.running;
   scheduler_.halt(worker.id, now_);
   dispatch(worker);
 }

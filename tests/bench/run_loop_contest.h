@@ -98,9 +98,7 @@ class Contest {
  public:
   Contest(const System& system, std::span<const uint8_t> code, const char* policy)
       : vm_(need(make(system, code))), machine_(one_worker(policy), false), board_(*vm_, machine_) {
-    const bool needs_cpl = sched::needs_cpl(machine_.scheduler().policy(VmId{0}).features);
-    for (uint32_t i = 0; i < kVcpus && !needs_cpl; ++i) vm_->vcpu(VcpuIndex{i}).kvm.registers_on_demand();
-    machine_.add({.vm = vm_.get(), .board = &board_, .needs_cpl = needs_cpl});
+    machine_.add({vm_.get(), &board_});
     board_.begin(kWarmUp);
     need(machine_.start());
     board_.wait();

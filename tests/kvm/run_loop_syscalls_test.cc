@@ -95,9 +95,7 @@ bool walk(const System& system, const Path& path, kvm_test::Calls& calls) {
   if (!vm) return false;
   Machine machine(one_worker(path.policy), false);
   MarkingBoard board(path.answer);
-  const bool needs_cpl = sched::needs_cpl(machine.scheduler().policy(VmId{0}).features);
-  for (uint32_t i = 0; i < kVcpus && !needs_cpl; ++i) (*vm)->vcpu(VcpuIndex{i}).kvm.registers_on_demand();
-  machine.add({.vm = vm->get(), .board = &board, .needs_cpl = needs_cpl});
+  machine.add({vm->get(), &board});
   if (!machine.start()) return false;
   board.wait();
   machine.stop();

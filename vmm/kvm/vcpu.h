@@ -1,6 +1,7 @@
 // A KVM vCPU: its fd and its kvm_run area. Registers and events are read and written in the sync area inside
-// kvm_run: KVM fills it at every exit and takes what is marked dirty at the next entry. What is rarely looked
-// at need not be written at every exit (registers_on_demand()); an ioctl then fetches it when it is.
+// kvm_run: KVM takes what is marked dirty at the next entry, and writes the events at every exit. Registers
+// are fetched by an ioctl when somebody looks, unless they are kept (keep_regs(), keep_sregs()): then KVM
+// writes them at every exit as well.
 //
 // Only the holder of the vCPU's lease may call anything here, from any thread; the one exception is
 // request_exit(), which any thread and any signal handler may call while the vCPU exists.
@@ -87,9 +88,9 @@ class VcpuFd {
   void clear_exit_request();
 
   // Set-up, before the first run().
-  // From now on KVM writes only the events at each exit: saves about 3 % of one, where nobody asks for
-  // registers at most exits.
-  void registers_on_demand();
+  // Where somebody looks after most exits.
+  void keep_regs() { area_->kvm_valid_regs |= KVM_SYNC_X86_REGS; }
+  void keep_sregs() { area_->kvm_valid_regs |= KVM_SYNC_X86_SREGS; }
   [[nodiscard]] Result<void> set_cpuid(std::span<const kvm_cpuid_entry2> entries);
   [[nodiscard]] Result<void> make_runnable();  // LapicPlace::kKernel: no waiting for a SIPI
   [[nodiscard]] Result<uint64_t> tsc_khz() const;

@@ -27,7 +27,7 @@ Result<Calibration> measure(uint32_t ring) {
   auto tiny = make_tiny_vm(*system, {.options = {}, .first = {}, .spec = spec, .calibration = none}, machine,
                            console);
   if (!tiny) return Failure(tiny.error());
-  machine.add({.vm = tiny->vm.get(), .board = tiny->board.get(), .needs_cpl = false});
+  machine.add({tiny->vm.get(), tiny->board.get()});
   if (auto started = machine.start(); !started) return Failure(started.error());
   for (Nanos waited{}; !machine.all_ended() && waited < kPatience; waited += kPoll) {
     std::this_thread::sleep_for(kPoll);

@@ -22,7 +22,6 @@ struct RunningVm {
   Vm* vm;
   Board* board;
   uint32_t handicap_percent = 0;                   // handicap.h
-  bool needs_cpl = true;                           // its policy does
   std::atomic<uint64_t>* vcpus_running = nullptr;  // in guest memory; null: the guest is not told
 };
 

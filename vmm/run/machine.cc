@@ -19,6 +19,7 @@ void Machine::stop() {
 }
 
 Result<void> Machine::start() {
+  for (const RunningVm& running : vms_) keep_registers(*running.vm);
   // The workers wait at the gate until all are there: they kick each other.
   gate_.close();
   const WorkerContext context{scheduler_, *this, gate_, vms_, sample_spins_, rotation_, workers_};
@@ -33,6 +34,15 @@ Result<void> Machine::start() {
   for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(sched::VcpuId{i}, now);
   gate_.open();
   return {};
+}
+
+// What a worker looks at after most exits.
+void Machine::keep_registers(Vm& vm) const {
+  for (uint32_t i = 0; i < vm.vcpu_count(); ++i) {
+    VcpuFd& kvm = vm.vcpu(VcpuIndex{i}).kvm;
+    if (needs_cpl(scheduler_.policy(vm.id()).features)) kvm.keep_sregs();
+    if (sample_spins_) kvm.keep_regs();
+  }
 }
 
 void Machine::pause() {

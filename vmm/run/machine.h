@@ -37,6 +37,8 @@ class Machine final : public sched::Host, public Engine {
   void vm_ended(VmId vm) override;
 
  private:
+  void keep_registers(Vm& vm) const;
+
   Gate gate_;
   sched::Scheduler scheduler_;
   const bool sample_spins_;

@@ -43,12 +43,11 @@ Result<void> build(const RunSpec& spec, Bench& bench) {
   }
   for (size_t i = 0; i < bench.vms.size(); ++i) {
     const TinyVm& tiny = bench.vms[i];
-    const sched::Features& features = spec.vms[i].policy.features;
-    bench.plan.engine->add({.vm = tiny.vm.get(),
-                            .board = tiny.board.get(),
-                            .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
-                            .needs_cpl = sched::needs_cpl(features),
-                            .vcpus_running = features.hint ? tiny.vcpus_running() : nullptr});
+    bench.plan.engine->add(
+        {.vm = tiny.vm.get(),
+         .board = tiny.board.get(),
+         .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
+         .vcpus_running = spec.vms[i].policy.features.hint ? tiny.vcpus_running() : nullptr});
   }
   return {};
 }

@@ -32,18 +32,15 @@ Result<void> settle_thread(const std::string& name, std::span<const int> cpus) {
   ::sigaddset(&users, SIGINT);
   ::sigaddset(&users, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
+  return bind_thread(cpus);
+}
+
+Result<void> bind_thread(std::span<const int> cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
   for (const int cpu : cpus) CPU_SET(static_cast<size_t>(cpu), &set);
   if (::sched_setaffinity(0, sizeof(set), &set) != 0) return host_error("sched_setaffinity", errno);
   return {};
-}
-
-void move_thread(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<size_t>(cpu), &set);
-  (void)::sched_setaffinity(0, sizeof(set), &set);
 }
 
 ThreadUse thread_use(pid_t thread) {

@@ -23,8 +23,8 @@ pid_t os_thread_id();
 // to the main thread.
 [[nodiscard]] Result<void> settle_thread(const std::string& name, std::span<const int> cpus);
 
-// Moves the calling thread, which has been settled, to this CPU. Where that has gone offline it stays.
-void move_thread(int cpu);
+// Binds the calling thread, which has been settled, to other CPUs. On failure it stays where it is.
+[[nodiscard]] Result<void> bind_thread(std::span<const int> cpus);
 
 // What a thread of this process has had of the host since its start. Any thread; exact for one that does not
 // run. Zero where the kernel keeps no such statistics.

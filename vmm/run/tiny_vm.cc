@@ -55,7 +55,6 @@ Result<void> fill(const TinyVmSetup& setup, const Image& image, const ElfImage& 
         return Failure(awake.error().in(setup.options.id, VcpuIndex{i}));
       }
     }
-    if (!sched::needs_cpl(setup.spec.policy.features)) vcpu.kvm.registers_on_demand();
     enter_long_mode(tiny.plan, VcpuIndex{i}, elf.entry, vcpu.kvm.mutable_regs(), vcpu.kvm.mutable_sregs());
   }
   return {};

@@ -66,7 +66,10 @@ Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
 // Why others want this worker; a move to another CPU is done at once.
 uint32_t Worker::take_reasons() {
   const uint32_t reasons = attention_.take();
-  if ((reasons & kMove) != 0) move_thread(context_.rotation.cpu_of(id_));
+  if ((reasons & kMove) != 0) {
+    const std::array cpus{context_.rotation.cpu_of(id_)};
+    (void)bind_thread(cpus);  // where that CPU has gone offline, we stay
+  }
   return reasons;
 }
 
@@ -154,7 +157,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
 }
 
 bool Worker::is_in_kernel(const Vcpu& vcpu) const {
-  return context_.vms[index_of(vcpu.vm)].needs_cpl && vcpu.kvm.cpl() == 0;
+  return needs_cpl(context_.scheduler.policy(vcpu.vm).features) && vcpu.kvm.cpl() == 0;
 }
 
 // What the host took of this stretch in the guest is not the vCPU's doing.
@@ -192,7 +195,9 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
 // elsewhere.
 bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
   if (context_.rotation.due(now)) {
-    for (const auto& worker : context_.workers) worker->kick(kMove);
+    // With a tick: should a timer's signal ever be lost (ThreadSanitizer keeps one pending signal of a
+    // number), no vCPU is left running for good.
+    for (const auto& worker : context_.workers) worker->kick(kMove | kTick);
   }
   const uint32_t reasons = take_reasons();
   if ((reasons & (kGate | kStop)) != 0) {
@@ -200,9 +205,7 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
     return true;
   }
   const bool timer = attention_.take_fired();
-  // Every move is a tick as well: should a timer signal ever be lost (ThreadSanitizer keeps one pending
-  // signal of a number), the vCPU is not left running for good.
-  if (!timer && (reasons & (kTick | kMove)) == 0) return false;
+  if (!timer && (reasons & kTick) == 0) return false;
   if (timer && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
       context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) {
     return true;

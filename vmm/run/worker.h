@@ -32,7 +32,8 @@ struct WorkerContext {
 
 class Worker {
  public:
-  // Starts the thread, pinned to the CPU; returns when ring and timer are there. The gate should be closed.
+  // Starts the thread, pinned to its CPU of the moment; returns when ring and timer are there. The gate
+  // should be closed.
   [[nodiscard]] static Result<std::unique_ptr<Worker>> start(sched::WorkerId id,
                                                              const WorkerContext& context);
   ~Worker() { join(); }

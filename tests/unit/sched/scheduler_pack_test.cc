@@ -1,5 +1,4 @@
-// VMs side by side, and the longer turns of VMs that nobody waits for. Slices of 1 ms without
-// jitter.
+// VMs side by side, and the longer turns of VMs that nobody waits for. Slices of 1 ms without jitter.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -11,14 +10,6 @@
 using namespace sched_test;
 
 namespace {
-
-constexpr IrqVector kVector{0x40};
-
-void send(SchedulerRig& rig, VmId vm, uint32_t size, uint32_t from, uint32_t to, Nanos now) {
-  VcpuSet receivers(size);
-  receivers.insert(to);
-  rig.s.ipi_sent(vm, {.sender = from, .vector = kVector, .shorthand = false, .receivers = receivers}, now);
-}
 
 // On worker 0, which nobody runs on, until `until`: the longest turn that the vCPU had, by the ends that were
 // granted.
@@ -81,13 +72,17 @@ TEST_CASE("patience: turns last so many slices, until a vCPU of the VM is known 
   Nanos now{};
   constexpr VcpuId kSender{0};
   constexpr VcpuId kOther{2};
+  constexpr IrqVector kVector{0x40};
+  VcpuSet receivers(2);
+  receivers.insert(1);
   longest_turn(rig, kSender, now, 50ms);                // the first requests were made before anybody ran
   CHECK(longest_turn(rig, kSender, now, 100ms) > 1ms);  // its group's requests cut it
   for (int sends = 0; sends < 8;) {
     const VcpuId runs = rig.pick(kW0, now);
     if (runs == kSender) {
       ++sends;
-      send(rig, VmId{0}, 2, 0, 1, now);
+      rig.s.ipi_sent(VmId{0}, {.sender = 0, .vector = kVector, .shorthand = false, .receivers = receivers},
+                     now);
       rig.s.interrupt_posted(VcpuId{1}, now);
       if (!rig.s.sent(kW0, now)) rig.s.spin(kW0, now += 50us, false);
       rig.s.eoi(VcpuId{1}, kVector, now);
