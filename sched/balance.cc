@@ -41,8 +41,10 @@ std::optional<WorkerId> Scheduler::find_idle(WorkerId from) const {
   return std::nullopt;
 }
 
-// Its last worker if that is idle; else an idle one, if there is any.
-WorkerId Scheduler::choose_worker(WorkerId last) const {
+// Its VM's home or its own last worker if that is idle; else an idle one, if there is any.
+WorkerId Scheduler::choose_worker(const Vcpu& vcpu) const {
+  const WorkerId home = home_of(vcpu);
+  const WorkerId last = home != kNoWorker ? home : vcpu.last_worker;
   if (!moves_) return last;
   return find_idle(last).value_or(last);
 }
@@ -94,11 +96,7 @@ Vcpu* Scheduler::take_waiting(WorkerId victim_id, Nanos now) {
 
 // For balance: whoever brings the two loads closest; else, when moving one would only swap them, whoever has
 // been here longest, so that of three equal vCPUs on two workers each has one alone for a third of the time.
-Vcpu* Scheduler::take_excess(WorkerId from_id, WorkerId to, Nanos now) {
-  Worker& from = worker_at(from_id);
-  MutexLock lock(from.mutex);
-  if (!can_spare(*from.queue)) return nullptr;
-  const int64_t excess = from.queue->load().value - worker_at(to).load.load(std::memory_order_relaxed);
+Vcpu* Scheduler::choose_excess(const Worker& from, int64_t excess, Nanos now) {
   Vcpu* best = nullptr;
   Vcpu* longest = nullptr;
   int64_t left = excess - excess / 8;  // an eighth: shares are rounded and a moment old
@@ -116,8 +114,32 @@ Vcpu* Scheduler::take_excess(WorkerId from_id, WorkerId to, Nanos now) {
       longest = vcpu;
     }
   }
-  if (best == nullptr) best = longest;
-  return best != nullptr ? detach(from, *best, now) : nullptr;
+  return best != nullptr ? best : longest;
+}
+
+// False: those who should go run just now.
+bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
+  std::array<Vcpu*, kMoveAtOnce> moving;
+  uint32_t n = 0;
+  {
+    Worker& from = worker_at(from_id);
+    MutexLock lock(from.mutex);
+    if (!can_spare(*from.queue)) return false;
+    const int64_t excess = from.queue->load().value - worker_at(to).load.load(std::memory_order_relaxed);
+    if (moves_whole(from)) {
+      Vm* vm = choose_vm(from, excess, now);
+      if (vm == nullptr) return false;
+      vm->home.store(to, std::memory_order_relaxed);
+      n = detach_vm(from, from_id, *vm, moving, now);
+    } else {
+      Vcpu* vcpu = choose_excess(from, excess, now);
+      if (vcpu == nullptr) return false;
+      moving[n++] = detach(from, *vcpu, now);
+    }
+  }
+  // The last to leave joins first: so their lags to each other stay what they were.
+  while (n > 0) enqueue_moving(*moving[--n], to, now);
+  return true;
 }
 
 Vcpu* Scheduler::detach(Worker& worker, Vcpu& vcpu, Nanos now) {
@@ -160,10 +182,7 @@ bool Scheduler::balance(WorkerId id, Nanos now) {
   const WorkerId from = busiest;
   const WorkerId to = busiest != id ? id : calmest;
   if (from == to) return true;
-  Vcpu* vcpu = take_excess(from, to, now);
-  if (vcpu == nullptr) return false;
-  enqueue_moving(*vcpu, to, now);
-  return true;
+  return move_excess(from, to, now);
 }
 
 }  // namespace sched

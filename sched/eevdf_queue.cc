@@ -183,7 +183,10 @@ void EevdfQueue::charge(Nanos now) {
   charged_until_ = now;
   for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
     Timeline& timeline = *e->timeline;
-    if (e->is_group()) refresh_share(*e);
+    if (e->is_group()) {
+      refresh_share(*e);
+      hierarchy_.add_service(group_of(*e), ran);
+    }
     timeline.advance_current(to_virtual(ran, e->weight));
     if (e->vruntime >= e->deadline) {
       new_request(*e, *current_);

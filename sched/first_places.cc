@@ -32,14 +32,34 @@ bool may_pack(const Setup& setup) {
                                              [](const VmSetup& vm) { return vm.policy.features.pack; });
 }
 
+// Whole VMs that are not as many on every worker are fair only because they move on.
+bool may_stay_whole(const Setup& setup) {
+  const auto alike = [&](const VmSetup& vm) {
+    return vm.policy.features.whole && vm.weight == setup.vms.front().weight;
+  };
+  return may_pack(setup) && setup.queue == QueueKind::kEevdf && setup.tuning.migration_cost < kDearMove &&
+         setup.vms.size() >= setup.workers && std::all_of(setup.vms.begin(), setup.vms.end(), alike);
+}
+
+FirstPlaces at_homes(const Setup& setup) {
+  FirstPlaces places;
+  for (const VmSetup& vm : setup.vms) {
+    const WorkerId home{static_cast<uint32_t>(places.homes.size() * setup.workers / setup.vms.size())};
+    places.homes.push_back(home);
+    places.of_vcpu.insert(places.of_vcpu.end(), vm.vcpus, home);
+  }
+  return places;
+}
+
 }  // namespace
 
-std::vector<WorkerId> first_places(const Setup& setup) {
+FirstPlaces first_places(const Setup& setup) {
+  if (may_stay_whole(setup)) return at_homes(setup);
   if (may_pack(setup)) {
     std::vector<double> load(setup.workers);
     std::vector<WorkerId> places = side_by_side(setup, load);
     const auto [least, most] = std::minmax_element(load.begin(), load.end());
-    if (*most - *least <= *most / 8) return places;
+    if (*most - *least <= *most / 8) return {places, {}};
   }
   std::vector<WorkerId> places;
   for (const VmSetup& vm : setup.vms) {
@@ -47,7 +67,7 @@ std::vector<WorkerId> first_places(const Setup& setup) {
       places.push_back(WorkerId{static_cast<uint32_t>(places.size()) % setup.workers});
     }
   }
-  return places;
+  return {places, {}};
 }
 
 }  // namespace sched

@@ -9,9 +9,15 @@ namespace sched {
 
 struct Setup;
 
-// The first worker of every vCPU, by VcpuId. If all VMs ask for it (`pack`) and it gives every worker as much
-// load, up to an eighth, each VM's vCPUs begin side by side on as few workers as that takes; else vCPUs are
-// dealt out one by one, so that every worker has a part of every VM.
-std::vector<WorkerId> first_places(const Setup& setup);
+struct FirstPlaces {
+  std::vector<WorkerId> of_vcpu;  // by VcpuId
+  std::vector<WorkerId> homes;    // by VmId; empty unless VMs stay whole
+};
+
+// If all VMs ask for it (`pack`, `whole`), weigh the same and are no fewer than the workers, each begins on
+// one worker and stays whole. If they only ask for `pack`, or are not alike, and that gives every worker as
+// much load, up to an eighth, each VM's vCPUs begin side by side on as few workers as that takes. Else vCPUs
+// are dealt out one by one, so that every worker has a part of every VM.
+FirstPlaces first_places(const Setup& setup);
 
 }  // namespace sched

@@ -1,7 +1,8 @@
 // The group tree that all workers share: root → group → … → VM. A group's weight on one worker is its share
-// of the load there, so the group's total load is the only thing that workers tell each other.
+// of the load there, so the group's total load is what workers tell each other; and the service that it got
+// from all of them, for when workers cannot have equal loads.
 //
-// Built before the run by one thread. During it, add_load() and share() may be called by any thread.
+// Built before the run by one thread. During it, what concerns load and service may be called by any thread.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +32,12 @@ class Hierarchy {
     groups_[index_of(group)].load.fetch_add(change, std::memory_order_relaxed);
   }
 
+  // Time on workers, as charged.
+  void add_service(GroupId group, Nanos ran) {
+    groups_[index_of(group)].service.fetch_add(ran.count(), std::memory_order_relaxed);
+  }
+  Nanos service(GroupId group) const { return Nanos{at(group).service.load(std::memory_order_relaxed)}; }
+
   // The weight that the group has on a worker where its load is `local`: weight · local / total.
   Weight share(GroupId group, Weight local) const {
     const Group& g = at(group);
@@ -45,7 +52,8 @@ class Hierarchy {
     GroupId parent;
     Weight weight;
     Nanos slice;
-    std::atomic<int64_t> load{0};  // Σ over workers of the weights queued directly in the group
+    std::atomic<int64_t> load{0};     // Σ over workers of the weights queued directly in the group
+    std::atomic<int64_t> service{0};  // ns
   };
   const Group& at(GroupId group) const { return groups_[index_of(group)]; }
 

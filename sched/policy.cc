@@ -64,6 +64,7 @@ constexpr Features kvmux() {
   features.eager = true;
   features.hint = true;
   features.pack = true;
+  features.whole = true;
   features.loan = true;
   return features;
 }

@@ -52,6 +52,7 @@ struct Features {
   bool resume = false;  // a sender that yielded runs again as soon as all have acknowledged
   bool eager = false;   // a sender known to wait yields at the send, without busy-waiting first
   bool pack = false;    // a VM's vCPUs begin on as few workers as an even load allows
+  bool whole = false;   // with `pack`: VMs of equal weight stay on one worker each and move as a whole
   bool hint = false;    // a guest is told how many of its vCPUs run: one that is alone need not busy-wait
   bool loan = false;    // a likely lock holder runs for a short time only, then the yielder again
 };

@@ -44,6 +44,8 @@ constexpr std::array kFeatures{
     field<&Features::eager>("eager", kSwitch,
                             "a sender known to wait yields at the send, without a spin exit"),
     field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows"),
+    field<&Features::whole>("whole", kSwitch,
+                            "VMs of equal weight stay on one worker each, and move as a whole"),
     field<&Features::hint>(
         "hint", kSwitch, "guests are told how many of their vCPUs run: one that is alone does not busy-wait"),
     field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again"),

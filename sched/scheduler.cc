@@ -11,9 +11,6 @@
 namespace sched {
 namespace {
 
-// Above this cost of a move every vCPU stays on the worker that it started on.
-constexpr Nanos kDearMove{1'000'000};
-
 uint32_t count_vcpus(const Setup& setup) {
   uint32_t n = 0;
   for (const VmSetup& vm : setup.vms) n += vm.vcpus;
@@ -52,8 +49,10 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
     }
     first += config.vcpus;
   }
-  const std::vector<WorkerId> places = first_places(setup);
-  for (uint32_t i = 0; i < vcpus(); ++i) vcpus_[i].last_worker = places[i];
+  const FirstPlaces places = first_places(setup);
+  for (uint32_t i = 0; i < vcpus(); ++i) vcpus_[i].last_worker = places.of_vcpu[i];
+  whole_ = !places.homes.empty();
+  for (size_t i = 0; i < places.homes.size(); ++i) vms_[i].home = places.homes[i];
   build_queues(setup);
 }
 
@@ -221,7 +220,7 @@ void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
     Vcpu& vcpu = leave_current(worker, now);
     account_state(vcpu, RunState::kQueued, now);
     ++vcpu.stats.preemptions;
-    to = std::exchange(vcpu.move_to, kNoWorker);
+    to = next_place(worker, id, vcpu);
     if (to == kNoWorker) {
       worker.queue->put(now);
       status_at(vcpu.id).set_preempted(in_kernel);
@@ -264,7 +263,7 @@ void Scheduler::start(VcpuId id, Nanos now) {
   Vcpu& vcpu = vcpu_at(id);
   SCHED_CHECK(status_at(id).claim(RunState::kNew));
   vcpu.state_since = now;
-  enqueue_moving(vcpu, choose_worker(vcpu.last_worker), now);
+  enqueue_moving(vcpu, choose_worker(vcpu), now);
 }
 
 Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
@@ -273,7 +272,7 @@ Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
   if (status.claim(RunState::kHalted)) {
     Vcpu& vcpu = vcpu_at(target);
     ++vcpu.stats.wakeups;
-    enqueue_moving(vcpu, choose_worker(vcpu.last_worker), now);
+    enqueue_moving(vcpu, choose_worker(vcpu), now);
     return Posted::kWoken;
   }
   return status.view().state() == RunState::kRunning ? Posted::kRunning : Posted::kNothing;

@@ -136,7 +136,9 @@ class Scheduler {
     // kvmux: do yields to a vCPU that waits itself help here (ticket locks: yes, TTAS locks: no)? The score
     // is in ± kHandoverRange.
     std::atomic<int32_t> handover{0};
-    std::atomic<uint32_t> awaiting{0};  // vCPUs that are known to wait for those to whom they send
+    std::atomic<uint32_t> awaiting{0};      // vCPUs that are known to wait for those to whom they send
+    std::atomic<WorkerId> home{kNoWorker};  // where a VM that stays whole lives; else kNoWorker
+    std::atomic<Nanos> moved_at{Nanos{}};   // when it came to live there
     Trial loans;  // kvmux: do they pay here? Locks: yes, queues that somebody fills bit by bit: no
   };
   struct alignas(64) Worker {
@@ -168,17 +170,29 @@ class Scheduler {
   Vcpu& leave_current(Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
 
   // Placement and movement (balance.cc). A moving vCPU is on no queue.
-  WorkerId choose_worker(WorkerId last) const;
+  WorkerId choose_worker(const Vcpu& vcpu) const;
   void enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now);
   void join(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   Vcpu* detach(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   static bool can_spare(const RunQueue& queue);
   Vcpu* take_waiting(WorkerId victim, Nanos now);
-  Vcpu* take_excess(WorkerId from, WorkerId to, Nanos now);
+  Vcpu* choose_excess(const Worker& from, int64_t excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  bool move_excess(WorkerId from, WorkerId to, Nanos now);
   bool steal(WorkerId thief, Nanos now);
   bool balance(WorkerId worker, Nanos now);
   std::optional<WorkerId> find_idle(WorkerId from) const;
   void mark_idle(WorkerId worker, bool idle);
+  // VMs that stay whole (whole_vms.cc).
+  static constexpr size_t kMoveAtOnce = 64;  // vCPUs
+  WorkerId home_of(const Vcpu& vcpu) const {
+    return vms_[index_of(vcpu.vm)].home.load(std::memory_order_relaxed);
+  }
+  WorkerId next_place(const Worker& here, WorkerId id, Vcpu& vcpu) const SCHED_REQUIRES(here.mutex);
+  bool moves_whole(const Worker& from) const SCHED_REQUIRES(from.mutex);
+  Vm* choose_vm(const Worker& from, int64_t excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  void forgive(const Worker& from, Nanos most) SCHED_REQUIRES(from.mutex);
+  uint32_t detach_vm(Worker& from, WorkerId id, Vm& vm, std::span<Vcpu*> out, Nanos now)
+      SCHED_REQUIRES(from.mutex);
 
   // Directed yields (scheduler_spin.cc).
   SpinScan scan_of(const Vcpu& me, Nanos now);
@@ -196,7 +210,8 @@ class Scheduler {
   Host& host_;
   const Tuning tuning_;
   const Nanos spin_window_;
-  bool moves_;  // vCPUs may change workers
+  bool moves_;          // vCPUs may change workers
+  bool whole_ = false;  // VMs stay whole
   Hierarchy hierarchy_;
   std::deque<Vm> vms_;
   std::vector<Vcpu> vcpus_;  // never resized, because queues point at them

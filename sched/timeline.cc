@@ -97,13 +97,11 @@ void Timeline::check_sums() const {
   Int128 weighted = 0;
   int64_t load = 0;
   uint32_t members = 0;
-  const auto add = [&](const Entity& entity) {
+  for_each([&](const Entity& entity) {
     weighted += static_cast<Int128>(entity.weight.value) * entity.vruntime.ticks;
     load += entity.weight.value;
     ++members;
-  };
-  for (const Entity* entity = tree_.first(); entity != nullptr; entity = Tree::next(*entity)) add(*entity);
-  if (current_ != nullptr) add(*current_);
+  });
   SCHED_CHECK(weighted == weighted_ && load == load_ && members == members_);
 }
 

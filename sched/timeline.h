@@ -57,6 +57,13 @@ class Timeline {
   // The same without using up the nomination, `current` competing too.
   Entity* peek() const;
 
+  // Calls fn(const Entity&) for every member.
+  template <class Fn>
+  void for_each(Fn fn) const {
+    for (const Entity* entity = tree_.first(); entity != nullptr; entity = Tree::next(*entity)) fn(*entity);
+    if (current_ != nullptr) fn(*current_);
+  }
+
   uint64_t steps() const { return tree_.steps(); }
   const Tree& tree() const { return tree_; }
   void check_sums() const;  // recomputes them from the members; ends the process when they differ

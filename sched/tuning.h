@@ -12,6 +12,9 @@
 
 namespace sched {
 
+// Above this cost of a move every vCPU stays on the worker that it started on.
+inline constexpr Nanos kDearMove{1'000'000};
+
 struct Tuning {
   Nanos slice{2'800'000};               // service asked for per turn (Linux base_slice at 8 CPUs: 2.8 ms)
   int64_t patience = 1;                 // slices a turn, in VMs that nobody waits for to acknowledge

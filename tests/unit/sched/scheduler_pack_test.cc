@@ -30,7 +30,7 @@ Nanos longest_turn(SchedulerRig& rig, VcpuId vcpu, Nanos& now, Nanos until) {
 
 TEST_CASE("pack: VMs begin in blocks, else their vCPUs are dealt out") {
   for (const bool packed : {true, false}) {
-    const std::string_view policy = packed ? "kvmux" : "kvmux,pack=off";
+    const std::string_view policy = packed ? "kvmux,whole=off" : "kvmux,pack=off";
     SchedulerRig rig(2, {{2, policy}, {4, policy}, {2, policy}});
     rig.start_all();
     for (uint32_t vcpu = 0; vcpu < 8; ++vcpu) {
@@ -48,8 +48,9 @@ TEST_CASE("pack: loads count, not vCPUs") {
                                    {3, "kvmux", kLight},
                                    {3, "kvmux", kLight},
                                    {3, "kvmux", kLight}});
-  const std::vector<WorkerId> places = first_places(setup);
+  const std::vector<WorkerId> places = first_places(setup).of_vcpu;
   REQUIRE(places.size() == 14);
+  CHECK(first_places(setup).homes.empty());
   for (uint32_t vcpu = 0; vcpu < 14; ++vcpu) CHECK(places[vcpu] == (vcpu < 2 ? kW0 : kW1));
 }
 
@@ -60,7 +61,8 @@ TEST_CASE(
   grouped.vms[0].parent = GroupId{0};
   for (const Setup& setup : {setup_of(2, {{2, "kvmux", Weight{512}}, {2, "kvmux", Weight{1024}}}),
                              setup_of(2, {{2, "kvmux"}, {2, "kvmux,pack=off"}}), grouped}) {
-    CHECK(first_places(setup) == std::vector{kW0, kW1, kW0, kW1});
+    CHECK(first_places(setup).of_vcpu == std::vector{kW0, kW1, kW0, kW1});
+    CHECK(first_places(setup).homes.empty());
   }
 }
 
