@@ -127,7 +127,7 @@ bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
     if (!can_spare(*from.queue)) return false;
     const int64_t excess = from.queue->load().value - worker_at(to).load.load(std::memory_order_relaxed);
     if (moves_whole(from)) {
-      Vm* vm = choose_vm(from, excess, now);
+      Vm* vm = choose_vm(from, to, excess, now);
       if (vm == nullptr) return false;
       vm->home.store(to, std::memory_order_relaxed);
       n = detach_vm(from, from_id, *vm, moving, now);

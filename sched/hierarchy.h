@@ -32,6 +32,8 @@ class Hierarchy {
     groups_[index_of(group)].load.fetch_add(change, std::memory_order_relaxed);
   }
 
+  bool runnable(GroupId group) const { return at(group).load.load(std::memory_order_relaxed) > 0; }
+
   // Time on workers, as charged.
   void add_service(GroupId group, Nanos ran) {
     groups_[index_of(group)].service.fetch_add(ran.count(), std::memory_order_relaxed);

@@ -189,8 +189,9 @@ class Scheduler {
   }
   WorkerId next_place(const Worker& here, WorkerId id, Vcpu& vcpu) const SCHED_REQUIRES(here.mutex);
   bool moves_whole(const Worker& from) const SCHED_REQUIRES(from.mutex);
-  Vm* choose_vm(const Worker& from, int64_t excess, Nanos now) SCHED_REQUIRES(from.mutex);
-  void forgive(const Worker& from, Nanos most) SCHED_REQUIRES(from.mutex);
+  Vm* choose_vm(const Worker& from, WorkerId to, int64_t excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  Vm* furthest_ahead(const Worker& than) SCHED_REQUIRES(than.mutex);
+  void forgive();
   uint32_t detach_vm(Worker& from, WorkerId id, Vm& vm, std::span<Vcpu*> out, Nanos now)
       SCHED_REQUIRES(from.mutex);
 

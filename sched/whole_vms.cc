@@ -4,6 +4,7 @@
 //
 // The home is a wish: a vCPU may be elsewhere, because an idle worker took it or it ran when its VM moved. It
 // goes home when it is taken off a worker that other VMs need.
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -25,13 +26,16 @@ WorkerId Scheduler::next_place(const Worker& here, WorkerId id, Vcpu& vcpu) cons
 bool Scheduler::moves_whole(const Worker& from) const { return whole_ && from.eevdf->root().contested(); }
 
 // For balance, as for vCPUs: the VM that brings the two loads closest; else, when moving one would only swap
-// them, the one that has had most service, once all have been here for a while. So whoever has had less gets
-// the worker with one VM less.
-Scheduler::Vm* Scheduler::choose_vm(const Worker& from, int64_t excess, Nanos now) {
+// them, the one that has had most service, once all have been here for a while and if those that stay have
+// had less than those that it joins.
+Scheduler::Vm* Scheduler::choose_vm(const Worker& from, WorkerId to, int64_t excess, Nanos now) {
   Vm* best = nullptr;
   Vm* most = nullptr;
   bool settled = true;
+  Nanos sum{};
+  int64_t count = 0;
   int64_t left = excess - excess / 8;  // an eighth: shares are rounded and a moment old
+  forgive();
   from.eevdf->root().for_each([&](const Entity& entity) {
     Vm& vm = vm_at(VmId{entity.id});
     SCHED_DCHECK(index_of(vm.group) == entity.id);  // there are no groups but the VMs'
@@ -41,22 +45,42 @@ Scheduler::Vm* Scheduler::choose_vm(const Worker& from, int64_t excess, Nanos no
       left = difference;
     }
     settled = settled && vm.moved_at.load(std::memory_order_relaxed) + tuning_.balance_interval <= now;
+    const Nanos service = hierarchy_.service(vm.group);
+    sum += service;
+    ++count;
     if (excess < gain - gain / 8) return;
-    if (most == nullptr || hierarchy_.service(vm.group) > hierarchy_.service(most->group)) most = &vm;
+    if (most == nullptr || service > hierarchy_.service(most->group)) most = &vm;
   });
-  if (best != nullptr || most == nullptr) return best;
-  forgive(from, hierarchy_.service(most->group));
-  return settled ? most : nullptr;
+  if (best != nullptr || most == nullptr || !settled) return best;
+  const Nanos stay = (sum - hierarchy_.service(most->group)) / std::max<int64_t>(1, count - 1);
+  const Vm* ahead = furthest_ahead(from);
+  const bool narrows = ahead != nullptr && ahead->home.load(std::memory_order_relaxed) == to &&
+                       stay < hierarchy_.service(ahead->group);
+  return narrows ? most : nullptr;
 }
 
-// What a VM here may be behind the others is bounded: one that slept is owed nothing for that.
-void Scheduler::forgive(const Worker& from, Nanos most) {
+// Of the runnable VMs that live on workers with less load: the one that has had most service.
+Scheduler::Vm* Scheduler::furthest_ahead(const Worker& than) {
+  const int64_t load = than.queue->load().value;
+  Vm* ahead = nullptr;
+  for (Vm& vm : vms_) {
+    if (!hierarchy_.runnable(vm.group)) continue;
+    const Worker& home = worker_at(vm.home.load(std::memory_order_relaxed));
+    if (home.load.load(std::memory_order_relaxed) >= load - load / 8) continue;
+    if (ahead == nullptr || hierarchy_.service(vm.group) > hierarchy_.service(ahead->group)) ahead = &vm;
+  }
+  return ahead;
+}
+
+// How much less a VM may have had than another is bounded: one that slept is owed nothing for that.
+void Scheduler::forgive() {
+  Nanos most{};
+  for (const Vm& vm : vms_) most = std::max(most, hierarchy_.service(vm.group));
   const Nanos least = most - tuning_.balance_interval * tuning_.lag_limit_slices;
-  from.eevdf->root().for_each([&](const Entity& entity) {
-    const GroupId group{entity.id};
-    const Nanos behind = least - hierarchy_.service(group);
-    if (behind > Nanos{}) hierarchy_.add_service(group, behind);
-  });
+  for (const Vm& vm : vms_) {
+    const Nanos behind = least - hierarchy_.service(vm.group);
+    if (behind > Nanos{}) hierarchy_.add_service(vm.group, behind);
+  }
 }
 
 // Takes those of the VM that wait here, as many as fit; the one that runs here is to follow soon. The rest
