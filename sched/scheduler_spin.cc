@@ -202,8 +202,6 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel, Wait wait) {
   }
   Vm& vm = vm_at(me->vm);
   if (!eevdf || !vm.policy.features.spin || vm.size < 2) return false;
-  Status& status = status_at(me->id);
-  status.set_spinning();
   vm.loans.count_exit(now);
   DirectedYield attempt(*this, id, *me, alone, vm.policy, vm.loans.first_way(), now);
   SpinScan scan = scan_of(*me, now);
@@ -214,7 +212,7 @@ bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel, Wait wait) {
   if (const auto target = directed_yield(vm.policy, scan, attempt)) {
     vm.last_boosted.store(*target, std::memory_order_relaxed);
   }
-  if (!attempt.take_off()) status.clear_spinning();
+  if (attempt.take_off()) status_at(me->id).set_spinning();
   return attempt.take_off();
 }
 
@@ -277,12 +275,10 @@ bool Scheduler::sent(WorkerId id, Nanos now) {
   note_outcome(*me, false);
   me->wait_spins = 0;
   pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
-  Status& status = status_at(me->id);
-  status.set_spinning();
   DirectedYield attempt(*this, id, *me, alone, vm.policy, false, now);
   if (const auto target = yield_to_awaited(vm.policy, scan_of(*me, now), attempt))
     vm.last_boosted.store(*target, std::memory_order_relaxed);
-  if (!attempt.take_off()) status.clear_spinning();
+  if (attempt.take_off()) status_at(me->id).set_spinning();
   return attempt.take_off();
 }
 

@@ -71,9 +71,8 @@ class Status {
     return false;
   }
 
-  // Between a spin exit and the next run.
+  // Taken off because it spins; until the next run.
   void set_spinning() { change(0, kSpinning); }
-  void clear_spinning() { change(kSpinning | kYieldTurn, 0); }
   // Taken off because a loan was over; until the next run.
   void set_after_loan() { change(0, kAfterLoan); }
   void set_irq_pending() { change(0, kIrqPending); }

@@ -103,9 +103,10 @@ void VcpuFd::request_exit() {
 }
 
 void VcpuFd::clear_exit_request() {
-  // Partner: request_exit(). Looks at pending work made after this store see all that was done before a
-  // request that this store wiped out.
-  std::atomic_ref<uint8_t>(area_->immediate_exit).store(0, std::memory_order_seq_cst);
+  // Most often there is none, and to look is cheaper than to store. Partner: request_exit(). Looks at pending
+  // work made after this store see all that was done before a request that this store wiped out.
+  const std::atomic_ref<uint8_t> request(area_->immediate_exit);
+  if (request.load(std::memory_order_relaxed) != 0) request.store(0, std::memory_order_seq_cst);
 }
 
 Result<void> VcpuFd::set_cpuid(std::span<const kvm_cpuid_entry2> entries) {

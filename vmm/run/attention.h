@@ -58,7 +58,10 @@ class BasicAttention {
   void arm_timer(Nanos at) { timer_->arm(at); }
 
   // Owner thread.
-  uint32_t take() { return reasons_.exchange(0, std::memory_order_seq_cst); }
+  uint32_t take() {
+    if (reasons_.load(std::memory_order_seq_cst) == 0) return 0;  // most often, and cheaper than an exchange
+    return reasons_.exchange(0, std::memory_order_seq_cst);
+  }
   void put_back(uint32_t reasons) { reasons_.fetch_or(reasons, std::memory_order_seq_cst); }
   bool take_fired() { return timer_->take_fired(); }
 

@@ -24,7 +24,7 @@ namespace vmm {
 struct VcpuAccount {
   Nanos guest{};   // inside KVM_RUN
   Nanos exits{};   // handling exits
-  Nanos entry{};   // preparing entries: interrupts, timers
+  Nanos entry{};   // preparing entries that inject
   Nanos stolen{};  // of `guest`: the host ran something else
   uint64_t exit_count = 0;
   uint64_t kick_count = 0;  // KVM_RUN ended by a signal
