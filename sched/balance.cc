@@ -119,6 +119,11 @@ Vcpu* Scheduler::choose_excess(const Worker& from, int64_t excess, Nanos now) {
 
 // False: those who should go run just now.
 bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
+  if (whole_) {  // whoever is alone there runs without ticks: its VM's service so far
+    Worker& there = worker_at(to);
+    MutexLock lock(there.mutex);
+    there.queue->tick(now);
+  }
   std::array<Vcpu*, kMoveAtOnce> moving;
   uint32_t n = 0;
   {

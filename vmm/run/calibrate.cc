@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "vmm/run/machine.h"
 
@@ -12,15 +13,30 @@ namespace {
 constexpr Nanos kPatience{5'000'000'000};
 constexpr Nanos kPoll{1'000'000};
 
-Result<Calibration> measure(uint32_t ring) {
+Calibration mean_of(const TinyVm& tiny, uint32_t vcpus) {
+  const double khz = static_cast<double>(tiny.vm->tsc_khz());
+  Calibration sum{};
+  for (uint32_t i = 0; i < vcpus; ++i) {
+    const kvmux_vcpu_results results = tiny.results(VcpuIndex{i});
+    sum.delay_iters_per_ms += static_cast<double>(results.user[0]);
+    sum.pauses_per_ms += static_cast<double>(results.user[1]);
+    sum.exit_cost += Nanos(static_cast<int64_t>(static_cast<double>(results.user[2]) * 1e6 / khz));
+  }
+  return {.delay_iters_per_ms = sum.delay_iters_per_ms / vcpus,
+          .pauses_per_ms = sum.pauses_per_ms / vcpus,
+          .exit_cost = sum.exit_cost / vcpus};
+}
+
+Result<Calibration> measure(uint32_t ring, uint32_t workers) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
   VmSpec spec;
   spec.guest = "calibrate";
-  spec.vcpus = 1;
+  spec.vcpus = workers;
   spec.ring = ring;
   sched::Setup setup;
-  setup.vms.push_back({.vcpus = 1, .weight = {}, .parent = sched::kRootGroup, .policy = {}});
+  setup.workers = workers;
+  setup.vms.push_back({.vcpus = workers, .weight = {}, .parent = sched::kRootGroup, .policy = {}});
   Console console(write_lines_to(1));
   Machine machine(setup, false);
   const Calibration none;
@@ -33,28 +49,24 @@ Result<Calibration> measure(uint32_t ring) {
     std::this_thread::sleep_for(kPoll);
   }
   machine.stop();
-  const kvmux_vcpu_results results = tiny->results(VcpuIndex{0});
   if (tiny->vm->exit_code() != 0) {
     const std::string failure = tiny->vm->failure();
     return guest_error("calibrate",
                        failure.empty() ? "the calibration guest did not finish in 5 s" : failure);
   }
-  const double khz = static_cast<double>(tiny->vm->tsc_khz());
-  return Calibration{
-      .delay_iters_per_ms = static_cast<double>(results.user[0]),
-      .pauses_per_ms = static_cast<double>(results.user[1]),
-      .exit_cost = Nanos(static_cast<int64_t>(static_cast<double>(results.user[2]) * 1e6 / khz))};
+  return mean_of(*tiny, workers);
 }
 
 }  // namespace
 
-Result<Calibration> calibration(uint32_t ring) {
+Result<Calibration> calibration(uint32_t ring, uint32_t workers) {
   static std::mutex mutex;
-  static std::map<uint32_t, Calibration> known;
+  static std::map<std::pair<uint32_t, uint32_t>, Calibration> known;
   const std::lock_guard lock(mutex);
-  if (const auto found = known.find(ring); found != known.end()) return found->second;
-  auto result = measure(ring);
-  if (result) known[ring] = *result;
+  const std::pair key(ring, workers);
+  if (const auto found = known.find(key); found != known.end()) return found->second;
+  auto result = measure(ring, workers);
+  if (result) known[key] = *result;
   return result;
 }
 
