@@ -26,8 +26,8 @@ WorkerId Scheduler::next_place(const Worker& here, WorkerId id, Vcpu& vcpu) cons
 bool Scheduler::moves_whole(const Worker& from) const { return whole_ && from.eevdf->root().contested(); }
 
 // For balance, as for vCPUs: the VM that brings the two loads closest; else, when moving one would only swap
-// them, the one that has had most service, once all have been here for a while and if those that stay have
-// had less than those that it joins.
+// them, the one that has had most service. That it does once all have been here for a while, to where the VM
+// lives that is furthest ahead, and if those that stay are behind that one.
 Scheduler::Vm* Scheduler::choose_vm(const Worker& from, WorkerId to, int64_t excess, Nanos now) {
   Vm* best = nullptr;
   Vm* most = nullptr;
