@@ -19,14 +19,14 @@ using namespace sched;
 namespace {
 
 constexpr uint32_t kWorkers = 2;
-constexpr uint32_t kVms = 2;
+constexpr uint32_t kVms = 3;     // not as many on each worker: where VMs stay whole they move to and fro
 constexpr uint32_t kVcpus = 4;   // of a VM
 constexpr uint32_t kTokens = 3;  // of a VM
 constexpr uint8_t kFirstToken = 64;
 constexpr uint8_t kDeviceVector = 200;
 constexpr uint64_t kHopsPerRun = 50'000;
 constexpr auto kGiveUp = std::chrono::seconds(30);  // without any hop
-constexpr std::array kPresets{"kvmux", "rr", "v2", "gang", "v3", "fair", "yield"};
+constexpr std::array kPresets{"kvmux,balance-interval=100us", "rr", "v2", "gang", "v3", "fair", "yield"};
 
 struct alignas(64) Vcpu {
   apic::PendingVectors irr;
