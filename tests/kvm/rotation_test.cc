@@ -50,8 +50,9 @@ TEST_CASE("workers move on by one CPU where that is asked for, and stay where it
     CAPTURE(rotate.count());
     const auto cpus = cpus_of_workers(rotate);
     CHECK(cpus.size() == 2);
-    for (const auto& [worker, bound] : cpus) {
-      CAPTURE(worker);
+    for (const auto& worker : cpus) {
+      const std::set<std::string>& bound = worker.second;
+      CAPTURE(worker.first);
       CHECK((rotate > Nanos{} ? bound.size() >= 2 : bound.size() == 1));
     }
   }

@@ -55,17 +55,21 @@ TEST_CASE("spin: who is alone rings after an eighth of a window, who is not told
   uint64_t word = 7;
   vm.on_spin = [](const FakeVcpus::Spin&) { return uint64_t{0}; };
   vcpu& self = vm.at(0);
-  for (const auto& [running, turns] : {std::pair{0u, 1000u}, {1u, 126u}, {2u, 1000u}}) {
-    CAPTURE(running);
-    vm.boot.vcpus_running = running;
+  struct Case {
+    uint32_t running;
+    uint32_t turns;
+  };
+  for (const Case& c : {Case{0, 1000}, Case{1, 126}, Case{2, 1000}}) {
+    CAPTURE(c.running);
+    vm.boot.vcpus_running = c.running;
     vm.clear_bells();
     spin_begin(&self);
     spin_burst(&self, &word, 7, 10'000);
-    CHECK(vm.spins.back().turns == turns);
+    CHECK(vm.spins.back().turns == c.turns);
     CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_BEGINS);
     vm.boot.vcpus_running = 2;  // the window of this moment stays
     spin_burst(&self, &word, 7, 10'000);
-    CHECK(vm.spins.back().turns == turns);
+    CHECK(vm.spins.back().turns == c.turns);
     CHECK(vm.bell(KVMUX_BELL_SPIN) == KVMUX_WAIT_GOES_ON);
     spin_burst(&self, &word, 7, 10'000);
     CHECK(vm.spins.back().turns == 1000);

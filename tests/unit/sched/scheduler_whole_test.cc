@@ -85,8 +85,11 @@ TEST_CASE("whole: VMs that cannot be spread evenly take turns on the emptier wor
     uint32_t vms;
     uint32_t vcpus;
   };
-  for (const auto [workers, vms, vcpus] :
-       {Shape{2, 3, 4}, Shape{2, 5, 2}, Shape{3, 4, 3}, Shape{3, 5, 2}, Shape{4, 7, 2}, Shape{2, 3, 1}}) {
+  const Shape shapes[] = {{2, 3, 4}, {2, 5, 2}, {3, 4, 3}, {3, 5, 2}, {4, 7, 2}, {2, 3, 1}};
+  for (const Shape& shape : shapes) {
+    const uint32_t workers = shape.workers;
+    const uint32_t vms = shape.vms;
+    const uint32_t vcpus = shape.vcpus;
     CAPTURE(workers);
     CAPTURE(vms);
     Setup setup = setup_of(workers, {});
