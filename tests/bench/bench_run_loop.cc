@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <regex>
+#include <string>
 #include <string_view>
 
 #include "tests/bench/run_loop_contest.h"
@@ -230,9 +232,14 @@ void pin_to_first_cpu() {
   ::pthread_setaffinity_np(::pthread_self(), sizeof(set), &set);
 }
 
-// An argument picks benchmarks by a part of their name: creation, exits, switches.
-bool wanted(int count, char** arguments, std::string_view name) {
-  return count < 2 || name.find(arguments[1]) != std::string_view::npos;
+// An argument picks benchmarks by a regular expression for their names: creation, exits, switches.
+bool wanted(int count, char** arguments, const std::string& name) {
+  if (count < 2) return true;
+  try {
+    return std::regex_search(name, std::regex(arguments[1]));
+  } catch (const std::regex_error& error) {
+    give_up(fmt::format("{} is no regular expression: {}", arguments[1], error.what()));
+  }
 }
 
 }  // namespace
