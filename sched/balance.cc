@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdlib>
 
 #include "sched/check.h"
 #include "sched/scheduler.h"
@@ -96,20 +95,20 @@ Vcpu* Scheduler::take_waiting(WorkerId victim_id, Nanos now) {
 
 // For balance: whoever brings the two loads closest; else, when moving one would only swap them, whoever has
 // been here longest, so that of three equal vCPUs on two workers each has one alone for a third of the time.
-Vcpu* Scheduler::choose_excess(const Worker& from, int64_t excess, Nanos now) {
+Vcpu* Scheduler::choose_vcpu(const Worker& from, Excess excess, Nanos now) {
   Vcpu* best = nullptr;
   Vcpu* longest = nullptr;
-  int64_t left = excess - excess / 8;  // an eighth: shares are rounded and a moment old
+  int64_t left = excess.bar();
   std::array<Vcpu*, kLookAt> waiting;
   const uint32_t n = from.queue->movable(waiting);
   for (Vcpu* vcpu : std::span(waiting).first(n)) {
     if (vcpu->last_ran + tuning_.migration_cost > now) continue;
     const int64_t gain = from.queue->load_of(*vcpu).value;
-    if (const int64_t difference = std::abs(excess - 2 * gain); difference < left) {
+    if (excess.left_by(gain) < left) {
       best = vcpu;
-      left = difference;
+      left = excess.left_by(gain);
     }
-    if (excess >= gain - gain / 8 && vcpu->moved_at + tuning_.balance_interval <= now &&
+    if (excess.swaps_by(gain) && vcpu->moved_at + tuning_.balance_interval <= now &&
         (longest == nullptr || vcpu->moved_at < longest->moved_at)) {
       longest = vcpu;
     }
@@ -130,14 +129,14 @@ bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
     Worker& from = worker_at(from_id);
     MutexLock lock(from.mutex);
     if (!can_spare(*from.queue)) return false;
-    const int64_t excess = from.queue->load().value - worker_at(to).load.load(std::memory_order_relaxed);
+    const Excess excess(from.queue->load().value, worker_at(to).load.load(std::memory_order_relaxed));
     if (moves_whole(from)) {
       Vm* vm = choose_vm(from, to, excess, now);
       if (vm == nullptr) return false;
       vm->home.store(to, std::memory_order_relaxed);
       n = detach_vm(from, from_id, *vm, moving, now);
     } else {
-      Vcpu* vcpu = choose_excess(from, excess, now);
+      Vcpu* vcpu = choose_vcpu(from, excess, now);
       if (vcpu == nullptr) return false;
       moving[n++] = detach(from, *vcpu, now);
     }

@@ -41,12 +41,11 @@ bool may_stay_whole(const Setup& setup) {
          setup.vms.size() >= setup.workers && std::all_of(setup.vms.begin(), setup.vms.end(), alike);
 }
 
-FirstPlaces at_homes(const Setup& setup) {
-  FirstPlaces places;
-  for (const VmSetup& vm : setup.vms) {
-    const WorkerId home{static_cast<uint32_t>(places.homes.size() * setup.workers / setup.vms.size())};
-    places.homes.push_back(home);
-    places.of_vcpu.insert(places.of_vcpu.end(), vm.vcpus, home);
+std::vector<WorkerId> at_homes(const Setup& setup) {
+  std::vector<WorkerId> places;
+  for (size_t vm = 0; vm < setup.vms.size(); ++vm) {
+    const WorkerId home{static_cast<uint32_t>(vm * setup.workers / setup.vms.size())};
+    places.insert(places.end(), setup.vms[vm].vcpus, home);
   }
   return places;
 }
@@ -54,12 +53,12 @@ FirstPlaces at_homes(const Setup& setup) {
 }  // namespace
 
 FirstPlaces first_places(const Setup& setup) {
-  if (may_stay_whole(setup)) return at_homes(setup);
+  if (may_stay_whole(setup)) return {at_homes(setup), true};
   if (may_pack(setup)) {
     std::vector<double> load(setup.workers);
     std::vector<WorkerId> places = side_by_side(setup, load);
     const auto [least, most] = std::minmax_element(load.begin(), load.end());
-    if (*most - *least <= *most / 8) return {places, {}};
+    if (*most - *least <= *most / 8) return {places, false};
   }
   std::vector<WorkerId> places;
   for (const VmSetup& vm : setup.vms) {
@@ -67,7 +66,7 @@ FirstPlaces first_places(const Setup& setup) {
       places.push_back(WorkerId{static_cast<uint32_t>(places.size()) % setup.workers});
     }
   }
-  return {places, {}};
+  return {places, false};
 }
 
 }  // namespace sched

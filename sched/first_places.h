@@ -11,7 +11,7 @@ struct Setup;
 
 struct FirstPlaces {
   std::vector<WorkerId> of_vcpu;  // by VcpuId
-  std::vector<WorkerId> homes;    // by VmId; empty unless VMs stay whole
+  bool whole;                     // VMs stay whole: the place of a VM's vCPUs is its home
 };
 
 // If all VMs ask for it (`pack`, `whole`), weigh the same and are no fewer than the workers, each begins on

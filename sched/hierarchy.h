@@ -34,8 +34,12 @@ class Hierarchy {
 
   bool runnable(GroupId group) const { return at(group).load.load(std::memory_order_relaxed) > 0; }
 
+  // Asks for service(); before the run. Else nobody counts: workers that share a group would write to the
+  // same cache line at every charge.
+  void count_service() { counts_service_ = true; }
   // Time on workers, as charged.
   void add_service(GroupId group, Nanos ran) {
+    if (!counts_service_) return;
     groups_[index_of(group)].service.fetch_add(ran.count(), std::memory_order_relaxed);
   }
   Nanos service(GroupId group) const { return Nanos{at(group).service.load(std::memory_order_relaxed)}; }
@@ -59,6 +63,7 @@ class Hierarchy {
   };
   const Group& at(GroupId group) const { return groups_[index_of(group)]; }
 
+  bool counts_service_ = false;
   std::deque<Group> groups_;  // a deque, because an atomic cannot move
 };
 

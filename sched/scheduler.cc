@@ -51,8 +51,11 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
   }
   const FirstPlaces places = first_places(setup);
   for (uint32_t i = 0; i < vcpus(); ++i) vcpus_[i].last_worker = places.of_vcpu[i];
-  whole_ = !places.homes.empty();
-  for (size_t i = 0; i < places.homes.size(); ++i) vms_[i].home = places.homes[i];
+  whole_ = places.whole;
+  if (whole_) {
+    for (Vm& vm : vms_) vm.home = places.of_vcpu[vm.first];
+    hierarchy_.count_service();
+  }
   build_queues(setup);
 }
 

@@ -19,6 +19,7 @@
 
 #include "sched/candidate.h"
 #include "sched/eevdf_queue.h"
+#include "sched/excess.h"
 #include "sched/host.h"
 #include "sched/ipi_model.h"
 #include "sched/mutex.h"
@@ -176,7 +177,7 @@ class Scheduler {
   Vcpu* detach(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   static bool can_spare(const RunQueue& queue);
   Vcpu* take_waiting(WorkerId victim, Nanos now);
-  Vcpu* choose_excess(const Worker& from, int64_t excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  Vcpu* choose_vcpu(const Worker& from, Excess excess, Nanos now) SCHED_REQUIRES(from.mutex);
   bool move_excess(WorkerId from, WorkerId to, Nanos now);
   bool steal(WorkerId thief, Nanos now);
   bool balance(WorkerId worker, Nanos now);
@@ -189,7 +190,7 @@ class Scheduler {
   }
   WorkerId next_place(const Worker& here, WorkerId id, Vcpu& vcpu) const SCHED_REQUIRES(here.mutex);
   bool moves_whole(const Worker& from) const SCHED_REQUIRES(from.mutex);
-  Vm* choose_vm(const Worker& from, WorkerId to, int64_t excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  Vm* choose_vm(const Worker& from, WorkerId to, Excess excess, Nanos now) SCHED_REQUIRES(from.mutex);
   Vm* furthest_ahead(const Worker& than) SCHED_REQUIRES(than.mutex);
   void forgive();
   uint32_t detach_vm(Worker& from, WorkerId id, Vm& vm, std::span<Vcpu*> out, Nanos now)

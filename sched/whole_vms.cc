@@ -5,7 +5,6 @@
 // The home is a wish: a vCPU may be elsewhere, because an idle worker took it or it ran when its VM moved. It
 // goes home when it is taken off a worker that other VMs need.
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "sched/check.h"
@@ -28,27 +27,27 @@ bool Scheduler::moves_whole(const Worker& from) const { return whole_ && from.ee
 // For balance, as for vCPUs: the VM that brings the two loads closest; else, when moving one would only swap
 // them, the one that has had most service. That it does once all have been here for a while, to where the VM
 // lives that is furthest ahead, and if those that stay are behind that one.
-Scheduler::Vm* Scheduler::choose_vm(const Worker& from, WorkerId to, int64_t excess, Nanos now) {
+Scheduler::Vm* Scheduler::choose_vm(const Worker& from, WorkerId to, Excess excess, Nanos now) {
   Vm* best = nullptr;
   Vm* most = nullptr;
   bool settled = true;
   Nanos sum{};
   int64_t count = 0;
-  int64_t left = excess - excess / 8;  // an eighth: shares are rounded and a moment old
+  int64_t left = excess.bar();
   forgive();
   from.eevdf->root().for_each([&](const Entity& entity) {
     Vm& vm = vm_at(VmId{entity.id});
     SCHED_DCHECK(index_of(vm.group) == entity.id);  // there are no groups but the VMs'
     const int64_t gain = entity.weight.value;
-    if (const int64_t difference = std::abs(excess - 2 * gain); difference < left) {
+    if (excess.left_by(gain) < left) {
       best = &vm;
-      left = difference;
+      left = excess.left_by(gain);
     }
     settled = settled && vm.moved_at.load(std::memory_order_relaxed) + tuning_.balance_interval <= now;
     const Nanos service = hierarchy_.service(vm.group);
     sum += service;
     ++count;
-    if (excess < gain - gain / 8) return;
+    if (!excess.swaps_by(gain)) return;
     if (most == nullptr || service > hierarchy_.service(most->group)) most = &vm;
   });
   if (best != nullptr || most == nullptr || !settled) return best;

@@ -181,6 +181,8 @@ killed_grid() {
   done
   kill -KILL $pid
   wait $pid 2> /dev/null
+  head -n 1 "$dir/killed.jsonl" | grep -q '"command":\["kvmux","sim","compare"' ||
+    fail 'a result file names the program by its place, or not its command'
   local left
   left=$(runs_of "$dir/killed.jsonl" | wc -l)
   [ "$left" -lt 40 ] || skip 'a killed grid: it was over before it was killed'
