@@ -18,6 +18,7 @@ struct GateFlags {
   std::string against;
   std::string metric = "throughput";
   std::string worse_than = "5%";
+  std::string inconclusive = "pass";
 };
 
 Result<ResultSet> read_results(const std::string& path) {
@@ -42,9 +43,20 @@ std::string gate_text(const GateResult& result, const GateOptions& options) {
   for (const std::string& name : result.unmatched) {
     text += fmt::format("Not judged, fewer than two runs on both sides: {}\n", name);
   }
-  return text + (result.holds()        ? "The gate holds.\n"
-                 : result.rows.empty() ? "The gate does not hold: nothing could be judged.\n"
-                                       : "The gate does not hold: a significant loss.\n");
+  const size_t open = result.count(Verdict::kInconclusive);
+  if (open != 0) {
+    text +=
+        fmt::format("Inconclusive: {} of {} rows; a loss of more than {} is neither shown nor excluded:\n",
+                    open, result.rows.size(), percent(options.worse_than));
+    for (const GateRow& row : result.rows) {
+      if (row.verdict != Verdict::kInconclusive) continue;
+      text += fmt::format("  {} {} {}\n", row.cell.guest, row.cell.size, row.label);
+    }
+  }
+  return text + (result.holds(options)                ? "The gate holds.\n"
+                 : result.rows.empty()                ? "The gate does not hold: nothing could be judged.\n"
+                 : result.count(Verdict::kWorse) != 0 ? "The gate does not hold: a significant loss.\n"
+                                                      : "The gate does not hold: rows are inconclusive.\n");
 }
 
 Result<int> execute(const GateFlags& flags, Services& services) {
@@ -58,6 +70,10 @@ Result<int> execute(const GateFlags& flags, Services& services) {
   const auto worse_than = parse_percent("--worse-than", flags.worse_than);
   if (!worse_than) return tl::unexpected(worse_than.error());
   options.worse_than = *worse_than;
+  constexpr std::string_view kWords[] = {"pass", "fail"};
+  const auto word = parse_word("--inconclusive", flags.inconclusive, kWords);
+  if (!word) return tl::unexpected(word.error());
+  options.inconclusive_fails = *word == 1;
   for (const auto& [flag, path] : {std::pair{"--from", flags.from}, {"--against", flags.against}}) {
     if (path.empty()) return usage_error(flag, "is needed: a result file written by `kvmux compare --out`");
   }
@@ -67,7 +83,7 @@ Result<int> execute(const GateFlags& flags, Services& services) {
   if (!against) return tl::unexpected(against.error());
   const GateResult result = gate(*tested, *against, options);
   services.out << gate_text(result, options);
-  return result.holds() ? kExitOk : kExitGuest;
+  return result.holds(options) ? kExitOk : kExitGuest;
 }
 
 }  // namespace
@@ -83,6 +99,10 @@ Command add_gate(CLI::App& parent) {
   app->add_option("--worse-than", flags->worse_than, "losses up to this are let pass")
       ->type_name("PERCENT")
       ->default_str(flags->worse_than);
+  app->add_option("--inconclusive", flags->inconclusive,
+                  "what rows mean whose loss is neither shown nor excluded")
+      ->type_name("fail|pass")
+      ->default_str(flags->inconclusive);
   return {app, [flags](Services& services) { return execute(*flags, services); }};
 }
 

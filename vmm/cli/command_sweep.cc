@@ -62,7 +62,8 @@ void add_row(Table& table, const CellFindings& cell, const PolicyFindings& polic
   std::vector<std::string> row{fmt::format("{:g}:1", ratio), info.size, policy.label};
   row.push_back(throughput == nullptr ? "-" : with_unit(Unit::kRate, throughput->median));
   row.push_back(throughput_cell(throughput));
-  row.push_back(throughput == nullptr ? "-" : std::string{verdict_name(throughput->verdict)});
+  row.push_back(throughput == nullptr ? "-" : verdict_text(*throughput));
+  row.push_back(throughput == nullptr ? "" : to_settle(cell, *throughput));
   row.push_back(yields == nullptr ? "-" : with_unit(Unit::kRate, yields->median));
   row.push_back(yields == nullptr || !yields->ratio ? "-" : change((yields->ratio->ratio - 1) * 100));
   if (published) {
@@ -83,8 +84,8 @@ std::string sweep_table(const CellGroup& cells) {
           published || (cell->cell.guest.starts_with("lock") && published_overcommit(policy.label, ratio));
     }
   }
-  std::vector<std::string> titles{"ratio",         "<VMs × vCPUs", "<policy", "throughput",
-                                  "change (95 %)", "<verdict",     "yields",  "change"};
+  std::vector<std::string> titles{"ratio",    "<VMs × vCPUs", "<policy", "throughput", "change (95 %)",
+                                  "<verdict", "<to settle",   "yields",  "change"};
   if (published) titles.emplace_back("s390 published: throughput / yields");
   Table table(titles);
   for (const CellFindings* cell : cells) {
@@ -92,8 +93,11 @@ std::string sweep_table(const CellGroup& cells) {
     for (const PolicyFindings& policy : cell->policies) add_row(table, *cell, policy, published);
   }
   const CellInfo& first = cells.front()->cell;
-  return fmt::format("{}, {} workers{}: change against the baseline by overcommit ratio\n\n{}\n", first.guest,
-                     first.workers, first.backend == "sim" ? ", simulated" : "", table.text());
+  VerdictCounts counts;
+  for (const CellFindings* cell : cells) count_verdicts(counts, *cell, kThroughput);
+  return fmt::format("{}, {} workers{}: change against the baseline by overcommit ratio\n\n{}{}.\n\n",
+                     first.guest, first.workers, first.backend == "sim" ? ", simulated" : "", table.text(),
+                     counts.text());
 }
 
 Result<int> execute(SweepOptions& options, Services& services) {

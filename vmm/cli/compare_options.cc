@@ -23,13 +23,17 @@ void add_design_flags(CLI::App& app, CompareOptions& options) {
          "go on until the 95 % interval of every throughput ratio is ± this (and --repeat is reached)")
       ->type_name("PERCENT")
       ->group(group);
+  app.add_flag("--until-settled", options.until_settled,
+               "go on until the verdict of every row of --metrics is settled (and --repeat is reached)")
+      ->group(group);
   app.add_option("--max-time", options.max_time, "begin no block after this time, e.g. 10m")
       ->type_name("TIME")
       ->group(group);
   app.add_option("--baseline", options.baseline, "policy that ratios are taken to [the first]")
       ->type_name("P")
       ->group(group);
-  app.add_option("--margin", options.margin, "smaller differences count as none")
+  app.add_option("--margin", options.margin,
+                 "ratios closer to 1 than this are equivalent, if the interval says so")
       ->type_name("PERCENT")
       ->default_str(options.margin)
       ->group(group);
@@ -108,6 +112,17 @@ Result<Design> make_design(const CompareOptions& options, const std::vector<std:
     design.until_half_width = *width;
     design.blocks = std::max<uint32_t>(design.blocks, kMinBootstrapPairs);
   }
+  const auto margin = parse_percent("--margin", options.margin);
+  if (!margin) return tl::unexpected(margin.error());
+  design.margin = *margin;
+  if (!options.until_settled) return design;
+  if (!options.until_ci.empty()) {
+    return usage_error("--until-ci, --until-settled", "each says when to end; give one of them");
+  }
+  const auto metrics = parse_metrics("--metrics", options.metrics);
+  if (!metrics) return tl::unexpected(metrics.error());
+  design.until_settled = *metrics;
+  design.blocks = std::max<uint32_t>(design.blocks, kMinBootstrapPairs);
   return design;
 }
 

@@ -18,9 +18,10 @@ struct CompareOptions {
   RunFlags flags;
   std::string repeat = "5";
   std::string until_ci;
+  bool until_settled = false;
   std::string max_time;
   std::string baseline;
-  std::string margin = "1%";
+  std::string margin = "3%";
   std::string max_steal = "5%";
   std::string metrics = "throughput";
   std::vector<std::string> handicaps;
@@ -45,7 +46,7 @@ void add_compare_flags(CLI::App& app, CompareOptions& options);
 struct Findings {
   std::vector<CellFindings> cells;
   Measured measured;
-  double margin = 0.01;
+  double margin = kDefaultMargin;
 };
 // Reads --from, or measures what the request asks for.
 [[nodiscard]] Result<Findings> gather(const CompareOptions& options, Services& services);

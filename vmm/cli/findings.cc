@@ -11,8 +11,8 @@ using namespace std::chrono_literals;
 
 constexpr Nanos kDefaultSeconds = 1s;
 
-AnalysisOptions analysis_options(const Design& design, const std::string& baseline, double margin) {
-  return {.design = design, .baseline = baseline, .margin = margin};
+AnalysisOptions analysis_options(const Design& design, const std::string& baseline) {
+  return {.design = design, .baseline = baseline, .margin = design.margin};
 }
 
 std::vector<CellInfo> infos(std::span<const Cell> cells) {
@@ -42,13 +42,11 @@ Result<Findings> read_findings(const CompareOptions& options) {
   if (!seed) return tl::unexpected(seed.error());
   const auto design = make_design(options, policy_labels(contents->cells), static_cast<uint64_t>(*seed));
   if (!design) return tl::unexpected(design.error());
-  const auto margin = parse_percent("--margin", options.margin);
-  if (!margin) return tl::unexpected(margin.error());
   RunTable runs;
   for (RunRecord& run : contents->runs) runs.add(std::move(run));
   Findings findings;
-  findings.margin = *margin;
-  findings.cells = analyse(contents->cells, runs, analysis_options(*design, options.baseline, *margin));
+  findings.margin = design->margin;
+  findings.cells = analyse(contents->cells, runs, analysis_options(*design, options.baseline));
   return findings;
 }
 
@@ -69,12 +67,13 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   if (!grid) return tl::unexpected(grid.error());
   auto cells = make_cells(request, *grid);
   if (!cells) return tl::unexpected(cells.error());
-  const std::vector<CellInfo> cell_infos = infos(*cells);
   const uint64_t seed = request.setups.front().spec.seed;
-  const auto design = make_design(options, policy_labels(cell_infos), seed);
+  const auto design = make_design(options, policy_labels(infos(*cells)), seed);
   if (!design) return tl::unexpected(design.error());
-  const auto margin = parse_percent("--margin", options.margin);
-  if (!margin) return tl::unexpected(margin.error());
+  if (!design->until_settled.empty()) {
+    for (Cell& cell : *cells) cell.info.first_look = design->blocks;
+  }
+  const std::vector<CellInfo> cell_infos = infos(*cells);
   Nanos max_time{0};
   if (!options.max_time.empty()) {
     const auto limit = parse_seconds("--max-time", options.max_time, 1s, std::chrono::hours{24 * 30});
@@ -87,10 +86,9 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   if (!journal) return tl::unexpected(journal.error());
   print_warnings(request, services.err);
   Findings findings;
-  findings.margin = *margin;
+  findings.margin = design->margin;
   findings.measured = measure_all(experiment, *journal ? &**journal : nullptr, max_time, services);
-  findings.cells =
-      analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline, *margin));
+  findings.cells = analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline));
   return findings;
 }
 

@@ -14,11 +14,13 @@
 namespace vmm {
 namespace {
 
-RunRecord make_record(const RunId& id, const RunSpec& spec, const RunResult& result) {
+RunRecord make_record(const RunId& id, const RunSpec& spec, const RunResult& result, Nanos took) {
   RunRecord record;
   record.id = id;
   record.seed = spec.seed;
   record.seconds = static_cast<double>(result.window.count()) / 1e9;
+  // The simulator's results depend on nothing but the command.
+  if (spec.backend != Backend::kSim) record.took = static_cast<double>(took.count()) / 1e9;
   record.metrics = measure(spec, result);
   for (const VmResult& vm : result.vms) record.vm_ops_per_second.push_back(vm.ops_per_second);
   record.noise = result.noise;
@@ -77,6 +79,7 @@ class Loop {
     RunSpec spec = next.slot->spec;
     spec.seed = next.seed;
     spec.quiet_console = true;
+    const Nanos start = services_.now();
     const auto result = services_.run(spec, services_.control);
     if (!result && result.error().kind != ErrorKind::kGuest) {
       measured_.error = result.error();
@@ -87,7 +90,7 @@ class Loop {
     } else if (has_guest_failure(*result)) {
       fail(next, first_failure(*result));
     } else {
-      keep(make_record(next.id, spec, *result));
+      keep(make_record(next.id, spec, *result, services_.now() - start));
     }
   }
 

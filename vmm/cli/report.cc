@@ -17,12 +17,6 @@ std::string_view guest_name(const CellInfo& cell) {
   return std::string_view{cell.guest}.substr(0, cell.guest.find(' '));
 }
 
-std::string verdict_text(const Finding& finding) {
-  return finding.ratio || finding.verdict == Verdict::kBaseline ? std::string{verdict_name(finding.verdict)}
-         : finding.runs < 2                                     ? "too few"
-                                                                : "no ratio";
-}
-
 std::string published_text(const CellFindings& cell, const PolicyFindings& policy, bool everywhere) {
   if (!everywhere && !is_published_setup(cell.cell)) return "";
   const auto gain = published_gain(guest_name(cell.cell), policy.label, cell.cell.vms);
@@ -35,6 +29,8 @@ class MetricTable {
   MetricTable(const CellGroup& cells, const MetricInfo& metric, const ReportOptions& options)
       : cells_(cells), metric_(metric), options_(options) {
     if (metric.name == kThroughput) choose_columns();
+    for (const CellFindings* cell : cells_) count_verdicts(counts_, *cell, metric.name);
+    open_ = counts_.inconclusive != 0;
   }
 
   [[nodiscard]] std::string render(ReportStyle style) const {
@@ -43,7 +39,8 @@ class MetricTable {
       if (cell != cells_.front()) table.add_rule();
       for (const PolicyFindings& policy : cell->policies) add_row(table, *cell, policy);
     }
-    return style == ReportStyle::kText ? table.text() : table.markdown();
+    const std::string text = style == ReportStyle::kText ? table.text() : table.markdown() + "\n";
+    return text + counts_.text() + ".\n";
   }
 
  private:
@@ -69,6 +66,7 @@ class MetricTable {
     std::vector<std::string> titles{"<VMs × vCPUs", "<policy", std::string{metric_.title},
                                     "p10 … p90",    "ratio",   "95 % interval",
                                     "<verdict"};
+    if (open_) titles.emplace_back("<to settle");
     if (published_) titles.emplace_back("<published");
     for (const MetricInfo* metric : beside_) titles.emplace_back(metric->title);
     return titles;
@@ -83,8 +81,10 @@ class MetricTable {
       row.push_back(finding->ratio ? ratio_text(finding->ratio->ratio) : "");
       row.push_back(finding->ratio ? interval_text(*finding->ratio) : "");
       row.push_back(verdict_text(*finding));
+      if (open_) row.push_back(to_settle(cell, *finding));
     } else {
       row.insert(row.end(), {"-", "", "", "", ""});
+      if (open_) row.emplace_back();
     }
     if (published_) row.push_back(published_text(cell, policy, options_.published_everywhere));
     for (const MetricInfo* metric : beside_) {
@@ -99,6 +99,8 @@ class MetricTable {
   const ReportOptions& options_;
   std::vector<const MetricInfo*> beside_;
   bool published_ = false;
+  bool open_ = false;  // some row is inconclusive
+  VerdictCounts counts_;
 };
 
 std::string heading(const CellFindings& first, const MetricInfo& metric, ReportStyle style) {
@@ -129,6 +131,27 @@ size_t comparisons(std::span<const CellFindings> findings, std::string_view metr
 }
 
 }  // namespace
+
+std::string verdict_text(const Finding& finding) {
+  return finding.ratio || finding.verdict == Verdict::kBaseline ? std::string{verdict_name(finding.verdict)}
+         : finding.runs < 2                                     ? "too few"
+                                                                : "no ratio";
+}
+
+std::string to_settle(const CellFindings& cell, const Finding& finding) {
+  if (finding.verdict != Verdict::kInconclusive) return "";
+  if (!finding.more_blocks) return "more than 1,000,000 blocks";
+  const size_t blocks = *finding.more_blocks;
+  std::string text = fmt::format("{} more block{}", grouped(uint64_t{blocks}), blocks == 1 ? "" : "s");
+  if (cell.block_seconds > 0) text += ", " + rough_time(static_cast<double>(blocks) * cell.block_seconds);
+  return text;
+}
+
+void count_verdicts(VerdictCounts& counts, const CellFindings& cell, std::string_view metric) {
+  for (const PolicyFindings& policy : cell.policies) {
+    if (const Finding* finding = policy.find(metric); finding != nullptr) counts.add(finding->verdict);
+  }
+}
 
 std::string ratio_text(double ratio) { return fmt::format("{:.3f}", ratio); }
 
@@ -178,7 +201,10 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
   std::string text = fmt::format(
       "{} blocks a cell of {:.2g} s a run. Ratio: geometric mean of the pairs within blocks; bootstrap "
       "interval;\n"
-      "verdict at 5 % over all {} comparisons of a metric (Holm), differences below {:.2g} % are none.\n",
+      "better and worse at 5 % over all {} comparisons of a metric (Holm), equivalent within {:.2g} % by two "
+      "one-sided\n"
+      "tests at 5 %. Inconclusive is not equal: it says how many more blocks would settle it at the noise "
+      "seen.\n",
       least == most ? std::to_string(most) : fmt::format("{} to {}", least, most), seconds,
       comparisons(findings, options.metrics.front()->name), options.margin * 100);
   text +=

@@ -17,7 +17,7 @@ struct ReportOptions {
   std::vector<const MetricInfo*> metrics;  // a table each
   bool published = false;                  // beside throughput, where the set-up fits or whenever asked for
   bool published_everywhere = false;
-  double margin = 0.01;
+  double margin = kDefaultMargin;
 };
 
 // Cells with runs, those of one guest, number of workers and backend together.
@@ -34,6 +34,13 @@ std::string report_csv(std::span<const CellFindings> findings);
 
 Json report_json(std::span<const CellFindings> findings, const std::vector<std::string>& command,
                  const HostDescription& host);
+
+// The verdict in words; "no ratio" where a 0 stands in the way.
+std::string verdict_text(const Finding& finding);
+// "12 more blocks, 3 min": what would settle an inconclusive row at the noise seen, else empty. The
+// simulator's blocks take no time that means anything.
+std::string to_settle(const CellFindings& cell, const Finding& finding);
+void count_verdicts(VerdictCounts& counts, const CellFindings& cell, std::string_view metric);
 
 // "1.474" and "1.441 … 1.502".
 std::string ratio_text(double ratio);

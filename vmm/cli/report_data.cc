@@ -35,6 +35,7 @@ std::vector<std::string> csv_row(const CellFindings& cell, const PolicyFindings&
     row.insert(row.end(), 6, "");
   }
   row.emplace_back(verdict_name(finding.verdict));
+  row.push_back(finding.more_blocks ? std::to_string(*finding.more_blocks) : "");
   return row;
 }
 
@@ -45,19 +46,23 @@ Json finding_json(const Finding& finding) {
     json["ratio_median"] = finding.ratio->median;
     json["low"] = finding.ratio->low;
     json["high"] = finding.ratio->high;
+    json["equal_low"] = finding.ratio->equal_low;
+    json["equal_high"] = finding.ratio->equal_high;
     json["p"] = finding.ratio->p;
     json["p_adjusted"] = finding.p_adjusted;
   }
   json["verdict"] = verdict_name(finding.verdict);
+  if (finding.more_blocks) json["more_blocks"] = *finding.more_blocks;
   return json;
 }
 
 }  // namespace
 
 std::string report_csv(std::span<const CellFindings> findings) {
-  std::string text = csv_line({"backend", "guest", "vms", "vcpus", "workers", "seconds", "policy", "metric",
-                               "runs", "median", "p10", "p90", "ratio", "ratio_median", "low", "high", "p",
-                               "p_adjusted", "verdict"});
+  std::string text =
+      csv_line({"backend", "guest", "vms",    "vcpus",      "workers", "seconds",    "policy",
+                "metric",  "runs",  "median", "p10",        "p90",     "ratio",      "ratio_median",
+                "low",     "high",  "p",      "p_adjusted", "verdict", "more_blocks"});
   for (const CellFindings& cell : findings) {
     for (const PolicyFindings& policy : cell.policies) {
       for (const Finding& finding : policy.findings) text += csv_line(csv_row(cell, policy, finding));

@@ -115,6 +115,11 @@ std::string human_time(Nanos time) {
   return fmt::format("{:.2f} s", ns / 1e9);
 }
 
+std::string rough_time(double seconds) {
+  if (seconds < 90) return fmt::format("{:.0f} s", std::max(1.0, seconds));
+  return seconds < 5400 ? fmt::format("{:.0f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / 3600);
+}
+
 std::string percent(double share) { return fmt::format("{:.1f} %", share * 100); }
 
 std::string with_unit(Unit unit, double value) {

@@ -36,8 +36,9 @@ size_t display_width(std::string_view text);
 
 std::string grouped(double value);  // 1,234,567; below 100 with decimals
 std::string grouped(uint64_t value);
-std::string human_time(Nanos time);  // 12.3 µs
-std::string percent(double share);   // 12.3 %
+std::string human_time(Nanos time);      // 12.3 µs
+std::string rough_time(double seconds);  // 40 s, 12 min, 3.5 h
+std::string percent(double share);       // 12.3 %
 std::string with_unit(Unit unit, double value);
 
 }  // namespace vmm

@@ -67,22 +67,38 @@ size_t baseline_slot(const CellInfo& cell, const std::string& label) {
   return found == cell.labels.end() ? 0 : static_cast<size_t>(found - cell.labels.begin());
 }
 
+// By the clock, from the runs themselves; old files do not say, so warm-up and set-up are guessed there.
+constexpr double kGuessedOverhead = 0.2;
+double block_seconds(const CellInfo& cell, const CellRuns& runs) {
+  if (cell.backend == "sim" || runs.blocks.empty()) return 0;
+  double sum = 0;
+  for (const BlockRuns& block : runs.blocks) {
+    for (const RunRecord* run : block) {
+      if (run != nullptr) sum += run->took > 0 ? run->took : run->seconds + kGuessedOverhead;
+    }
+  }
+  return sum / static_cast<double>(runs.blocks.size());
+}
+
 CellFindings analyse_cell(const CellInfo& cell, const RunTable& table, const AnalysisOptions& options) {
   CellFindings result;
   result.cell = cell;
   const CellRuns runs = counting_runs(cell, table, options.design, result);
+  result.block_seconds = block_seconds(cell, runs);
   const size_t baseline = baseline_slot(cell, options.baseline);
   for (size_t slot = 0; slot < cell.labels.size(); ++slot) {
     if (static_cast<int>(slot) == cell.reference) continue;
     PolicyFindings policy{cell.labels[slot], {}};
     for (const MetricInfo& metric : metrics()) {
+      if (options.only != nullptr && options.only != &metric) continue;
       auto finding = describe(runs, slot, cell, metric);
       if (!finding) continue;
       if (slot != baseline) {
         const uint64_t seed =
             options.design.seed ^ fingerprint(cell.key + "/" + policy.label + "/" + std::string{metric.name});
         finding->ratio =
-            paired_ratio(series(runs, slot, cell, metric), series(runs, baseline, cell, metric), seed);
+            paired_ratio(series(runs, slot, cell, metric), series(runs, baseline, cell, metric), seed,
+                         kResamples, kAlpha / Looks(cell.first_look).factor(result.blocks));
         finding->verdict = Verdict::kTooFew;
       }
       policy.findings.push_back(*finding);
@@ -92,13 +108,34 @@ CellFindings analyse_cell(const CellInfo& cell, const RunTable& table, const Ana
   return result;
 }
 
-}  // namespace
+// The rows of one metric over all cells and policies.
+struct FamilyRow {
+  const CellFindings* cell;
+  Finding* finding;
+};
+using Family = std::vector<FamilyRow>;
 
-std::string_view verdict_name(Verdict verdict) {
-  constexpr std::string_view kNames[] = {"baseline", "better",        "worse",  "higher",
-                                         "lower",    "no difference", "too few"};
-  return kNames[static_cast<size_t>(verdict)];
+void judge_family(const Family& family, double margin) {
+  std::vector<double> p_values;
+  for (const auto& [cell, finding] : family) {
+    const double factor = Looks(cell->cell.first_look).factor(cell->blocks);
+    p_values.push_back(std::min(1.0, finding->ratio->p * factor));
+  }
+  const std::vector<double> adjusted = holm(p_values);
+  for (size_t i = 0; i < family.size(); ++i) {
+    const auto& [cell, finding] = family[i];
+    finding->p_adjusted = adjusted[i];
+    finding->verdict = judge(*finding->ratio, adjusted[i], margin, finding->metric->better);
+    if (!is_open(finding->verdict)) continue;
+    // What Holm would divide α by for this row: the rows that are no more certain than it.
+    const auto rest = static_cast<size_t>(std::count_if(
+        p_values.begin(), p_values.end(), [p = p_values[i]](double other) { return other >= p; }));
+    const auto enough = blocks_to_settle(*finding->ratio, margin, rest, Looks(cell->cell.first_look));
+    if (enough) finding->more_blocks = *enough - finding->ratio->pairs;
+  }
 }
+
+}  // namespace
 
 double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, const MetricInfo& metric) {
   if (metric.name != kEfficiency) return metric_of(block, slot, metric.name);
@@ -114,35 +151,19 @@ const Finding* PolicyFindings::find(std::string_view metric) const {
   return found == findings.end() ? nullptr : &*found;
 }
 
-Verdict judge(const RatioEstimate& ratio, double p_adjusted, double margin, Better better) {
-  const bool is_higher = ratio.low > 1 && ratio.ratio >= 1 + margin;
-  const bool is_lower = ratio.high < 1 && ratio.ratio <= 1 / (1 + margin);
-  if (p_adjusted >= kAlpha || (!is_higher && !is_lower)) return Verdict::kNoDifference;
-  if (better == Better::kNeither) return is_higher ? Verdict::kHigher : Verdict::kLower;
-  return is_higher == (better == Better::kHigher) ? Verdict::kBetter : Verdict::kWorse;
-}
-
 std::vector<CellFindings> analyse(std::span<const CellInfo> cells, const RunTable& runs,
                                   const AnalysisOptions& options) {
   std::vector<CellFindings> result;
   for (const CellInfo& cell : cells) result.push_back(analyse_cell(cell, runs, options));
-  std::map<const MetricInfo*, std::vector<Finding*>> families;
+  std::map<const MetricInfo*, Family> families;
   for (CellFindings& cell : result) {
     for (PolicyFindings& policy : cell.policies) {
       for (Finding& finding : policy.findings) {
-        if (finding.ratio) families[finding.metric].push_back(&finding);
+        if (finding.ratio) families[finding.metric].push_back({&cell, &finding});
       }
     }
   }
-  for (const auto& [metric, family] : families) {
-    std::vector<double> p_values;
-    for (const Finding* finding : family) p_values.push_back(finding->ratio->p);
-    const std::vector<double> adjusted = holm(p_values);
-    for (size_t i = 0; i < family.size(); ++i) {
-      family[i]->p_adjusted = adjusted[i];
-      family[i]->verdict = judge(*family[i]->ratio, adjusted[i], options.margin, metric->better);
-    }
-  }
+  for (const auto& [metric, family] : families) judge_family(family, options.margin);
   return result;
 }
 

@@ -9,14 +9,9 @@
 
 #include "vmm/stats/experiment.h"
 #include "vmm/stats/sample.h"
+#include "vmm/stats/verdict.h"
 
 namespace vmm {
-
-enum class Verdict : uint8_t { kBaseline, kBetter, kWorse, kHigher, kLower, kNoDifference, kTooFew };
-std::string_view verdict_name(Verdict verdict);
-
-// Significance level of verdicts, for a whole family of comparisons (Holm).
-inline constexpr double kAlpha = 0.05;
 
 // How one policy did in one cell by one metric.
 struct Finding {
@@ -28,6 +23,7 @@ struct Finding {
   std::optional<RatioEstimate> ratio;  // to the baseline; none for the baseline itself
   double p_adjusted = 1;
   Verdict verdict = Verdict::kBaseline;
+  std::optional<size_t> more_blocks;  // that would settle an open verdict at the noise seen
 };
 
 struct PolicyFindings {
@@ -43,12 +39,14 @@ struct CellFindings {
   size_t repeated_blocks = 0;            // measured again because they were disturbed
   size_t disturbed_blocks = 0;           // that count although they were disturbed: attempts ran out
   double worst_steal = 0;                // of the counting runs, share of the workers' time
+  double block_seconds = 0;              // that a block takes by the clock; 0 in the simulator
 };
 
 struct AnalysisOptions {
   Design design;         // seed and the rule for disturbed blocks
   std::string baseline;  // label; empty: the first
-  double margin = 0.01;  // smaller differences are none
+  double margin = kDefaultMargin;
+  const MetricInfo* only = nullptr;  // this metric alone; nullptr: all
 };
 
 // One family of comparisons a metric, over all cells and policies.
@@ -57,8 +55,5 @@ std::vector<CellFindings> analyse(std::span<const CellInfo> cells, const RunTabl
 
 // The value of one run of a block, NaN if it has none; `efficiency` looks at the reference run as well.
 double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, const MetricInfo& metric);
-
-// Significant by the adjusted p, the interval on that side of 1, and the estimate beyond the margin.
-Verdict judge(const RatioEstimate& ratio, double p_adjusted, double margin, Better better);
 
 }  // namespace vmm

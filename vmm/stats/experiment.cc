@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "vmm/stats/analysis.h"
 #include "vmm/stats/sample.h"
 
 namespace vmm {
@@ -144,7 +145,7 @@ std::optional<Experiment::Next> Experiment::next_in_block(const Cell& cell, uint
   return std::nullopt;
 }
 
-std::optional<Experiment::Next> Experiment::next(bool time_is_up) {
+std::optional<Experiment::Next> Experiment::next_granted(bool time_is_up) {
   bool wanted = true;
   for (uint32_t block = 0; wanted; ++block) {
     wanted = false;
@@ -158,6 +159,56 @@ std::optional<Experiment::Next> Experiment::next(bool time_is_up) {
     }
   }
   return std::nullopt;
+}
+
+std::vector<Experiment::Open> Experiment::open() const {
+  std::vector<CellInfo> infos;
+  for (const Cell& cell : cells_) infos.push_back(cell.info);
+  std::vector<Open> result;
+  for (const MetricInfo* metric : design_.until_settled) {
+    const AnalysisOptions options{.design = design_,
+                                  .baseline = cells_.front().info.labels[design_.baseline],
+                                  .margin = design_.margin,
+                                  .only = metric};
+    const auto findings = analyse(infos, runs_, options);
+    for (size_t i = 0; i < findings.size(); ++i) {
+      for (const PolicyFindings& policy : findings[i].policies) {
+        for (const Finding& finding : policy.findings) {
+          if (!is_open(finding.verdict)) continue;
+          result.push_back({i, policy.label, metric->name, finding.more_blocks});
+        }
+      }
+    }
+  }
+  return result;
+}
+
+// What settles most comes first: of the cells with open verdicts the one whose nearest verdict is forecast to
+// cost the least time goes on to its next look. A verdict without a ratio (a 0 in it) never settles.
+bool Experiment::grant_next_look() {
+  std::optional<size_t> best;
+  double best_cost = 0;
+  for (const Open& open : open()) {
+    const Cell& cell = cells_[open.cell];
+    if (given_up_[open.cell] || granted_[open.cell] >= design_.most_blocks || !open.more_blocks) continue;
+    const double block = cell.info.seconds * static_cast<double>(cell.slots.size());
+    const double cost = block * static_cast<double>(*open.more_blocks);
+    if (best && cost >= best_cost) continue;
+    best = open.cell;
+    best_cost = cost;
+  }
+  if (!best) return false;
+  const uint32_t look = Looks(design_.blocks).next(granted_[*best]);
+  granted_[*best] = std::min(look, design_.most_blocks);
+  return true;
+}
+
+std::optional<Experiment::Next> Experiment::next(bool time_is_up) {
+  for (;;) {
+    auto found = next_granted(time_is_up);
+    if (found || time_is_up || design_.until_settled.empty()) return found;
+    if (!grant_next_look()) return std::nullopt;
+  }
 }
 
 Experiment::Count Experiment::count() const {

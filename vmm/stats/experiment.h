@@ -1,6 +1,6 @@
 // Decides which run comes next: blocks interleaved over all cells, slots in random order, disturbed blocks
-// again, more blocks until the intervals are narrow. What it decides depends only on the design and the runs
-// it knows, so a resumed grid goes on exactly where a killed one stopped.
+// again, more blocks until the intervals are narrow or the verdicts settled. What it decides depends only on
+// the design and the runs it knows, so a resumed grid goes on exactly where a killed one stopped.
 //
 //   add() all runs known from a file;   while (next run) { measure it; add() it; }
 //
@@ -18,9 +18,12 @@ namespace vmm {
 
 struct Design {
   uint64_t seed = 1;
-  uint32_t blocks = 5;           // with until_half_width: at least these
-  double until_half_width = 0;   // 0: exactly `blocks`; 0.02: on until each ratio is known to ± 2 %
-  uint32_t most_blocks = 1000;   // with until_half_width
+  uint32_t blocks = 5;          // with until_half_width: at least these
+  double until_half_width = 0;  // 0: exactly `blocks`; 0.02: on until each ratio is known to ± 2 %
+  uint32_t most_blocks = 1000;  // with until_half_width or until_settled
+  // On until each verdict of these metrics is settled by this margin; empty: no.
+  std::vector<const MetricInfo*> until_settled;
+  double margin = 0.03;
   size_t baseline = 0;           // slot
   double max_steal = 0.05;       // share of the workers' time
   double max_switch_factor = 4;  // against the median of the slot's earlier runs …
@@ -73,6 +76,15 @@ class Experiment {
   // Nothing when all is measured. When `time_is_up`, no further block is begun.
   [[nodiscard]] std::optional<Next> next(bool time_is_up);
 
+  // A verdict that is still open, by what is known now; with until_settled.
+  struct Open {
+    size_t cell;
+    std::string label;
+    std::string_view metric;
+    std::optional<size_t> more_blocks;  // forecast
+  };
+  [[nodiscard]] std::vector<Open> open() const;
+
   bool add(RunRecord record) { return runs_.add(std::move(record)); }
   // No more runs of this cell, e.g. because its guest fails.
   void give_up(const std::string& cell_key);
@@ -89,6 +101,8 @@ class Experiment {
  private:
   [[nodiscard]] bool wants_block(size_t cell, uint32_t block, bool may_extend);
   [[nodiscard]] bool is_narrow(const Cell& cell, uint32_t blocks) const;
+  [[nodiscard]] std::optional<Next> next_granted(bool time_is_up);
+  [[nodiscard]] bool grant_next_look();
   [[nodiscard]] std::optional<Next> next_in_block(const Cell& cell, uint32_t block) const;
 
   std::vector<Cell> cells_;

@@ -38,9 +38,14 @@ std::optional<Place> find_place(const ResultSet& set, const CellInfo& cell, cons
 
 }  // namespace
 
-bool GateResult::holds() const {
-  return !rows.empty() && std::none_of(rows.begin(), rows.end(),
-                                       [](const GateRow& row) { return row.verdict == Verdict::kWorse; });
+size_t GateResult::count(Verdict verdict) const {
+  return static_cast<size_t>(std::count_if(rows.begin(), rows.end(),
+                                           [verdict](const GateRow& row) { return row.verdict == verdict; }));
+}
+
+bool GateResult::holds(const GateOptions& options) const {
+  return !rows.empty() && count(Verdict::kWorse) == 0 &&
+         !(options.inconclusive_fails && count(Verdict::kInconclusive) != 0);
 }
 
 GateResult gate(const ResultSet& tested, const ResultSet& against, const GateOptions& options) {
@@ -68,7 +73,7 @@ GateResult gate(const ResultSet& tested, const ResultSet& against, const GateOpt
   for (size_t i = 0; i < adjusted.size(); ++i) {
     GateRow& row = result.rows[i];
     row.p_adjusted = adjusted[i];
-    row.verdict = judge(row.ratio, adjusted[i], options.worse_than, options.metric->better);
+    row.verdict = judge_gate(row.ratio, adjusted[i], options.worse_than, options.metric->better);
   }
   return result;
 }

@@ -14,6 +14,7 @@ struct GateOptions {
   const MetricInfo* metric = nullptr;
   double worse_than = 0.05;
   Design design;  // seed, and the attempts that count
+  bool inconclusive_fails = false;
 };
 
 struct GateRow {
@@ -23,13 +24,15 @@ struct GateRow {
   double against_median = 0;  // of the file it is held against
   RatioEstimate ratio;
   double p_adjusted = 1;
-  Verdict verdict = Verdict::kNoDifference;
+  Verdict verdict = Verdict::kInconclusive;
 };
 
 struct GateResult {
   std::vector<GateRow> rows;
   std::vector<std::string> unmatched;  // cells and policies that only the other file has: cannot be judged
-  [[nodiscard]] bool holds() const;    // no row is worse, and there is at least one row
+  [[nodiscard]] size_t count(Verdict verdict) const;
+  // No row is worse, none inconclusive if that fails, and there is at least one row.
+  [[nodiscard]] bool holds(const GateOptions& options) const;
 };
 
 struct ResultSet {
@@ -39,7 +42,8 @@ struct ResultSet {
 
 // Cells match by guest, size, workers, backend and seconds; policies by their label. The files were measured
 // at different times, so the samples are compared unpaired; Holm's correction over all rows. A row is worse
-// if the loss is significant and larger than `worse_than`.
+// if the loss is significant and larger than `worse_than`, inconclusive if such a loss is neither shown nor
+// excluded.
 GateResult gate(const ResultSet& tested, const ResultSet& against, const GateOptions& options);
 
 }  // namespace vmm

@@ -21,6 +21,7 @@ CellInfo cell_from(const Json& line) {
   line.at("seconds").get_to(cell.seconds);
   line.at("labels").get_to(cell.labels);
   line.at("reference").get_to(cell.reference);
+  cell.first_look = line.value("first_look", 0U);
   return cell;
 }
 
@@ -32,6 +33,7 @@ RunRecord run_from(const Json& line) {
   line.at("slot").get_to(run.id.slot);
   line.at("seed").get_to(run.seed);
   line.at("seconds").get_to(run.seconds);
+  run.took = line.value("took", 0.0);
   for (const auto& [name, value] : line.at("metrics").items())
     run.metrics.emplace_back(name, value.get<double>());
   line.at("vm_ops_per_second").get_to(run.vm_ops_per_second);
@@ -51,8 +53,13 @@ void take(JournalContents& contents, std::set<RunId>& seen, std::string_view tex
   } else if (kind == "cell") {
     CellInfo cell = cell_from(line);
     const auto same = [&cell](const CellInfo& other) { return other.key == cell.key; };
-    if (std::none_of(contents.cells.begin(), contents.cells.end(), same))
+    const auto known = std::find_if(contents.cells.begin(), contents.cells.end(), same);
+    if (known == contents.cells.end()) {
       contents.cells.push_back(std::move(cell));
+    } else if (cell.first_look != 0) {  // once looked at, always looked at; most often counts
+      known->first_look =
+          known->first_look == 0 ? cell.first_look : std::min(known->first_look, cell.first_look);
+    }
   } else if (kind == "run") {
     RunRecord run = run_from(line);
     if (seen.insert(run.id).second) contents.runs.push_back(std::move(run));
@@ -63,23 +70,26 @@ void take(JournalContents& contents, std::set<RunId>& seen, std::string_view tex
 }  // namespace
 
 Json cell_line(const CellInfo& cell) {
-  return {{"kind", "cell"},
-          {"key", cell.key},
-          {"guest", cell.guest},
-          {"size", cell.size},
-          {"backend", cell.backend},
-          {"workers", cell.workers},
-          {"vms", cell.vms},
-          {"vcpus_in_all", cell.vcpus_in_all},
-          {"seconds", cell.seconds},
-          {"labels", cell.labels},
-          {"reference", cell.reference}};
+  Json line{{"kind", "cell"},
+            {"key", cell.key},
+            {"guest", cell.guest},
+            {"size", cell.size},
+            {"backend", cell.backend},
+            {"workers", cell.workers},
+            {"vms", cell.vms},
+            {"vcpus_in_all", cell.vcpus_in_all},
+            {"seconds", cell.seconds},
+            {"labels", cell.labels},
+            {"reference", cell.reference}};
+  if (cell.first_look != 0) line["first_look"] = cell.first_look;
+  return line;
 }
 
 Json run_line(const RunRecord& run) {
   Json line{
       {"kind", "run"},       {"cell", run.id.cell}, {"block", run.id.block}, {"attempt", run.id.attempt},
       {"slot", run.id.slot}, {"seed", run.seed},    {"seconds", run.seconds}};
+  if (run.took > 0) line["took"] = run.took;
   Json& values = line["metrics"] = Json::object();
   for (const auto& [name, value] : run.metrics) values[name] = value;
   line["vm_ops_per_second"] = run.vm_ops_per_second;

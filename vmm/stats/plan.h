@@ -30,6 +30,7 @@ struct CellInfo {
   double seconds = 0;
   std::vector<std::string> labels;  // of the slots
   int reference = -1;               // slot of the reference run, or -1
+  uint32_t first_look = 0;          // measured until settled: blocks before the first look; else 0
   friend bool operator==(const CellInfo&, const CellInfo&) = default;
 };
 
@@ -51,6 +52,7 @@ struct RunRecord {
   RunId id;
   uint64_t seed = 0;
   double seconds = 0;  // of the measured window
+  double took = 0;     // with set-up and warm-up, by the clock; 0 in the simulator and in old files
   MetricValues metrics;
   std::vector<double> vm_ops_per_second;
   HostNoise noise;

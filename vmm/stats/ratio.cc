@@ -35,11 +35,14 @@ double resampled_mean(std::span<const double> values, sched::Rng& rng) {
 double normal_cdf(double z) { return std::erfc(-z / std::numbers::sqrt2) / 2; }
 
 // The tail to cut from the bootstrap distribution so that a normal sample of `n` gets Student's width: the
-// plain 2.5 % are too narrow by √((n-1)/n) and by z in place of t.
-double expanded_tail(size_t n, unsigned freedom) {
+// plain tail is too narrow by √((n-1)/n) and by z in place of t.
+double expanded_tail(double tail, size_t n, unsigned freedom) {
   const auto size = static_cast<double>(n);
-  return normal_cdf(-std::sqrt(size / (size - 1)) * student_quantile(0.975, freedom));
+  return normal_cdf(-std::sqrt(size / (size - 1)) * student_quantile(1 - tail, freedom));
 }
+
+constexpr double kTail = 0.025;           // of the 95 % interval
+constexpr double kAlphaOfOneSide = 0.05;  // of the two one-sided tests
 
 struct Difference {
   double mean = 0;
@@ -56,25 +59,31 @@ double two_sided_p(const Difference& difference) {
 
 // `resample` draws one bootstrap replicate of the mean difference.
 template <class Resample>
-RatioEstimate estimate(const Difference& difference, size_t resamples, Resample resample) {
-  double low = 0;
-  double high = 0;
-  if (difference.smallest < kMinBootstrapPairs) {
-    const double reach = student_quantile(0.975, difference.freedom) * difference.error;
-    low = difference.mean - reach;
-    high = difference.mean + reach;
-  } else {
-    std::vector<double> means(resamples);
+RatioEstimate estimate(const Difference& difference, size_t resamples, double equivalence_alpha,
+                       Resample resample) {
+  std::vector<double> means;
+  if (difference.smallest >= kMinBootstrapPairs) {
+    means.resize(resamples);
     std::generate(means.begin(), means.end(), resample);
-    const double tail = expanded_tail(difference.smallest, difference.freedom);
     std::sort(means.begin(), means.end());
-    low = sorted_quantile(means, tail);
-    high = sorted_quantile(means, 1 - tail);
   }
+  const auto interval = [&](double tail) -> std::pair<double, double> {
+    if (means.empty()) {
+      const double reach = student_quantile(1 - tail, difference.freedom) * difference.error;
+      return {std::exp(difference.mean - reach), std::exp(difference.mean + reach)};
+    }
+    const double cut = expanded_tail(tail, difference.smallest, difference.freedom);
+    return {std::exp(sorted_quantile(means, cut)), std::exp(sorted_quantile(means, 1 - cut))};
+  };
+  const auto [low, high] = interval(kTail);
+  const auto [equal_low, equal_high] = interval(equivalence_alpha);
   return {.pairs = difference.smallest,
           .ratio = std::exp(difference.mean),
-          .low = std::exp(low),
-          .high = std::exp(high),
+          .low = low,
+          .high = high,
+          .equal_low = equal_low,
+          .equal_high = equal_high,
+          .error = difference.error,
           .p = two_sided_p(difference)};
 }
 
@@ -92,7 +101,7 @@ std::vector<double> logs(std::span<const double> values) {
 }  // namespace
 
 std::optional<RatioEstimate> paired_ratio(std::span<const double> measured, std::span<const double> baseline,
-                                          uint64_t seed, size_t resamples) {
+                                          uint64_t seed, size_t resamples, double equivalence_alpha) {
   std::vector<double> ratios;
   for (size_t i = 0; i < std::min(measured.size(), baseline.size()); ++i) {
     if (std::isnan(measured[i]) || std::isnan(baseline[i])) continue;
@@ -107,7 +116,8 @@ std::optional<RatioEstimate> paired_ratio(std::span<const double> measured, std:
                               .freedom = static_cast<unsigned>(ratios.size() - 1),
                               .smallest = ratios.size()};
   sched::Rng rng(seed);
-  RatioEstimate result = estimate(difference, resamples, [&] { return resampled_mean(ratios, rng); });
+  RatioEstimate result =
+      estimate(difference, resamples, equivalence_alpha, [&] { return resampled_mean(ratios, rng); });
   result.median = std::exp(median(ratios));
   return result;
 }
@@ -132,8 +142,8 @@ std::optional<RatioEstimate> unpaired_ratio(std::span<const double> measured,
                               .freedom = std::max(1U, static_cast<unsigned>(freedom)),
                               .smallest = std::min(a.size(), b.size())};
   sched::Rng rng(seed);
-  RatioEstimate result =
-      estimate(difference, resamples, [&] { return resampled_mean(a, rng) - resampled_mean(b, rng); });
+  RatioEstimate result = estimate(difference, resamples, kAlphaOfOneSide,
+                                  [&] { return resampled_mean(a, rng) - resampled_mean(b, rng); });
   result.median = std::exp(median(a) - median(b));
   return result;
 }

@@ -32,7 +32,10 @@ struct RatioEstimate {
   double median = 1;  // of the paired ratios
   double low = 0;     // 95 % interval
   double high = 0;
-  double p = 1;  // two-sided, of "the true ratio is 1"
+  double equal_low = 0;  // interval of the two one-sided tests of equivalence: 90 % unless asked otherwise
+  double equal_high = 0;
+  double error = 0;  // standard error of the ratio's logarithm
+  double p = 1;      // two-sided, of "the true ratio is 1"
   // Half the interval's width relative to the ratio: what --until-ci asks for.
   [[nodiscard]] double half_width() const { return (high - low) / (2 * ratio); }
 };
@@ -43,9 +46,11 @@ inline constexpr size_t kMinBootstrapPairs = 5;
 
 // Geometric mean of measured[i] / baseline[i] with a bootstrap 95 % interval of the paired log ratios
 // (percentile intervals widened for small samples: Hesterberg 2015, "expanded percentile"). Pairs with a NaN
-// are left out. Nothing if fewer than two are left, or if one of them has a 0: then there is no ratio.
+// are left out. The equivalence interval has level 1 - 2 equivalence_alpha. Nothing if fewer than two are
+// left, or if one of them has a 0: then there is no ratio.
 std::optional<RatioEstimate> paired_ratio(std::span<const double> measured, std::span<const double> baseline,
-                                          uint64_t seed, size_t resamples = kResamples);
+                                          uint64_t seed, size_t resamples = kResamples,
+                                          double equivalence_alpha = 0.05);
 
 // The same for two independent samples, e.g. of two result files.
 std::optional<RatioEstimate> unpaired_ratio(std::span<const double> measured,
