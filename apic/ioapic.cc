@@ -17,22 +17,25 @@ constexpr std::uint32_t kVersion = 0x20 | (IoApic::kPins - 1) << 16;
 
 // Redirection entry.
 constexpr std::uint64_t kLogical = 1u << 11;
+constexpr std::uint64_t kSendPending = 1u << 12;  // delivery status; stored in held_
 constexpr std::uint64_t kActiveLow = 1u << 13;
 constexpr std::uint64_t kRemoteIrr = 1u << 14;
 constexpr std::uint64_t kLevel = 1u << 15;
 constexpr std::uint64_t kMasked = 1u << 16;
 constexpr unsigned kDestinationShift = 56;
-// What software may write: all but the reserved bits, delivery status (12, always idle here) and remote IRR.
+// What software may write: all but the reserved bits, delivery status and remote IRR.
 constexpr std::uint64_t kWritable = 0xff0000000001afffu;
 
 DeliveryMode delivery_of(std::uint64_t entry) { return DeliveryMode(entry >> 8 & 7); }
 
+bool has_vector(std::uint64_t entry) {
+  const DeliveryMode mode = delivery_of(entry);
+  return mode == DeliveryMode::kFixed || mode == DeliveryMode::kLowestPriority;
+}
+
 // Only Fixed and lowest priority can be level-triggered; the others act on the edge however they are
 // programmed (82093AA, Delivery Mode).
-bool is_level(std::uint64_t entry) {
-  const DeliveryMode mode = delivery_of(entry);
-  return (entry & kLevel) && (mode == DeliveryMode::kFixed || mode == DeliveryMode::kLowestPriority);
-}
+bool is_level(std::uint64_t entry) { return (entry & kLevel) && has_vector(entry); }
 
 InterruptMessage message_of(std::uint64_t entry) {
   InterruptMessage m;
@@ -51,14 +54,14 @@ IoApic::IoApic(std::uint8_t id, LineSense sense) : sense_(sense), initial_id_(id
 void IoApic::reset() {
   id_ = initial_id_;
   select_ = 0;
+  lines_ = 0;
+  held_ = 0;
   entries_.fill(kMasked);
 }
 
-std::optional<InterruptMessage> IoApic::message(IoApicPin pin) const {
+InterruptMessage IoApic::message(IoApicPin pin) const {
   require(raw(pin) < kPins);
-  const std::uint64_t entry = entries_[raw(pin)];
-  if (entry & kMasked) return std::nullopt;
-  return message_of(entry);
+  return message_of(entries_[raw(pin)]);
 }
 
 bool IoApic::active(unsigned pin) const {
@@ -73,18 +76,34 @@ void IoApic::set_line(IoApicPin which, bool high, MessageSink& sink) {
   const bool was_active = active(pin);
   lines_ = (lines_ & ~(1u << pin)) | static_cast<std::uint32_t>(high) << pin;
   if (is_level(entries_[pin])) {
+    if (!active(pin)) held_ &= ~(1u << pin);
     send_if_level_due(pin, sink);
   } else if (active(pin) && !was_active && !(entries_[pin] & kMasked)) {
     // An edge on a masked pin is lost (82093AA, Interrupt Mask).
-    sink.send(message_of(entries_[pin]));
+    send(pin, sink);
+  }
+}
+
+// 82093AA, Delivery Status: a message that no local APIC can accept at the moment is held, not dropped. That is
+// for those that an APIC takes or not by its state: what else is refused (SMI, ExtINT) nobody will ever take here.
+void IoApic::send(unsigned pin, MessageSink& sink) {
+  std::uint64_t& entry = entries_[pin];
+  const bool accepted = sink.send(message_of(entry));
+  held_ = (held_ & ~(1u << pin)) | static_cast<std::uint32_t>(!accepted && has_vector(entry)) << pin;
+  if (accepted && is_level(entry)) entry |= kRemoteIrr;
+}
+
+void IoApic::retry(MessageSink& sink) {
+  for (unsigned pin = 0; pin < kPins; ++pin) {
+    if (held_ >> pin & 1) send(pin, sink);
   }
 }
 
 // Remote IRR is set when a local APIC accepts a level interrupt and holds back further ones until its EOI.
 void IoApic::send_if_level_due(unsigned pin, MessageSink& sink) {
-  std::uint64_t& entry = entries_[pin];
+  const std::uint64_t entry = entries_[pin];
   if (!is_level(entry) || !active(pin) || (entry & (kMasked | kRemoteIrr))) return;
-  if (sink.send(message_of(entry))) entry |= kRemoteIrr;
+  send(pin, sink);
 }
 
 void IoApic::end_of_interrupt(Vector vector, MessageSink& sink) {
@@ -126,7 +145,8 @@ std::uint32_t IoApic::read_indirect() const {
   if (select_ == kVersionIndex) return kVersion;
   const unsigned index = select_ - unsigned{kTableIndex};
   if (select_ < kTableIndex || index / 2 >= kPins) return 0;
-  return static_cast<std::uint32_t>(entries_[index / 2] >> (index % 2 * 32));
+  const std::uint64_t status = held_ >> index / 2 & 1 ? kSendPending : 0;
+  return static_cast<std::uint32_t>((entries_[index / 2] | status) >> (index % 2 * 32));
 }
 
 void IoApic::write_indirect(std::uint32_t value, MessageSink& sink) {
@@ -143,13 +163,21 @@ void IoApic::write_indirect(std::uint32_t value, MessageSink& sink) {
 }
 
 // An entry turned to edge forgets its remote IRR: that is how software ends a level interrupt on IOAPICs
-// without EOI register. A level line found active under its new settings is sent at once.
+// without EOI register. A level line found active under its new settings is sent at once, and so is an edge that is
+// held; masked, it is forgotten.
 void IoApic::write_entry(unsigned pin, std::uint64_t value, MessageSink& sink) {
   std::uint64_t& entry = entries_[pin];
   const std::uint64_t remote_irr = entry & kRemoteIrr;
+  const bool was_level = is_level(entry);
   entry = value & kWritable;
-  if (is_level(entry)) entry |= remote_irr;
-  send_if_level_due(pin, sink);
+  const bool holds_edge = (held_ >> pin & 1) && !was_level;
+  held_ &= ~(1u << pin);
+  if (is_level(entry)) {
+    entry |= remote_irr;
+    send_if_level_due(pin, sink);
+  } else if (holds_edge && has_vector(entry) && !(entry & kMasked)) {
+    send(pin, sink);
+  }
 }
 
 Msi as_msi(const InterruptMessage& message) {

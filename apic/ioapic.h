@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 
 #include "apic/types.h"
 
@@ -20,8 +19,8 @@ namespace apic {
 class MessageSink {
  public:
   virtual ~MessageSink() = default;
-  // True if at least one local APIC accepted the message: a level-triggered entry then sets its remote IRR.
-  // Must not call back into the IoApic.
+  // True if at least one local APIC accepted the message: a level-triggered entry then sets its remote IRR. One that
+  // nobody accepted is held back: see IoApic::retry(). Must not call back into the IoApic.
   virtual bool send(const InterruptMessage& message) = 0;
 };
 
@@ -58,9 +57,15 @@ class IoApic {
   // line is still active send again.
   void end_of_interrupt(Vector vector, MessageSink& sink);
 
-  // What the entry of a pin sends as it stands; nothing while it is masked. For routes inside KVM.
-  std::optional<InterruptMessage> message(IoApicPin pin) const;
+  // Sends again what no local APIC accepted: whenever one of them may accept more than before
+  // (AcceptanceChanged, ApicBaseChanged), or now and then where nobody tells.
+  void retry(MessageSink& sink);
+  bool holds_messages() const { return held_ != 0; }
 
+  // What the entry of a pin would send, masked or not. For routes inside KVM.
+  InterruptMessage message(IoApicPin pin) const;
+
+  // As at power-up, with the board around it: lines idle low until they are driven anew.
   void reset();
 
  private:
@@ -68,13 +73,16 @@ class IoApic {
   void write_indirect(std::uint32_t value, MessageSink& sink);
   void write_entry(unsigned pin, std::uint64_t value, MessageSink& sink);
   bool active(unsigned pin) const;
+  void send(unsigned pin, MessageSink& sink);
   void send_if_level_due(unsigned pin, MessageSink& sink);
 
   const LineSense sense_;
   const std::uint8_t initial_id_;
   std::uint8_t id_ = 0;
   std::uint8_t select_ = 0;
-  std::uint32_t lines_ = 0;  // one bit a pin
+  // One bit a pin.
+  std::uint32_t lines_ = 0;
+  std::uint32_t held_ = 0;  // its message waits for somebody to accept it: "send pending"
   std::array<std::uint64_t, kPins> entries_{};
 };
 

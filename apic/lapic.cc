@@ -9,6 +9,8 @@ constexpr std::uint32_t kRoutingModeMask = 3;
 constexpr std::uint32_t kRoutingEnabled = 1u << 2;
 constexpr unsigned kRoutingDfrShift = 4;
 constexpr unsigned kRoutingLogicalIdShift = 8;
+constexpr unsigned kRoutingLifeShift = 32;  // in the same word, so that who sees "enabled" knows in which life
+constexpr unsigned kErrorsLifeShift = 32;   // errors_
 
 constexpr std::uint32_t kDfrFlat = 0xf;
 constexpr std::uint32_t kDfrCluster = 0;
@@ -25,19 +27,30 @@ Lapic::Lapic(const LapicConfig& config)
 
 // ---- Posting ------------------------------------------------------------------------------------------
 
+// An INIT, or a disabling, may come at any point of this. Then the request is of a life that is over, and nothing
+// of it stays (pending_vectors.h).
 Lapic::Post Lapic::post(Vector vector, TriggerMode trigger) {
-  if (!software_enabled()) return Post::kRejected;
-  if (!is_legal(vector)) return log_error(kEsrReceiveIllegalVector);
-  irr_.post(vector, trigger);
-  return Post::kAccepted;
+  const std::uint64_t routing = routing_.load(std::memory_order_acquire);
+  if (!(routing & kRoutingEnabled)) return Post::kRejected;
+  return post_in(static_cast<PendingVectors::Life>(routing >> kRoutingLifeShift), vector, trigger);
 }
 
-Lapic::Post Lapic::log_error(std::uint32_t esr_bit) {
-  if (errors_.fetch_or(esr_bit, std::memory_order_relaxed) != 0) return Post::kRejected;
+Lapic::Post Lapic::post_in(PendingVectors::Life life, Vector vector, TriggerMode trigger) {
+  if (!is_legal(vector)) return log_error(kEsrReceiveIllegalVector, life);
+  return irr_.post(vector, trigger, life) ? Post::kAccepted : Post::kRejected;
+}
+
+Lapic::Post Lapic::log_error(std::uint32_t esr_bit, PendingVectors::Life life) {
+  std::uint64_t old = errors_.load(std::memory_order_relaxed);
+  do {
+    if (old >> kErrorsLifeShift != life) return Post::kRejected;
+  } while (!errors_.compare_exchange_weak(old, old | esr_bit, std::memory_order_relaxed));
+  if (static_cast<std::uint32_t>(old) != 0) return Post::kRejected;
   const std::uint32_t entry = lvt(Lvt::kError);
-  if (entry & kLvtMasked) return Post::kRejected;
+  if ((entry & kLvtMasked) || !software_enabled()) return Post::kRejected;
   // An illegal vector in this very entry ends here, since the error is logged already.
-  return post(Vector(entry & 0xff), TriggerMode::kEdge) == Post::kAccepted ? Post::kError : Post::kRejected;
+  const Post posted = post_in(life, Vector(entry & 0xff), TriggerMode::kEdge);
+  return posted == Post::kAccepted ? Post::kError : Post::kRejected;
 }
 
 // ---- Matching -----------------------------------------------------------------------------------------
@@ -47,10 +60,11 @@ void Lapic::publish_routing() {
   const ApicMode mode = !hardware                      ? ApicMode::kDisabled
                         : apic_base_ & kApicBaseX2apic ? ApicMode::kX2apic
                                                        : ApicMode::kXapic;
-  std::uint32_t word = static_cast<std::uint32_t>(mode);
+  std::uint64_t word = static_cast<std::uint64_t>(mode);
   if (hardware && (svr_ & kSvrEnable)) word |= kRoutingEnabled;
-  word |= static_cast<std::uint32_t>(dfr_model_) << kRoutingDfrShift;
-  word |= static_cast<std::uint32_t>(logical_id_) << kRoutingLogicalIdShift;
+  word |= static_cast<std::uint64_t>(dfr_model_) << kRoutingDfrShift;
+  word |= static_cast<std::uint64_t>(logical_id_) << kRoutingLogicalIdShift;
+  word |= static_cast<std::uint64_t>(life_) << kRoutingLifeShift;
   // release: its partners are the acquire loads below, in threads that deliver to this APIC.
   routing_.store(word, std::memory_order_release);
 }
@@ -61,7 +75,7 @@ bool Lapic::software_enabled() const { return routing_.load(std::memory_order_ac
 
 // SDM, Determining IPI Destination, and Logical Destination Mode in x2APIC Mode.
 bool Lapic::matches(const InterruptMessage& message) const {
-  const std::uint32_t routing = routing_.load(std::memory_order_acquire);
+  const std::uint64_t routing = routing_.load(std::memory_order_acquire);
   const auto mode = ApicMode(routing & kRoutingModeMask);
   const std::uint32_t dest = message.destination;
   const bool wide = message.width == DestWidth::kWide;
@@ -76,7 +90,7 @@ bool Lapic::matches(const InterruptMessage& message) const {
     return dest >> 16 == cluster && (dest & member);
   }
   if (wide) return false;
-  const std::uint32_t logical_id = routing >> kRoutingLogicalIdShift & 0xff;
+  const auto logical_id = static_cast<std::uint32_t>(routing >> kRoutingLogicalIdShift & 0xff);
   switch (routing >> kRoutingDfrShift & 0xf) {
     case kDfrFlat:
       return dest & logical_id;
@@ -143,8 +157,10 @@ Effect Lapic::end_of_interrupt() {
   const bool level = isr_level_.contains(*vector);
   isr_.set(*vector, false);
   update_ppr();
+  // SDM, Local Vector Table, Remote IRR: set when the interrupt is accepted, reset by its EOI. Which one that is
+  // was settled then: software may have written another vector into the entry since.
   const std::uint32_t lint0 = lvt(Lvt::kLint0);
-  if ((lint0 & kLvtRemoteIrr) && (lint0 & 0xff) == raw(*vector)) {
+  if ((lint0 & kLvtRemoteIrr) && lint0_vector_ == *vector) {
     set_lvt(Lvt::kLint0, lint0 & ~kLvtRemoteIrr);
     service_level_lint0();
   }
@@ -163,6 +179,11 @@ bool Lapic::expire_timer(const Clock& clock) {
   return raise_local(Lvt::kTimer);
 }
 
+void Lapic::tsc_changed(const Clock& clock) {
+  timer_.tsc_changed(clock);
+  expire_timer(clock);
+}
+
 bool Lapic::raise_local(Lvt source) {
   const std::uint32_t entry = lvt(source);
   if (mode() == ApicMode::kDisabled || (entry & kLvtMasked)) return false;
@@ -174,7 +195,10 @@ bool Lapic::raise_local(Lvt source) {
       // LINT1 knows no level triggering; the other sources have no pin.
       const bool level = source == Lvt::kLint0 && (entry & kLvtLevelTriggered);
       const Post posted = post(Vector(entry & 0xff), level ? TriggerMode::kLevel : TriggerMode::kEdge);
-      if (level && posted == Post::kAccepted) set_lvt(source, entry | kLvtRemoteIrr);
+      if (level && posted == Post::kAccepted) {
+        lint0_vector_ = Vector(entry & 0xff);
+        set_lvt(source, entry | kLvtRemoteIrr);
+      }
       return posted != Post::kRejected;
     }
     case DeliveryMode::kNmi:
@@ -219,6 +243,7 @@ void Lapic::service_level_lint0() {
 
 void Lapic::power_up_reset() {
   apic_base_ = kApicDefaultAddress | kApicBaseEnable | (config_.is_bsp ? kApicBaseBsp : 0);
+  lint_asserted_ = {};
   reset_registers();
   events_.clear();
 }
@@ -230,17 +255,25 @@ void Lapic::reset_registers() {
   svr_ = 0xff;
   logical_id_ = 0;
   dfr_model_ = kDfrFlat;
-  publish_routing();  // first: from here on posters are turned away, so the IRR stays empty
-  irr_.clear();
-  isr_ = {};
-  tmr_ = {};
   tpr_ = 0;
-  update_ppr();
   esr_ = 0;
-  errors_.store(0, std::memory_order_relaxed);
   icr_ = 0;
   for (auto& entry : lvt_) entry.store(kLvtMasked, std::memory_order_release);  // see set_lvt()
   timer_.reset();
+  drop_requests();
+}
+
+// Ends the life of all that was posted or is in service. The registers say already that nothing is accepted.
+void Lapic::drop_requests() {
+  ++life_;
+  publish_routing();
+  irr_.begin_life(life_);
+  errors_.store(static_cast<std::uint64_t>(life_) << kErrorsLifeShift, std::memory_order_relaxed);
+  isr_ = {};
+  isr_level_ = {};
+  tmr_ = {};
+  set_lvt(Lvt::kLint0, lvt(Lvt::kLint0) & ~kLvtRemoteIrr);  // its EOI will not come
+  update_ppr();
 }
 
 void Lapic::enter_virtual_wire_mode() {

@@ -99,8 +99,8 @@ class alignas(64) Lapic {
   // Takes all latched NMIs: 0, 1 or 2. While the guest is in its NMI handler, only one may be queued behind
   // it.
   unsigned take_nmis() { return events_.take_nmis(); }
-  // Takes INIT and SIPI. On INIT the registers are reset (init_reset()) and latched NMIs dropped. A SIPI
-  // counts after that INIT or if `waiting_for_sipi`; the run loop owns that state.
+  // Takes INIT and SIPI. On INIT the registers are reset (init_reset()). A SIPI counts after that INIT or if
+  // `waiting_for_sipi`; the run loop owns that state.
   StartupEvents take_startup(bool waiting_for_sipi);
 
   // ---- CR8 [holder] --------------------------------------------------------------------------------
@@ -131,6 +131,9 @@ class alignas(64) Lapic {
   // ---- Timer [holder] ------------------------------------------------------------------------------
   // Host time at which expire_timer() must be called; none if no interrupt can come of it.
   std::optional<std::chrono::nanoseconds> timer_deadline() const;
+  // The guest's TSC has jumped (it wrote the counter): a TSC deadline is aimed at anew, or fires if it has passed.
+  // Before: catch up with a clock from before the jump, as any register access does.
+  void tsc_changed(const Clock& clock);
   // Posts the timer interrupt if it is due; late calls merge the periods missed and keep the phase.
   // True: an interrupt was posted.
   bool expire_timer(const Clock& clock);
@@ -144,9 +147,9 @@ class alignas(64) Lapic {
   void set_lint(Lint pin, bool asserted);
 
   // ---- Reset [holder] ------------------------------------------------------------------------------
-  // As after RESET: xAPIC mode at FEE00000H, software-disabled.
+  // As after RESET: xAPIC mode at FEE00000H, software-disabled, pins not asserted until they are set anew.
   void power_up_reset();
-  // As after INIT: IA32_APIC_BASE and the id survive.
+  // As after INIT: IA32_APIC_BASE, the id and the pins, which others drive, survive.
   void init_reset();
   // What firmware leaves on the BSP for a guest that still uses the 8259 (MP Specification, Virtual Wire
   // Mode): software-enabled, LINT0 = ExtINT, LINT1 = NMI.
@@ -158,9 +161,12 @@ class alignas(64) Lapic {
   void update_ppr();
   bool lint0_is_level() const;
   void service_level_lint0();  // posts it if its line is asserted and its last interrupt was ended
+  Post post_in(PendingVectors::Life life, Vector vector, TriggerMode trigger);
   // Logs an error; the first since the last write of ESR raises the error interrupt. [any]
-  Post log_error(std::uint32_t esr_bit);
+  Post log_error(std::uint32_t esr_bit, PendingVectors::Life life);
+  void log_error(std::uint32_t esr_bit) { log_error(esr_bit, life_); }  // [holder]
   void reset_registers();
+  void drop_requests();
 
   // Before any access: what the timer did until now happens under the settings it had.
   void catch_up(const Clock& clock) { expire_timer(clock); }
@@ -187,10 +193,10 @@ class alignas(64) Lapic {
   // Written by any thread.
   PendingVectors irr_;
   PendingEvents events_;
-  std::atomic<std::uint32_t> errors_{0};  // ESR bits since ESR was last written
+  std::atomic<std::uint64_t> errors_{0};  // ESR bits since ESR was last written; life (upper half)
 
   // Written by the holder, read by any thread.
-  std::atomic<std::uint32_t> routing_{0};
+  std::atomic<std::uint64_t> routing_{0};
   std::array<std::atomic<std::uint32_t>, kLvtCount> lvt_{};
   std::atomic<std::uint8_t> ppr_{0};
 
@@ -199,6 +205,8 @@ class alignas(64) Lapic {
   std::uint8_t logical_id_ = 0;  // xAPIC's LDR bits 31:24
   std::uint8_t dfr_model_ = 0;   // DFR bits 31:28
   std::array<bool, 2> lint_asserted_{};
+  Vector lint0_vector_{};  // whose EOI clears LINT0's remote IRR; the entry's may have been changed meanwhile
+  PendingVectors::Life life_ = 0;  // what is posted belongs to one life and is forgotten at its end
   std::uint32_t svr_ = 0;
   std::uint32_t esr_ = 0;
   std::uint64_t apic_base_ = 0;

@@ -116,16 +116,17 @@ Effect Lapic::write_register(Reg reg, std::uint32_t value, const Clock& clock) {
     case Reg::kLdr:
       logical_id_ = static_cast<std::uint8_t>(value >> 24);
       publish_routing();
-      return {};
+      return AcceptanceChanged{};
     case Reg::kDfr:
       dfr_model_ = static_cast<std::uint8_t>(value >> 28);
       publish_routing();
-      return {};
+      return AcceptanceChanged{};
     case Reg::kSvr:
       return write_svr(value);
     case Reg::kEsr:
       // Latches what was logged since the last write and rearms the error interrupt (SDM, Error Handling).
-      esr_ = errors_.exchange(0, std::memory_order_relaxed);
+      esr_ = static_cast<std::uint32_t>(
+          errors_.fetch_and(~std::uint64_t{0xffffffff}, std::memory_order_relaxed));
       return {};
     case Reg::kIcrLow:
       return write_icr((icr_ >> 32 << 32) | value);
@@ -161,9 +162,8 @@ Effect Lapic::write_svr(std::uint32_t value) {
   svr_ = value;
   publish_routing();
   if (!toggled) return {};
-  if (!(value & kSvrEnable)) {
-    for (unsigned i = 0; i < kLvtCount; ++i) set_lvt(Lvt(i), lvt(Lvt(i)) | kLvtMasked);
-  }
+  if (value & kSvrEnable) return AcceptanceChanged{};
+  for (unsigned i = 0; i < kLvtCount; ++i) set_lvt(Lvt(i), lvt(Lvt(i)) | kLvtMasked);
   return TimerChanged{};
 }
 

@@ -28,9 +28,10 @@ class PendingEvents {
   void post_nmi() {
     update([](std::uint32_t bits) { return (bits & kNmiCount) < kMaxNmis ? bits + 1 : bits; });
   }
-  // An older SIPI is dropped: the processor would have left for it before this INIT.
+  // What came before it is dropped with it, in the same step, so that what comes after is not: an older SIPI, for
+  // which the processor would have left before, and older NMIs.
   void post_init() {
-    update([](std::uint32_t bits) { return (bits & ~(kSipi | kSipiVector)) | kInit; });
+    update([](std::uint32_t bits) { return (bits & ~(kSipi | kSipiVector | kNmiCount)) | kInit; });
   }
   // The first SIPI after an INIT wins.
   void post_sipi(Vector vector) {
@@ -43,7 +44,6 @@ class PendingEvents {
 
   // acquire in both: the partners are the exchanges above.
   unsigned take_nmis() { return bits_.fetch_and(~kNmiCount, std::memory_order_acquire) & kNmiCount; }
-  // An INIT takes the NMIs latched before it along.
   StartupEvents take_startup(bool waiting_for_sipi) {
     // Run before every guest entry: look before paying for the exchange. Whoever posts after this look kicks.
     if (!(bits_.load(std::memory_order_relaxed) & (kInit | kSipi))) return {};
@@ -53,7 +53,6 @@ class PendingEvents {
     if ((taken & kSipi) && (events.init || waiting_for_sipi)) {
       events.sipi = Vector((taken & kSipiVector) >> kSipiVectorShift);
     }
-    if (events.init) take_nmis();
     return events;
   }
 

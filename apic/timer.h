@@ -40,6 +40,8 @@ class Timer {
   // IA32_TSC_DEADLINE: reads 0 and ignores writes in the other modes. 0 disarms.
   void write_tsc_deadline(std::uint64_t deadline, const Clock& clock);
   std::uint64_t tsc_deadline() const { return tsc_deadline_; }
+  // The guest's TSC has jumped: aims at an armed deadline anew.
+  void tsc_changed(const Clock& clock) { tsc_host_deadline_ = tsc_time(clock); }
 
   // Host time of the next expiry, if armed. In TSC-deadline mode an estimate, never before the
   // truth by more than rounding; expire() refines it.

@@ -89,9 +89,16 @@ struct ApicBaseChanged {
   friend bool operator==(const ApicBaseChanged&, const ApicBaseChanged&) = default;
 };
 
+// The APIC may take messages from now on that it refused before: sources that hold such a message back try
+// again (IoApic::retry()). ApicBaseChanged may mean the same.
+struct AcceptanceChanged {
+  friend bool operator==(const AcceptanceChanged&, const AcceptanceChanged&) = default;
+};
+
 // What a register write asks of the VMM, beyond looking at pending() before the next entry, which it
 // does anyway. monostate: nothing.
-using Effect = std::variant<std::monostate, IpiRequest, EndOfInterrupt, TimerChanged, ApicBaseChanged>;
+using Effect = std::variant<std::monostate, IpiRequest, EndOfInterrupt, TimerChanged, ApicBaseChanged,
+                            AcceptanceChanged>;
 
 // The MSR access raises #GP(0) in the guest.
 struct GeneralProtection {
@@ -101,7 +108,7 @@ template <class T>
 using MsrResult = tl::expected<T, GeneralProtection>;
 
 // The present: host time for deadlines, and the TSC as this guest's RDTSC would read it at that moment.
-// Neither may go backwards between calls on one Lapic.
+// Neither may go backwards between calls on one Lapic, but for a TSC that the guest has written (tsc_changed()).
 struct Clock {
   std::chrono::nanoseconds now{0};
   std::uint64_t tsc = 0;

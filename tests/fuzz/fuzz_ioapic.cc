@@ -11,7 +11,8 @@ using namespace apic;
 using fuzz::expect;
 
 constexpr std::uint64_t kRemoteIrr = 1u << 14, kLevel = 1u << 15, kMasked = 1u << 16, kActiveLow = 1u << 13;
-constexpr std::uint64_t kReserved = 0x00fffffffffe1000;
+constexpr std::uint64_t kSendPending = 1u << 12;
+constexpr std::uint64_t kReserved = 0x00fffffffffe0000;
 
 class Board : public MessageSink {
  public:
@@ -39,7 +40,7 @@ class Board : public MessageSink {
         ioapic_.write(0x40, in.take<std::uint8_t>(), *this);
         break;
       case 4:
-        if (in.take<std::uint8_t>() == 0) ioapic_.reset();
+        retry_or_reset(in.take<std::uint8_t>());
         break;
       case 5:
         // One half of an entry: the index, then the data.
@@ -53,6 +54,15 @@ class Board : public MessageSink {
   }
 
  private:
+  void retry_or_reset(std::uint8_t what) {
+    if (what == 0) {
+      ioapic_.reset();
+      lines_ = 0;
+    } else if (what < 16) {
+      ioapic_.retry(*this);
+    }
+  }
+
   void set_line(std::uint8_t what) {
     const unsigned pin = what / 2u % IoApic::kPins;
     const bool high = what & 1;
@@ -88,12 +98,19 @@ class Board : public MessageSink {
         (entry & kLevel) && (mode == DeliveryMode::kFixed || mode == DeliveryMode::kLowestPriority);
     const bool active = (lines_ >> pin & 1) != (electrical_ && (entry & kActiveLow));
     if (entry & kRemoteIrr) expect(level);
-    // A level request that nobody refused is never left waiting.
-    if (level && active && !(entry & kMasked) && !refusing_) expect(entry & kRemoteIrr);
+    // A level request is accepted or held for a retry, and nothing else of a level is held.
+    const bool held = entry & kSendPending;
+    const bool due = level && active && !(entry & kMasked) && !(entry & kRemoteIrr);
+    if (level) expect(held == due);
+    if (entry & kMasked) expect(!held);
+    if (!refusing_) expect(!held);
+    const bool has_vector = mode == DeliveryMode::kFixed || mode == DeliveryMode::kLowestPriority;
+    if (!has_vector) expect(!held);
+    if (held) expect(ioapic_.holds_messages());
     for (const InterruptMessage& m : sent) {
       const bool from_here = m.vector == Vector(entry & 0xff) && m.delivery == mode &&
                              m.destination == entry >> 56 && (m.trigger == TriggerMode::kLevel) == level &&
-                             !(entry & kMasked) && active;
+                             !(entry & kMasked) && (active || !level);  // an edge may have been held
       if (from_here) ++explained;
     }
   }

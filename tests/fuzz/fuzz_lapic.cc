@@ -56,7 +56,7 @@ class Machine {
       case 13:
         return set_line(in.take<std::uint8_t>());
       case 14:
-        return set_cr8(in.take<std::uint8_t>() & 0xf);
+        return set_cr8(in.take<std::uint8_t>());
       default:
         return write_icr64(in.take<std::uint64_t>());
     }
@@ -150,9 +150,21 @@ class Machine {
     lapic_.set_lint(second ? Lint::kLint1 : Lint::kLint0, asserted);
     naive_.lint(second, asserted);
   }
-  void set_cr8(std::uint8_t cr8) {
-    lapic_.set_cr8(cr8);
-    naive_.set_cr8(cr8);
+  void set_cr8(std::uint8_t what) {
+    if (what == 0xf0) return power_up();
+    if (what >= 0xe0) return tsc_jumps(what & 0xfu);
+    lapic_.set_cr8(what & 0xf);
+    naive_.set_cr8(what & 0xf);
+  }
+  void power_up() {
+    lapic_.power_up_reset();
+    naive_.power_up();
+  }
+  void tsc_jumps(std::uint64_t to) {
+    (void)lapic_.expire_timer(clock_);
+    clock_.tsc = to * 100'000;
+    lapic_.tsc_changed(clock_);
+    naive_.tsc_jumps(clock_.tsc);
   }
 
   // Routes an IPI and repeats at the model what arrived at the APIC it mirrors.

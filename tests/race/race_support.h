@@ -123,11 +123,11 @@ class Pinned {
   cpu_set_t before_{};
 };
 
-// Runs `races()` races in batches: test.begin(seed) by the calling thread, test.walk(thread, seed) by every
+// Runs `wanted` races in batches: test.begin(seed) by the calling thread, test.walk(thread, seed) by every
 // thread at once, the calling one being thread 0, then test.verdict(seed) by the calling thread: what went
 // wrong, or nothing.
 template <class Test>
-uint64_t run_batches(Test& test, uint32_t cells) {
+uint64_t run_batches(Test& test, uint32_t cells, uint64_t wanted = races()) {
   std::barrier gather(kThreads);
   std::atomic<bool> over{false};
   std::atomic<uint64_t> seed{0};
@@ -145,7 +145,7 @@ uint64_t run_batches(Test& test, uint32_t cells) {
   }
   const Pinned here(0);
   uint64_t done = 0;
-  for (uint64_t batch = 0; done < races(); ++batch, done += cells) {
+  for (uint64_t batch = 0; done < wanted; ++batch, done += cells) {
     seed.store(batch_seed(batch));
     test.begin(seed.load());
     gather.arrive_and_wait();

@@ -133,5 +133,46 @@ TEST_CASE("hardware-disabling stops the timer and hides the TSC deadline") {
   CHECK(chip.lapic.read_msr(kMsrTscDeadline, chip.clock) == 0);
 }
 
+
+// SDM, Enabling or Disabling the Local APIC: without its APIC a processor has neither requests nor interrupts in
+// service.
+TEST_CASE("hardware-disabling forgets what was requested and in service") {
+  auto chip = Chip::enabled();
+  (void)chip.write(Reg::kLvtLint0, kLevel | 0x45);
+  (void)chip.write(Reg::kTpr, 0x10);
+  chip.lapic.set_lint(Lint::kLint0, true);
+  chip.serve(0x88, TriggerMode::kLevel);
+  REQUIRE(chip.lapic.post(Vector(0x50), TriggerMode::kEdge) == Lapic::Post::kAccepted);
+  (void)chip.lapic.post(Vector(3), TriggerMode::kEdge);
+  chip.lapic.post_nmi();
+  REQUIRE(chip.set_base(kDisabledBase).has_value());
+  chip.lapic.set_lint(Lint::kLint0, false);
+  CHECK(chip.lapic.take_nmis() == 1);  // has nothing to do with the APIC once it is at the processor
+  REQUIRE(chip.set_base(kXapicBase).has_value());
+  CHECK_FALSE(chip.lapic.has_deliverable());
+  for (unsigned i = 0; i < 8; ++i) {
+    CHECK(chip.read(Reg::kIrr0, i) == 0);
+    CHECK(chip.read(Reg::kIsr0, i) == 0);
+    CHECK(chip.read(Reg::kTmr0, i) == 0);
+  }
+  CHECK(chip.read(Reg::kLvtLint0) == (kLevel | 0x45));  // no remote IRR: its EOI will never come
+  CHECK(chip.read(Reg::kPpr) == 0x10);
+  CHECK(chip.esr() == 0);
+  CHECK(chip.read(Reg::kSvr) == 0x1ff);  // what was programmed stays
+  CHECK(chip.lapic.post(Vector(0x51), TriggerMode::kEdge) == Lapic::Post::kAccepted);
+  CHECK(chip.lapic.accept() == Vector(0x51));
+}
+
+TEST_CASE("what lets an APIC accept more says so") {
+  auto chip = Chip::enabled();
+  CHECK(chip.write(Reg::kSvr, 0xff) == Effect{TimerChanged{}});
+  CHECK(chip.write(Reg::kSvr, 0x1ff) == Effect{AcceptanceChanged{}});
+  CHECK(is_nothing(chip.write(Reg::kSvr, 0x1fe)));
+  CHECK(chip.write(Reg::kLdr, 0x01000000) == Effect{AcceptanceChanged{}});
+  CHECK(chip.write(Reg::kDfr, 0) == Effect{AcceptanceChanged{}});
+  REQUIRE(chip.set_base(kDisabledBase) == Effect{ApicBaseChanged{}});
+  CHECK(chip.set_base(kXapicBase) == Effect{ApicBaseChanged{}});
+}
+
 }  // namespace
 }  // namespace apic_test

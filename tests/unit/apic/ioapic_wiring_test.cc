@@ -34,6 +34,11 @@ struct Wired : MessageSink {
     machine.send(message);
     return machine.accepted > 0;
   }
+  void write(Chip& chip, Reg reg, std::uint32_t value) { act(chip.write(reg, value)); }
+  // As the board does.
+  void act(const Effect& effect) {
+    if (std::get_if<AcceptanceChanged>(&effect) || std::get_if<ApicBaseChanged>(&effect)) ioapic.retry(*this);
+  }
   void eoi(Chip& chip) {
     const Effect effect = chip.write(Reg::kEoi, 0);
     const auto* end = std::get_if<EndOfInterrupt>(&effect);
@@ -67,17 +72,38 @@ TEST_CASE("a level line from pin to handler and back") {
   }
 }
 
-TEST_CASE("a level line whose target is disabled waits for it") {
-  Wired wired(1);
-  Chip& cpu = wired.machine[0];
-  (void)cpu.write(Reg::kSvr, 0xff);
+TEST_CASE("a line whose target is disabled waits for it, however it is enabled") {
+  for (const std::uint32_t trigger : {0u, kLevel}) {
+    for (const bool hardware : {false, true}) {
+      CAPTURE(trigger);
+      CAPTURE(hardware);
+      Wired wired(1);
+      Chip& cpu = wired.machine[0];
+      const std::uint64_t enabled = cpu.base();
+      if (hardware) REQUIRE(cpu.set_base(enabled & ~kApicBaseEnable).has_value());
+      if (!hardware) wired.write(cpu, Reg::kSvr, 0xff);
+      wired.ioapic.write(0x00, 0x10, wired);
+      wired.ioapic.write(0x10, trigger | 0x5b, wired);
+      wired.ioapic.set_line(IoApicPin(0), true, wired);
+      CHECK_FALSE(cpu.lapic.pending().has_value());
+      if (hardware) wired.act(*cpu.set_base(enabled));
+      if (!hardware) wired.write(cpu, Reg::kSvr, 0x1ff);
+      CHECK(cpu.lapic.pending() == Vector(0x5b));
+    }
+  }
+}
+
+TEST_CASE("a line to a logical destination waits for whoever takes that id") {
+  Wired wired(2);
+  wired.ioapic.write(0x00, 0x11, wired);
+  wired.ioapic.write(0x10, 8u << 24, wired);
   wired.ioapic.write(0x00, 0x10, wired);
-  wired.ioapic.write(0x10, kLevel | 0x5b, wired);
+  wired.ioapic.write(0x10, kLevel | kLogical | 0x5b, wired);
   wired.ioapic.set_line(IoApicPin(0), true, wired);
-  CHECK_FALSE(cpu.lapic.pending().has_value());
-  cpu.software_enable();
-  wired.ioapic.set_line(IoApicPin(0), true, wired);
-  CHECK(cpu.lapic.pending() == Vector(0x5b));
+  wired.write(wired.machine[0], Reg::kLdr, 4u << 24);
+  CHECK_FALSE(wired.machine[0].lapic.pending().has_value());
+  wired.write(wired.machine[1], Reg::kLdr, 8u << 24);
+  CHECK(wired.machine[1].lapic.pending() == Vector(0x5b));
 }
 
 }  // namespace

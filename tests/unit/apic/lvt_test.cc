@@ -108,6 +108,23 @@ TEST_CASE("level-triggered LINT0 asserted while masked is seen when unmasked; LI
   CHECK(chip.read(Reg::kLvtLint1) == (kLevel | 0x46));
 }
 
+TEST_CASE("level-triggered LINT0 given another vector in service is ended by the EOI of the one accepted") {
+  auto chip = Chip::enabled();
+  (void)chip.write(Reg::kLvtLint0, kLevel | 0x45);
+  chip.lapic.set_lint(Lint::kLint0, true);
+  CHECK(chip.lapic.accept() == Vector(0x45));
+  (void)chip.write(Reg::kLvtLint0, kLevel | 0x65);
+  CHECK_FALSE(chip.requested(0x65));
+  chip.serve(0x65);  // of another source: its EOI is none of LINT0's
+  (void)chip.write(Reg::kEoi, 0);
+  CHECK(chip.read(Reg::kLvtLint0) == (kLevel | kLvtRemoteIrr | 0x65));
+  (void)chip.write(Reg::kEoi, 0);
+  CHECK(chip.lapic.accept() == Vector(0x65));  // still asserted: it comes again, with its new vector
+  chip.lapic.set_lint(Lint::kLint0, false);
+  (void)chip.write(Reg::kEoi, 0);
+  CHECK(chip.read(Reg::kLvtLint0) == (kLevel | 0x65));
+}
+
 TEST_CASE("LINT0 turned to edge forgets its remote IRR") {
   auto chip = Chip::enabled();
   (void)chip.write(Reg::kLvtLint0, kLevel | 0x45);

@@ -1,5 +1,6 @@
 // A million random steps on the Lapic and on the naive model, compared after each one. A failure prints the
 // seed and the step; KVMUX_SEED in the environment replays a seed.
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -180,7 +181,8 @@ struct Pair {
     if (kind < 960) return local();
     if (kind < 970) return static_cast<int>(chip.lapic.take_nmis()) == naive.take_nmis();
     if (kind < 980) return take_startup();
-    if (kind < 990) return set_cr8();
+    if (kind < 988) return set_cr8();
+    if (kind < 990) return below(8) == 0 ? power_up() : tsc_jumps();
     if (kind < 995) return write_base();
     return read_all();
   }
@@ -189,6 +191,21 @@ struct Pair {
     const std::uint32_t cr8 = below(4);
     chip.lapic.set_cr8(static_cast<std::uint8_t>(cr8));
     naive.set_cr8(cr8);
+    return true;
+  }
+
+  bool power_up() {
+    chip.lapic.power_up_reset();
+    naive.power_up();
+    return true;
+  }
+
+  bool tsc_jumps() {
+    (void)chip.lapic.expire_timer(chip.clock);
+    const std::int64_t by = std::int64_t{below(8000)} - 4000;
+    chip.clock.tsc = std::max<std::int64_t>(0, static_cast<std::int64_t>(chip.clock.tsc) + by);
+    chip.lapic.tsc_changed(chip.clock);
+    naive.tsc_jumps(chip.clock.tsc);
     return true;
   }
 

@@ -22,12 +22,27 @@ void NaiveLapic::reset() {
   registers_[0xe0] = 0xffffffff;
   registers_[0xf0] = 0xff;
   for (std::uint32_t lvt : kLvts) registers_[lvt] = 0x10000;
-  command_destination_ = errors_ = 0;
+  command_destination_ = 0;
+  forget_requests();
+  left_ = deadline_ = 0;
+}
+
+void NaiveLapic::forget_requests() {
   requested_.clear();
   level_.clear();
   in_service_.clear();
   level_in_service_.clear();
-  left_ = deadline_ = 0;
+  errors_ = 0;
+  registers_[kLint0] &= ~0x4000u;
+}
+
+void NaiveLapic::power_up() {
+  base_ = 0xfee00800;
+  line_[0] = line_[1] = false;
+  nmis_ = 0;
+  init_ = false;
+  sipi_ = -1;
+  reset();
 }
 
 int NaiveLapic::mode() { return !(base_ & 0x800) ? 0 : base_ & 0x400 ? 2 : 1; }
@@ -43,6 +58,11 @@ void NaiveLapic::pass(std::uint64_t ns) {
     raise(kTimerLvt);
   }
   if (left_ > 0) left_ -= ns;
+  timer_expires();
+}
+
+void NaiveLapic::tsc_jumps(std::uint64_t to) {
+  tsc_ = to;
   timer_expires();
 }
 
@@ -82,7 +102,10 @@ void NaiveLapic::raise(std::uint32_t offset) {
   const bool level = offset == kLint0 && (entry & 0x8000);
   if (delivery == 0) {
     post(vector, level);
-    if (level && vector >= 16) registers_[offset] |= 0x4000;
+    if (level && vector >= 16) {
+      registers_[offset] |= 0x4000;
+      lint0_accepted_ = vector;
+    }
   }
   if (delivery == 4) nmi();
   if (delivery == 5 && (offset == kLint0 || offset == kLint1)) init();
@@ -95,6 +118,7 @@ void NaiveLapic::nmi() {
 void NaiveLapic::init() {
   init_ = true;
   sipi_ = -1;
+  nmis_ = 0;
 }
 
 void NaiveLapic::sipi(int vector) {
@@ -153,10 +177,7 @@ int NaiveLapic::take_nmis() {
 
 std::pair<bool, int> NaiveLapic::take_startup(bool waiting) {
   const std::pair<bool, int> events{init_, init_ || waiting ? sipi_ : -1};
-  if (init_) {
-    reset();
-    nmis_ = 0;
-  }
+  if (init_) reset();
   init_ = false;
   sipi_ = -1;
   return events;

@@ -34,6 +34,8 @@ class NaiveLapic {
   void lint(int pin, bool asserted);
   void raise(std::uint32_t lvt_offset);
   void set_cr8(std::uint32_t cr8);
+  void power_up();
+  void tsc_jumps(std::uint64_t to);
 
   int pending();  // -1: none
   int accept();
@@ -51,6 +53,7 @@ class NaiveLapic {
 
  private:
   void reset();
+  void forget_requests();
   void error(std::uint32_t bit);
   void timer_expires();
   void check_lint0();
@@ -74,6 +77,7 @@ class NaiveLapic {
   bool init_ = false;
   int sipi_ = -1;
   bool line_[2] = {};
+  int lint0_accepted_ = -1;  // the vector that LINT0's remote IRR stands for
   std::uint64_t left_ = 0;  // nanoseconds to the timer's next expiry; 0: not running
   std::uint64_t deadline_ = 0;
 };

@@ -167,15 +167,19 @@ apic::Effect NaiveLapic::store(std::uint32_t offset, std::uint32_t value) {
   switch (offset) {
     case 0xb0:
       return end();
+    case 0xd0:
+      registers_[offset] = value;
+      return apic::AcceptanceChanged{};
     case 0xe0:
       registers_[offset] = value | 0x0fffffff;
-      return {};
+      return apic::AcceptanceChanged{};
     case 0xf0:
       registers_[offset] = value;
       if (!(value & 0x100)) {
         for (std::uint32_t lvt : kLvts) registers_[lvt] |= 0x10000;
       }
-      return (old ^ value) & 0x100 ? apic::Effect{apic::TimerChanged{}} : apic::Effect{};
+      if (!((old ^ value) & 0x100)) return {};
+      return value & 0x100 ? apic::Effect{apic::AcceptanceChanged{}} : apic::Effect{apic::TimerChanged{}};
     case 0x280:
       registers_[offset] = errors_;
       errors_ = 0;
@@ -242,7 +246,7 @@ apic::Effect NaiveLapic::end() {
   in_service_.erase(vector);
   const bool level = level_in_service_.count(vector) > 0;
   std::uint32_t& lint0 = registers_[kLint0];
-  if ((lint0 & 0x4000) && static_cast<int>(lint0 & 0xff) == vector) {
+  if ((lint0 & 0x4000) && lint0_accepted_ == vector) {
     lint0 &= ~0x4000u;
     check_lint0();
   }
@@ -259,7 +263,10 @@ std::optional<apic::Effect> NaiveLapic::store_base(std::uint64_t value) {
   if (value == base_) return apic::Effect{};
   base_ = value;
   const int to = mode();
-  if (to == 0) left_ = deadline_ = 0;
+  if (to == 0) {
+    left_ = deadline_ = 0;
+    forget_requests();
+  }
   if (from == 2 && to == 0) {
     registers_[0xd0] = registers_[0x300] = registers_[0x310] = command_destination_ = 0;
     registers_[0xe0] = 0xffffffff;

@@ -64,12 +64,13 @@ TEST_CASE("INIT drops an older SIPI; the first of two SIPIs wins") {
   CHECK(events.sipi == Vector(2));
 }
 
-TEST_CASE("INIT takes latched NMIs along") {
+TEST_CASE("INIT takes latched NMIs along, and none that comes after it") {
   Chip chip;
   chip.lapic.post_nmi();
   chip.lapic.post_init();
+  chip.lapic.post_nmi();
   CHECK(chip.lapic.take_startup(false).init);
-  CHECK(chip.lapic.take_nmis() == 0);
+  CHECK(chip.lapic.take_nmis() == 1);
 }
 
 void disturb(Chip& chip) {
@@ -145,6 +146,57 @@ TEST_CASE("RESET also returns to xAPIC mode at the default address and forgets e
   CHECK_FALSE(chip.lapic.has_deliverable());
   check_reset_state(chip);
   CHECK(chip.read(Reg::kDfr) == 0xffffffff);
+}
+
+
+TEST_CASE("INIT leaves the pins to those who drive them, RESET forgets them") {
+  for (const bool reset : {false, true}) {
+    CAPTURE(reset);
+    auto chip = Chip::enabled();
+    chip.lapic.set_lint(Lint::kLint0, true);
+    if (reset) {
+      chip.lapic.power_up_reset();
+    } else {
+      chip.lapic.init_reset();
+    }
+    chip.software_enable();
+    (void)chip.write(Reg::kLvtLint0, kLevel | 0x45);
+    CHECK(chip.requested(0x45) == !reset);
+  }
+}
+
+TEST_CASE("what was posted to a life that is over is refused, of whatever kind") {
+  PendingVectors irr;
+  irr.begin_life(7);
+  CHECK(irr.post(Vector(0x41), TriggerMode::kEdge, 7));
+  irr.begin_life(8);
+  CHECK_FALSE(irr.highest().has_value());
+  for (const TriggerMode trigger : {TriggerMode::kEdge, TriggerMode::kLevel}) {
+    CHECK_FALSE(irr.post(Vector(0x41), trigger, 7));
+    CHECK_FALSE(irr.post(Vector(0x41), trigger, 9));
+  }
+  CHECK_FALSE(irr.highest().has_value());
+  CHECK(irr.post(Vector(0xff), TriggerMode::kEdge, 8));
+  CHECK(irr.post(Vector(0xff), TriggerMode::kLevel, 8));
+  CHECK(irr.highest() == Vector(0xff));
+  CHECK(irr.take(Vector(0xff)) == TriggerMode::kLevel);
+  CHECK_FALSE(irr.highest().has_value());
+}
+
+TEST_CASE("every vector has a bit of its own in the set") {
+  for (unsigned v = 0; v < 256; ++v) {
+    PendingVectors irr;
+    REQUIRE(irr.post(Vector(v), TriggerMode::kEdge));
+    CHECK(irr.highest() == Vector(v));
+    CHECK(irr.edge_word32(v / 32) == 1u << v % 32);
+    CHECK(irr.level_word32(v / 32) == 0);
+    CHECK(irr.take(Vector(v)) == TriggerMode::kEdge);
+    REQUIRE(irr.post(Vector(v), TriggerMode::kLevel));
+    CHECK(irr.level_word32(v / 32) == 1u << v % 32);
+    CHECK(irr.edge_word32(v / 32) == 0);
+    CHECK(irr.take(Vector(v)) == TriggerMode::kLevel);
+    CHECK_FALSE(irr.highest().has_value());
+  }
 }
 
 }  // namespace

@@ -280,7 +280,7 @@ TEST_CASE("software-disabling silences the timer; enabling alone does not unmask
   (void)chip.write(Reg::kInitialCount, 1000);
   CHECK(chip.write(Reg::kSvr, 0xff) == Effect{TimerChanged{}});
   CHECK_FALSE(chip.lapic.timer_deadline().has_value());
-  CHECK(chip.write(Reg::kSvr, 0x1ff) == Effect{TimerChanged{}});
+  CHECK(chip.write(Reg::kSvr, 0x1ff) == Effect{AcceptanceChanged{}});
   CHECK_FALSE(chip.lapic.timer_deadline().has_value());
   (void)chip.write(Reg::kLvtTimer, kPeriodic | kVector);
   CHECK(chip.lapic.timer_deadline().has_value());
