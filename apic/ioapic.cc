@@ -4,7 +4,7 @@ namespace apic {
 namespace {
 
 // Register window (82093AA, Register Description).
-constexpr std::uint32_t kIoRegSel = 0x00;
+constexpr std::uint32_t kIoRegSel = IoApic::kSelectRegister;
 constexpr std::uint32_t kIoWin = 0x10;
 constexpr std::uint32_t kEoi = 0x40;
 
@@ -73,6 +73,7 @@ bool IoApic::active(unsigned pin) const {
 void IoApic::set_line(IoApicPin which, bool high, MessageSink& sink) {
   const unsigned pin = raw(which);
   require(pin < kPins);
+  if (high == static_cast<bool>(lines_ >> pin & 1)) return;
   const bool was_active = active(pin);
   lines_ = (lines_ & ~(1u << pin)) | static_cast<std::uint32_t>(high) << pin;
   if (is_level(entries_[pin])) {
@@ -84,8 +85,9 @@ void IoApic::set_line(IoApicPin which, bool high, MessageSink& sink) {
   }
 }
 
-// 82093AA, Delivery Status: a message that no local APIC can accept at the moment is held, not dropped. That is
-// for those that an APIC takes or not by its state: what else is refused (SMI, ExtINT) nobody will ever take here.
+// 82093AA, Delivery Status: a message that no local APIC can accept at the moment is held, not dropped. That
+// is for those that an APIC takes or not by its state: what else is refused (SMI, ExtINT) nobody will ever
+// take here.
 void IoApic::send(unsigned pin, MessageSink& sink) {
   std::uint64_t& entry = entries_[pin];
   const bool accepted = sink.send(message_of(entry));
@@ -163,8 +165,8 @@ void IoApic::write_indirect(std::uint32_t value, MessageSink& sink) {
 }
 
 // An entry turned to edge forgets its remote IRR: that is how software ends a level interrupt on IOAPICs
-// without EOI register. A level line found active under its new settings is sent at once, and so is an edge that is
-// held; masked, it is forgotten.
+// without EOI register. A level line found active under its new settings is sent at once, and so is an edge
+// that is held; masked, it is forgotten.
 void IoApic::write_entry(unsigned pin, std::uint64_t value, MessageSink& sink) {
   std::uint64_t& entry = entries_[pin];
   const std::uint64_t remote_irr = entry & kRemoteIrr;

@@ -19,8 +19,8 @@ namespace apic {
 class MessageSink {
  public:
   virtual ~MessageSink() = default;
-  // True if at least one local APIC accepted the message: a level-triggered entry then sets its remote IRR. One that
-  // nobody accepted is held back: see IoApic::retry(). Must not call back into the IoApic.
+  // True if at least one local APIC accepted the message: a level-triggered entry then sets its remote IRR.
+  // One that nobody accepted is held back: see IoApic::retry(). Must not call back into the IoApic.
   virtual bool send(const InterruptMessage& message) = 0;
 };
 
@@ -42,10 +42,11 @@ class IoApic {
   static constexpr unsigned kPins = 24;
   static constexpr std::uint64_t kDefaultAddress = 0xfec00000;
   static constexpr std::uint64_t kSize = 0x1000;
+  static constexpr std::uint32_t kSelectRegister = 0x00;  // IOREGSEL: a write to it changes no entry
 
   explicit IoApic(std::uint8_t id, LineSense sense = LineSense::kElectrical);
 
-  // Drives an input pin, which idles low.
+  // Drives an input pin, which idles low. Where it stands already, nothing happens.
   void set_line(IoApicPin pin, bool high, MessageSink& sink);
 
   // Guest access to a register, `offset` within its page: IOREGSEL 00H, IOWIN 10H, EOI 40H (write-only), 32

@@ -9,8 +9,9 @@ constexpr std::uint32_t kRoutingModeMask = 3;
 constexpr std::uint32_t kRoutingEnabled = 1u << 2;
 constexpr unsigned kRoutingDfrShift = 4;
 constexpr unsigned kRoutingLogicalIdShift = 8;
-constexpr unsigned kRoutingLifeShift = 32;  // in the same word, so that who sees "enabled" knows in which life
-constexpr unsigned kErrorsLifeShift = 32;   // errors_
+constexpr unsigned kRoutingLifeShift =
+    32;                                    // in the same word, so that who sees "enabled" knows in which life
+constexpr unsigned kErrorsLifeShift = 32;  // errors_
 
 constexpr std::uint32_t kDfrFlat = 0xf;
 constexpr std::uint32_t kDfrCluster = 0;
@@ -27,8 +28,8 @@ Lapic::Lapic(const LapicConfig& config)
 
 // ---- Posting ------------------------------------------------------------------------------------------
 
-// An INIT, or a disabling, may come at any point of this. Then the request is of a life that is over, and nothing
-// of it stays (pending_vectors.h).
+// An INIT, or a disabling, may come at any point of this. Then the request is of a life that is over, and
+// nothing of it stays (pending_vectors.h).
 Lapic::Post Lapic::post(Vector vector, TriggerMode trigger) {
   const std::uint64_t routing = routing_.load(std::memory_order_acquire);
   if (!(routing & kRoutingEnabled)) return Post::kRejected;
@@ -109,6 +110,12 @@ bool Lapic::accepts_extint() const {
   return !(entry & kLvtMasked) && delivery_of(entry) == DeliveryMode::kExtInt;
 }
 
+bool Lapic::listens_to_lint0() const {
+  const std::uint32_t entry = lvt(Lvt::kLint0);
+  return mode() != ApicMode::kDisabled && !(entry & kLvtMasked) &&
+         delivery_of(entry) != DeliveryMode::kExtInt;
+}
+
 // ---- Injection ----------------------------------------------------------------------------------------
 
 // Software-disabling holds what is in IRR and ISR but does not stop it from being dispatched (SDM, Local APIC
@@ -157,8 +164,8 @@ Effect Lapic::end_of_interrupt() {
   const bool level = isr_level_.contains(*vector);
   isr_.set(*vector, false);
   update_ppr();
-  // SDM, Local Vector Table, Remote IRR: set when the interrupt is accepted, reset by its EOI. Which one that is
-  // was settled then: software may have written another vector into the entry since.
+  // SDM, Local Vector Table, Remote IRR: set when the interrupt is accepted, reset by its EOI. Which one that
+  // is was settled then: software may have written another vector into the entry since.
   const std::uint32_t lint0 = lvt(Lvt::kLint0);
   if ((lint0 & kLvtRemoteIrr) && lint0_vector_ == *vector) {
     set_lvt(Lvt::kLint0, lint0 & ~kLvtRemoteIrr);

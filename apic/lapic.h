@@ -89,6 +89,8 @@ class alignas(64) Lapic {
   // An interrupt from the 8259 reaches the core: LINT0 is an unmasked ExtINT, or the APIC is
   // hardware-disabled and LINT0 is the INTR pin.
   bool accepts_extint() const;
+  // LINT0 is an interrupt of the APIC's own (unmasked, and no ExtINT): its rise is something to look at.
+  bool listens_to_lint0() const;
 
   // ---- Injection [holder] --------------------------------------------------------------------------
   // The highest vector in the IRR if its class is above the PPR's.
@@ -131,8 +133,8 @@ class alignas(64) Lapic {
   // ---- Timer [holder] ------------------------------------------------------------------------------
   // Host time at which expire_timer() must be called; none if no interrupt can come of it.
   std::optional<std::chrono::nanoseconds> timer_deadline() const;
-  // The guest's TSC has jumped (it wrote the counter): a TSC deadline is aimed at anew, or fires if it has passed.
-  // Before: catch up with a clock from before the jump, as any register access does.
+  // The guest's TSC has jumped (it wrote the counter): a TSC deadline is aimed at anew, or fires if it has
+  // passed. Before: catch up with a clock from before the jump, as any register access does.
   void tsc_changed(const Clock& clock);
   // Posts the timer interrupt if it is due; late calls merge the periods missed and keep the phase.
   // True: an interrupt was posted.

@@ -156,8 +156,8 @@ MsrResult<Effect> Lapic::write_apic_base(std::uint64_t value) {
   // Hardware-disabling may lose what was programmed (SDM, Enabling or Disabling the Local APIC). Like KVM we
   // keep it, since guests that switch modes count on that, except what means something else or nothing in the
   // next mode. What was requested or in service is lost: a processor without APIC has no such things, and an
-  // interrupt of before the disabling would surprise whoever enables the APIC again. (Software-disabling holds them;
-  // see pending().)
+  // interrupt of before the disabling would surprise whoever enables the APIC again. (Software-disabling
+  // holds them; see pending().)
   if (!enable) {
     timer_.disarm();
     drop_requests();

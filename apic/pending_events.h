@@ -28,8 +28,8 @@ class PendingEvents {
   void post_nmi() {
     update([](std::uint32_t bits) { return (bits & kNmiCount) < kMaxNmis ? bits + 1 : bits; });
   }
-  // What came before it is dropped with it, in the same step, so that what comes after is not: an older SIPI, for
-  // which the processor would have left before, and older NMIs.
+  // What came before it is dropped with it, in the same step, so that what comes after is not: an older SIPI,
+  // for which the processor would have left before, and older NMIs.
   void post_init() {
     update([](std::uint32_t bits) { return (bits & ~(kSipi | kSipiVector | kNmiCount)) | kInit; });
   }

@@ -6,11 +6,11 @@
 // must reach the IOAPIC, which is waiting for it.
 //
 // Lives. A poster first looks whether the APIC takes interrupts and then posts; an INIT may come between the
-// two, and its request must not be found by whatever runs after it. So each word of the set carries the number
-// of the life it belongs to, next to the bits that are posted to it. A poster names the life that it looked at
-// (it stands in the word that it looked at, lapic.cc); a request for another life than the word's is refused by the
-// compare-exchange that would set its bit. One that comes before begin_life() reaches a word is wiped out by
-// it. Nobody waits for anybody.
+// two, and its request must not be found by whatever runs after it. So each word of the set carries the
+// number of the life it belongs to, next to the bits that are posted to it. A poster names the life that it
+// looked at (it stands in the word that it looked at, lapic.cc); a request for another life than the word's
+// is refused by the compare-exchange that would set its bit. One that comes before begin_life() reaches a
+// word is wiped out by it. Nobody waits for anybody.
 //
 // Threads: post() and the readers from any thread. take(), clear() and begin_life() only by the holder of the
 // vCPU's lease.
@@ -31,8 +31,8 @@ class alignas(64) PendingVectors {
   // Wide enough not to come round while a poster is between its look and its post.
   using Life = std::uint32_t;
 
-  // False: that life is over. seq_cst: the poster's half of the sleep/wake protocol in lapic.h; its partner is the
-  // sleeper's highest().
+  // False: that life is over. seq_cst: the poster's half of the sleep/wake protocol in lapic.h; its partner
+  // is the sleeper's highest().
   bool post(Vector v, TriggerMode trigger, Life life = 0) {
     std::atomic<std::uint64_t>& word = words_[index(v)];
     const std::uint64_t bit = trigger == TriggerMode::kLevel ? level_bit(v) : edge_bit(v);
@@ -61,8 +61,8 @@ class alignas(64) PendingVectors {
     return old & level_bit(v) ? TriggerMode::kLevel : TriggerMode::kEdge;
   }
 
-  // Forgets all requests and refuses those that are still on their way to an older life. Whoever may post to the
-  // new one must not be told its number before.
+  // Forgets all requests and refuses those that are still on their way to an older life. Whoever may post to
+  // the new one must not be told its number before.
   void begin_life(Life life) {
     for (auto& word : words_) {
       word.store(static_cast<std::uint64_t>(life) << kLifeShift, std::memory_order_relaxed);

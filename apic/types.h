@@ -108,7 +108,8 @@ template <class T>
 using MsrResult = tl::expected<T, GeneralProtection>;
 
 // The present: host time for deadlines, and the TSC as this guest's RDTSC would read it at that moment.
-// Neither may go backwards between calls on one Lapic, but for a TSC that the guest has written (tsc_changed()).
+// Neither may go backwards between calls on one Lapic, but for a TSC that the guest has written
+// (tsc_changed()).
 struct Clock {
   std::chrono::nanoseconds now{0};
   std::uint64_t tsc = 0;

@@ -1,8 +1,8 @@
-// INIT against senders: whoever posts to a local APIC looks whether it takes interrupts and then posts, and an INIT may
-// come between the two (apic/pending_vectors.h). One thread resets local APICs as their vCPUs' lease holder does and
-// starts them anew, two others send interrupts to them, legal and illegal, by way of the router, all at once.
-// What is requested after the INIT must have been sent to the APIC as it was after it was enabled anew: nothing of
-// before may be left, neither a request nor an error.
+// INIT against senders: whoever posts to a local APIC looks whether it takes interrupts and then posts, and
+// an INIT may come between the two (apic/pending_vectors.h). One thread resets local APICs as their vCPUs'
+// lease holder does and starts them anew, two others send interrupts to them, legal and illegal, by way of
+// the router, all at once. What is requested after the INIT must have been sent to the APIC as it was after
+// it was enabled anew: nothing of before may be left, neither a request nor an error.
 #include <memory>
 #include <string>
 
@@ -21,7 +21,8 @@ constexpr unsigned kAgain = 0x80;  // sent by the INITing thread itself afterwar
 
 struct Cell {
   apic::Lapic lapic{apic::LapicConfig{}};
-  // The holder's own: what it found when the APIC was still disabled after its reset, and when it was enabled anew.
+  // The holder's own: what it found when the APIC was still disabled after its reset, and when it was enabled
+  // anew.
   bool found_request = false;
   bool lost_again = false;
 };
@@ -89,12 +90,13 @@ class InitAgainstSenders {
   static void send(apic::Lapic& lapic, unsigned vector, bool level) {
     apic::Lapic* const targets[] = {&lapic};
     const apic::InterruptMessage message{
-        .trigger = level ? apic::TriggerMode::kLevel : apic::TriggerMode::kEdge, .vector = apic::Vector(vector)};
+        .trigger = level ? apic::TriggerMode::kLevel : apic::TriggerMode::kEdge,
+        .vector = apic::Vector(vector)};
     (void)apic::deliver(apic::Targets(targets), message, [](apic::TargetIndex) {});
   }
 
-  // INIT (or, in some batches, a disabling and enabling of the APIC, after which it stays software-disabled). The APIC
-  // is left software-disabled: so whatever is found in it at the end was posted by a look of before.
+  // INIT (or, in some batches, a disabling and enabling of the APIC, after which it stays software-disabled).
+  // The APIC is left software-disabled: so whatever is found in it at the end was posted by a look of before.
   static void restart(Cell& cell, bool by_base) {
     apic::Lapic& lapic = cell.lapic;
     const apic::Clock clock;

@@ -133,9 +133,8 @@ TEST_CASE("hardware-disabling stops the timer and hides the TSC deadline") {
   CHECK(chip.lapic.read_msr(kMsrTscDeadline, chip.clock) == 0);
 }
 
-
-// SDM, Enabling or Disabling the Local APIC: without its APIC a processor has neither requests nor interrupts in
-// service.
+// SDM, Enabling or Disabling the Local APIC: without its APIC a processor has neither requests nor interrupts
+// in service.
 TEST_CASE("hardware-disabling forgets what was requested and in service") {
   auto chip = Chip::enabled();
   (void)chip.write(Reg::kLvtLint0, kLevel | 0x45);

@@ -78,7 +78,7 @@ class NaiveLapic {
   int sipi_ = -1;
   bool line_[2] = {};
   int lint0_accepted_ = -1;  // the vector that LINT0's remote IRR stands for
-  std::uint64_t left_ = 0;  // nanoseconds to the timer's next expiry; 0: not running
+  std::uint64_t left_ = 0;   // nanoseconds to the timer's next expiry; 0: not running
   std::uint64_t deadline_ = 0;
 };
 

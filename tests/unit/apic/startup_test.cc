@@ -148,7 +148,6 @@ TEST_CASE("RESET also returns to xAPIC mode at the default address and forgets e
   CHECK(chip.read(Reg::kDfr) == 0xffffffff);
 }
 
-
 TEST_CASE("INIT leaves the pins to those who drive them, RESET forgets them") {
   for (const bool reset : {false, true}) {
     CAPTURE(reset);

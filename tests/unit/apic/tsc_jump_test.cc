@@ -1,5 +1,5 @@
-// The TSC deadline when the guest writes its counter (SDM, TSC-Deadline Mode: the timer fires once the counter has
-// reached the deadline, however it got there).
+// The TSC deadline when the guest writes its counter (SDM, TSC-Deadline Mode: the timer fires once the
+// counter has reached the deadline, however it got there).
 #include "rig.h"
 
 namespace apic_test {
