@@ -7,48 +7,16 @@
 
 #include "vmm/complete/decode.h"
 #include "vmm/complete/page_walk.h"
+#include "vmm/complete/traps.h"
+#include "vmm/kvm/ioctl_numbers.h"
+#include "vmm/kvm/tsc.h"
 
 namespace vmm {
 namespace {
 
 constexpr size_t kLongestInstruction = 15;
-constexpr uint8_t kFwait = 0x9b;
-
-enum Exception : uint8_t {
-  kBreakpoint = 3,
-  kInvalidOpcode = 6,
-  kNoMath = 7,
-  kStackFault = 12,
-  kGeneralProtection = 13,
-  kPageFaultException = 14,
-  kMathError = 16,
-};
 
 constexpr uint64_t kZeroFlag = 1u << 6;
-constexpr uint64_t kResumeFlag = 1u << 16;
-
-// The instruction raises this instead of completing: a fault, so RIP stays.
-void raise(InstructionState& s, Exception nr, std::optional<uint32_t> error_code = std::nullopt) {
-  s.events.exception = {};
-  s.events.exception.injected = 1;
-  s.events.exception.nr = nr;
-  s.events.exception.has_error_code = error_code ? 1 : 0;
-  s.events.exception.error_code = error_code.value_or(0);
-}
-
-void retire(InstructionState& s, unsigned length) {
-  s.regs.rip += length;
-  if (operation_mode(s.sregs) != OperationMode::kLong) s.regs.rip &= 0xffffffff;
-  s.regs.rflags &= ~kResumeFlag;
-  s.events.exception = {};
-  s.events.interrupt.shadow = 0;  // STI and MOV SS hold interrupts back for one instruction only
-}
-
-// #BP is a trap: RIP stands behind the instruction.
-void complete_int3(InstructionState& s, unsigned length) {
-  retire(s, length);
-  raise(s, kBreakpoint);
-}
 
 // SDM vol. 2, WAIT/FWAIT.
 void complete_fwait(InstructionState& s, unsigned length) {
@@ -59,6 +27,45 @@ void complete_fwait(InstructionState& s, unsigned length) {
   const uint64_t cr0 = s.sregs.cr0;
   if ((cr0 & kMonitor) != 0 && (cr0 & kTaskSwitched) != 0) return raise(s, kNoMath);
   if ((s.x87_status & kErrorSummary) != 0 && (cr0 & kNativeErrors) != 0) return raise(s, kMathError);
+  retire(s, length);
+}
+
+constexpr uint64_t kCr0Emulation = 1u << 2;
+constexpr uint64_t kCr0TaskSwitched = 1u << 3;
+
+// SDM vol. 2, FSTSW/FNSTSW. False: the form that stores to memory.
+bool complete_fnstsw(const Decoded& decoded, InstructionState& s) {
+  if (decoded.operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
+  if ((s.sregs.cr0 & (kCr0Emulation | kCr0TaskSwitched)) != 0) {
+    raise(s, kNoMath);
+    return true;
+  }
+  s.regs.rax = (s.regs.rax & ~uint64_t{0xffff}) | s.x87_status;
+  retire(s, decoded.instruction.length);
+  return true;
+}
+
+void return_in_edx_eax(InstructionState& s, uint64_t value) {
+  s.regs.rax = value & 0xffffffff;
+  s.regs.rdx = value >> 32;
+}
+
+// SDM vol. 2, XGETBV. Register 1 (XCR0 & XINUSE) may name components as in use that are in their initial
+// state, so XCR0 is an answer to it.
+void complete_xgetbv(InstructionState& s, unsigned length) {
+  constexpr uint64_t kOsXsave = 1u << 18;
+  if ((s.sregs.cr4 & kOsXsave) == 0) return raise(s, kInvalidOpcode);
+  if ((s.regs.rcx & 0xffffffff) > 1) return raise(s, kGeneralProtection, 0);
+  return_in_edx_eax(s, s.xcr0);
+  retire(s, length);
+}
+
+// SDM vol. 2, RDTSCP. That CPUID offers it is taken for granted, as for CLAC.
+void complete_rdtscp(InstructionState& s, unsigned length) {
+  constexpr uint64_t kTimeStampDisable = 1u << 2;
+  if ((s.sregs.cr4 & kTimeStampDisable) != 0 && s.cpl != 0) return raise(s, kGeneralProtection, 0);
+  return_in_edx_eax(s, s.tsc);
+  s.regs.rcx = s.tsc_aux & 0xffffffff;
   retire(s, length);
 }
 
@@ -100,28 +107,49 @@ bool is_canonical(uint64_t address, uint64_t cr4) {
   return static_cast<uint64_t>(extended) == address;
 }
 
-// SDM vol. 2, CMPXCHG8B/CMPXCHG16B: the destination is written in either case. False: it is not in RAM.
-bool complete_cmpxchg16b(const Decoded& decoded, InstructionState& s, const GuestMemory& memory) {
-  constexpr uint64_t kBytes = 16;
-  const ZydisDecodedOperand& operand = decoded.operands[0];
-  if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY) return false;
+enum class NoPlace : uint8_t { kRaised, kNotRam };
+
+// Where a memory operand lies, `bytes` long and aligned to that. Nothing: an exception was raised, or it is
+// not in RAM.
+tl::expected<Gpa, NoPlace> place_of(const Decoded& decoded, const ZydisDecodedOperand& operand,
+                                    InstructionState& s, Access access, uint64_t bytes,
+                                    const GuestMemory& memory) {
   const uint64_t linear = linear_address(decoded, operand, s.regs, s.sregs);
   if (!is_canonical(linear, s.sregs.cr4)) {
     raise(s, operand.mem.segment == ZYDIS_REGISTER_SS ? kStackFault : kGeneralProtection, 0);
-    return true;
+    return tl::unexpected(NoPlace::kRaised);
   }
-  if (linear % kBytes != 0) {
+  if (linear % bytes != 0) {
     raise(s, kGeneralProtection, 0);
-    return true;
+    return tl::unexpected(NoPlace::kRaised);
   }
-  const auto at = translate(paging_state(s.sregs, s.regs, s.cpl), linear, Access::kWrite, memory);
-  if (!at && at.error().outside_memory) return false;
-  if (!at) {
+  const auto at = translate(paging_state(s.sregs, s.regs, s.cpl), linear, access, memory);
+  if (!at && !at.error().outside_memory) {
     s.sregs.cr2 = at.error().address;
     raise(s, kPageFaultException, at.error().error_code);
-    return true;
+    return tl::unexpected(NoPlace::kRaised);
   }
-  if (!memory.contains(*at, kBytes)) return false;
+  if (!at || !memory.contains(*at, bytes)) return tl::unexpected(NoPlace::kNotRam);
+  return *at;
+}
+
+// SDM vol. 2, CLFLUSH, CLFLUSHOPT, CLWB: a load as far as faults go. Whoever looks at the guest's memory is
+// coherent with it, so nothing is left to do. False: it is not in RAM.
+bool complete_cache_line(const Decoded& decoded, InstructionState& s, const GuestMemory& memory) {
+  const ZydisDecodedOperand& operand = decoded.operands[0];
+  if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operation_mode(s.sregs) != OperationMode::kLong)
+    return false;
+  const auto at = place_of(decoded, operand, s, Access::kRead, 1, memory);
+  if (at) retire(s, decoded.instruction.length);
+  return at || at.error() == NoPlace::kRaised;
+}
+
+// SDM vol. 2, CMPXCHG8B/CMPXCHG16B: the destination is written in either case. False: it is not in RAM.
+bool complete_cmpxchg16b(const Decoded& decoded, InstructionState& s, const GuestMemory& memory) {
+  const ZydisDecodedOperand& operand = decoded.operands[0];
+  if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY) return false;
+  const auto at = place_of(decoded, operand, s, Access::kWrite, sizeof(Wide), memory);
+  if (!at) return at.error() == NoPlace::kRaised;
   Wide expected{s.regs.rax, s.regs.rdx};
   const bool equal = host_cmpxchg16b(memory.host_base() + at->value, expected, {s.regs.rbx, s.regs.rcx});
   s.regs.rax = expected.low;
@@ -169,9 +197,28 @@ std::vector<uint8_t> reported_bytes(const kvm_run& area) {
   return {failure.insn_bytes, failure.insn_bytes + size};
 }
 
-uint16_t x87_status(const VcpuFd& vcpu) {
-  kvm_fpu fpu{};
-  return ::ioctl(vcpu.fd(), KVM_GET_FPU, &fpu) == 0 ? fpu.fsw : uint16_t{0};
+// What some instructions need of the processor besides its registers, one call to KVM each. False: KVM does
+// not say.
+bool fetch_what_it_needs(const VcpuFd& vcpu, ZydisMnemonic mnemonic, InstructionState& s) {
+  constexpr uint32_t kMsrTscAux = 0xc0000103;
+  if (mnemonic == ZYDIS_MNEMONIC_FWAIT || mnemonic == ZYDIS_MNEMONIC_FNSTSW) {
+    kvm_fpu fpu{};
+    if (::ioctl(vcpu.fd(), KVM_GET_FPU, &fpu) != 0) return false;
+    s.x87_status = fpu.fsw;
+  } else if (mnemonic == ZYDIS_MNEMONIC_XGETBV) {
+    kvm_xcrs xcrs{};
+    if (::ioctl(vcpu.fd(), KVM_GET_XCRS, &xcrs) != 0) return false;
+    for (uint32_t i = 0; i < std::min<uint32_t>(xcrs.nr_xcrs, KVM_MAX_XCRS); ++i) {
+      if (xcrs.xcrs[i].xcr == 0) s.xcr0 = xcrs.xcrs[i].value;
+    }
+  } else if (mnemonic == ZYDIS_MNEMONIC_RDTSCP) {
+    const auto tsc = get_msr(vcpu, kMsrTsc);
+    const auto aux = get_msr(vcpu, kMsrTscAux);
+    if (!tsc || !aux) return false;
+    s.tsc = *tsc;
+    s.tsc_aux = *aux;
+  }
+  return true;
 }
 
 }  // namespace
@@ -182,9 +229,20 @@ Completion complete_instruction(std::span<const uint8_t> bytes, InstructionState
   if (!decoded) return tl::unexpected(describe(bytes, state));
   const unsigned length = decoded->instruction.length;
   switch (decoded->instruction.mnemonic) {
-    case ZYDIS_MNEMONIC_INT3:
-      complete_int3(state, length);
+    case ZYDIS_MNEMONIC_FNSTSW:
+      if (complete_fnstsw(*decoded, state)) return {};
+      break;
+    case ZYDIS_MNEMONIC_XGETBV:
+      complete_xgetbv(state, length);
       return {};
+    case ZYDIS_MNEMONIC_RDTSCP:
+      complete_rdtscp(state, length);
+      return {};
+    case ZYDIS_MNEMONIC_CLFLUSH:
+    case ZYDIS_MNEMONIC_CLFLUSHOPT:
+    case ZYDIS_MNEMONIC_CLWB:
+      if (complete_cache_line(*decoded, state, memory)) return {};
+      break;
     case ZYDIS_MNEMONIC_FWAIT:
       complete_fwait(state, length);
       return {};
@@ -200,17 +258,25 @@ Completion complete_instruction(std::span<const uint8_t> bytes, InstructionState
       if (complete_cmpxchg16b(*decoded, state, memory)) return {};
       break;
     default:
+      if (complete_trap(*decoded, state)) return {};
       break;
   }
   return tl::unexpected(describe(bytes, state));
 }
 
 Completion complete_emulation(VcpuFd& vcpu, const GuestMemory& memory) {
-  InstructionState state{vcpu.regs(), vcpu.sregs(), vcpu.events(), vcpu.cpl(), 0};
+  InstructionState state{
+      .regs = vcpu.regs(), .sregs = vcpu.sregs(), .events = vcpu.events(), .cpl = vcpu.cpl()};
   std::vector<uint8_t> bytes = reported_bytes(vcpu.area());
   // Some kernels report what little their emulator had read.
-  if (!decode(operation_mode(state.sregs), bytes)) bytes = fetch(state, memory);
-  if (!bytes.empty() && bytes.front() == kFwait) state.x87_status = x87_status(vcpu);
+  auto decoded = decode(operation_mode(state.sregs), bytes);
+  if (!decoded) {
+    bytes = fetch(state, memory);
+    decoded = decode(operation_mode(state.sregs), bytes);
+  }
+  if (decoded && !fetch_what_it_needs(vcpu, decoded->instruction.mnemonic, state)) {
+    return tl::unexpected(describe(bytes, state));
+  }
   const Completion done = complete_instruction(bytes, state, memory);
   if (!done) return done;
   vcpu.mutable_regs() = state.regs;

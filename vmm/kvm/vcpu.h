@@ -18,6 +18,7 @@
 #include <linux/kvm.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -54,6 +55,8 @@ class VcpuFd {
   }
   [[nodiscard]] const kvm_vcpu_events& events() const { return area_->s.regs.events; }
   [[nodiscard]] uint64_t rip() const { return regs().rip; }
+  // Where the last run() began, if the registers were at hand (keep_regs()).
+  [[nodiscard]] std::optional<uint64_t> entered_at() const { return entered_at_; }
   // SS.DPL is the CPL in every mode but real mode (SDM vol. 3, 5.5).
   [[nodiscard]] unsigned cpl() const { return sregs().cr0 & 1u ? sregs().ss.dpl : 0u; }
 
@@ -109,6 +112,7 @@ class VcpuFd {
   Mapping mapping_;
   kvm_run* area_;                                       // = mapping_.data()
   mutable uint64_t fresh_ = KVM_SYNC_X86_VALID_FIELDS;  // what of the sync area is of the last exit
+  std::optional<uint64_t> entered_at_;
 };
 
 }  // namespace vmm

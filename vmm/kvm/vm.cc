@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "vmm/kvm/tsc.h"
+
 namespace vmm {
 
 namespace {
@@ -91,20 +93,22 @@ Result<void> VmFd::place_lapic() const {
   return filter_msrs();
 }
 
-// KVM would silently take these two for itself: a TSC deadline written without an in-kernel LAPIC is lost,
-// and APIC base transitions are our LAPIC's to judge.
+// KVM would silently take these for itself: a TSC deadline written without an in-kernel LAPIC is lost, APIC
+// base transitions are our LAPIC's to judge, and what the guest makes of its TSC moves our LAPIC's deadlines.
 Result<void> VmFd::filter_msrs() const {
   uint8_t denied = 0;
   kvm_msr_filter filter{};
   filter.flags = KVM_MSR_FILTER_DEFAULT_ALLOW;
-  const auto deny = [&](kvm_msr_filter_range& range, uint32_t msr) {
-    range.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+  const auto deny = [&](kvm_msr_filter_range& range, uint32_t msr, uint32_t accesses) {
+    range.flags = accesses;
     range.nmsrs = 1;
     range.base = msr;
     range.bitmap = &denied;
   };
-  deny(filter.ranges[0], kMsrApicBase);
-  deny(filter.ranges[1], kMsrTscDeadline);
+  deny(filter.ranges[0], kMsrApicBase, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE);
+  deny(filter.ranges[1], kMsrTscDeadline, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE);
+  deny(filter.ranges[2], kMsrTsc, KVM_MSR_FILTER_WRITE);
+  deny(filter.ranges[3], kMsrTscAdjust, KVM_MSR_FILTER_WRITE);
   if (::ioctl(fd(), KVM_X86_SET_MSR_FILTER, &filter) == 0) return {};
   return host_error("KVM_X86_SET_MSR_FILTER", errno);
 }

@@ -1,23 +1,34 @@
 #include "vmm/platform/kvm_bus.h"
 
+#include <cpuid.h>
 #include <sys/ioctl.h>
 
+#include <cerrno>
 #include <cstring>
-#include <vector>
 
 namespace vmm {
 namespace {
 
-// KVM_SET_GSI_ROUTING's argument with room for all pins.
-struct Routes {
-  uint32_t count = 0;
-  uint32_t flags = 0;
-  kvm_irq_routing_entry entries[apic::IoApic::kPins]{};
-};
 constexpr unsigned long kKvmSetGsiRouting =
     _IOW(KVMIO, 0x6a, uint64_t);  // the head has 8 bytes; see ioctl_numbers.h
 
+constexpr int kMostTries = 10;
+
+// CPUID: VMX or SVM.
+bool has_hardware_virtualization() {
+  constexpr unsigned kVmx = 1u << 5;
+  constexpr unsigned kSvm = 1u << 2;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) != 0 && (c & kVmx) != 0) return true;
+  return __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & kSvm) != 0;
+}
+
 }  // namespace
+
+KvmBus::KvmBus(const VmFd& vm) : vm_(vm), hardware_virtualization_(has_hardware_virtualization()) {}
 
 bool KvmBus::send(const apic::InterruptMessage& message) {
   const apic::Msi msi = apic::as_msi(message);
@@ -25,15 +36,18 @@ bool KvmBus::send(const apic::InterruptMessage& message) {
   request.address_lo = static_cast<uint32_t>(msi.address);
   request.address_hi = static_cast<uint32_t>(msi.address >> 32);
   request.data = msi.data;
+  // 0 and errors alike: nobody took it (KVM answers EPERM where no local APIC is addressed), and it is held.
   return ::ioctl(vm_.fd(), KVM_SIGNAL_MSI, &request) > 0;
 }
 
-void KvmBus::entries_changed(const apic::IoApic& ioapic) {
+int KvmBus::entries_changed(const apic::IoApic& ioapic) {
   Routes routes;
   for (unsigned pin = 0; pin < apic::IoApic::kPins; ++pin) {
-    const auto message = ioapic.message(apic::IoApicPin(pin));
-    if (!message) continue;
-    const apic::Msi msi = apic::as_msi(*message);
+    apic::InterruptMessage message = ioapic.message(apic::IoApicPin(pin));
+    const bool wanted = message.trigger == apic::TriggerMode::kLevel || apic::IoApicPin(pin) == kTimerPin;
+    if (!wanted || !apic::is_legal(message.vector)) continue;
+    message.trigger = apic::TriggerMode::kLevel;
+    const apic::Msi msi = apic::as_msi(message);
     kvm_irq_routing_entry& entry = routes.entries[routes.count++];
     entry.gsi = pin;
     entry.type = KVM_IRQ_ROUTING_MSI;
@@ -41,9 +55,15 @@ void KvmBus::entries_changed(const apic::IoApic& ioapic) {
     entry.u.msi.address_hi = static_cast<uint32_t>(msi.address >> 32);
     entry.u.msi.data = msi.data;
   }
-  // A refusal costs the EOIs of level-triggered lines, which the guest will notice; there is nobody to tell
-  // here.
-  static_cast<void>(::ioctl(vm_.fd(), kKvmSetGsiRouting, &routes));
+  if (std::memcmp(&routes, &routes_, sizeof(routes)) == 0) return 0;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    if (::ioctl(vm_.fd(), kKvmSetGsiRouting, &routes) == 0) {
+      routes_ = routes;
+      return 0;
+    }
+    if (errno != EINTR && errno != ENOMEM && errno != EAGAIN) break;
+  }
+  return errno;
 }
 
 }  // namespace vmm

@@ -17,7 +17,6 @@ namespace {
 constexpr IsaIrq kTimerIrq{0};
 constexpr IsaIrq kSerialIrq{4};
 constexpr IsaIrq kClockIrq{8};
-constexpr apic::IoApicPin kTimerPin{2};  // as the platform tables say
 constexpr size_t kMostTyped = 64 * 1024;
 constexpr Nanos kShortestTimer{200'000};  // ticks in between come together
 
@@ -62,6 +61,8 @@ PcBoard::PcBoard(Vm& vm, Notifier& notifier, InterruptBus& bus, const Setup& set
 void PcBoard::wire() {
   Vcpu& bootstrap = vm_.vcpu(VcpuIndex{0});
   bootstrap.extint = this;
+  // So that a triple fault can be told where it happened, or nearly so.
+  for (uint32_t i = 0; i < vm_.vcpu_count(); ++i) vm_.vcpu(VcpuIndex{i}).kvm.keep_regs();
   if (vm_.fd().options().lapic == LapicPlace::kUserSpace) bootstrap.lapic.enter_virtual_wire_mode();
 }
 
@@ -76,10 +77,22 @@ void PcBoard::end_of_interrupt(Vcpu& vcpu, const apic::EndOfInterrupt& eoi) {
   if (ticks_.taken_by_eoi(eoi.vector)) pulse_timer(monotonic_now());
 }
 
+// A line that is still active is sent again at once; but where the interrupt may have been ended too early, a
+// moment later, or most of them would come twice.
 void PcBoard::ioapic_eoi(apic::Vector vector) {
+  const Nanos now = monotonic_now();
   const sched::MutexLock lock(mutex_);
-  ioapic_.end_of_interrupt(vector, bus_);
-  if (ticks_.taken_by_eoi(vector)) pulse_timer(monotonic_now());
+  NoBus nobody;
+  const bool early = bus_.ends_early();
+  ioapic_.end_of_interrupt(vector, early ? static_cast<apic::MessageSink&>(nobody) : bus_);
+  if (early) try_at_ = now + bus_.retry_every().value_or(Nanos{});
+  if (ticks_.taken_by_eoi(vector)) pulse_timer(now);
+  if (is_nearer()) outlets_.look_again();
+}
+
+void PcBoard::acceptance_changed() {
+  const sched::MutexLock lock(mutex_);
+  if (ioapic_.holds_messages()) ioapic_.retry(bus_);
 }
 
 bool PcBoard::complete_instruction(Vcpu& vcpu) {
@@ -112,6 +125,13 @@ Next PcBoard::reset() {
 
 bool PcBoard::requested() const { return intr_.load(std::memory_order_seq_cst); }
 
+bool PcBoard::has_risen() const { return rose_.load(std::memory_order_seq_cst); }
+
+bool PcBoard::take_rise() {
+  if (!rose_.load(std::memory_order_seq_cst)) return false;  // most often
+  return rose_.exchange(false, std::memory_order_seq_cst);
+}
+
 apic::Vector PcBoard::acknowledge() {
   const sched::MutexLock lock(mutex_);
   const PicPair::Acknowledged taken = pic_.acknowledge();
@@ -134,7 +154,8 @@ void PcBoard::update_lines() {
 void PcBoard::update_intr() {
   const bool wanted = pic_.intr();
   if (wanted == intr_.load(std::memory_order_relaxed)) return;
-  intr_.store(wanted, std::memory_order_seq_cst);  // partner: requested()
+  if (wanted) rose_.store(true, std::memory_order_seq_cst);  // partner: has_risen()
+  intr_.store(wanted, std::memory_order_seq_cst);            // partner: requested()
   if (wanted) notifier_.interrupt_posted(vm_.vcpu(VcpuIndex{0}).id);
 }
 
@@ -162,7 +183,8 @@ void PcBoard::pulse_timer(Nanos now) {
   pic_.set_line(kTimerIrq, true);
   ioapic_.set_line(kTimerPin, false, bus_);
   ioapic_.set_line(kTimerPin, true, listener);
-  const auto path = listener.accepted             ? TickQueue::Path::kIoApic
+  const auto by_ioapic = bus_.tells_edge_ends() ? TickQueue::Path::kIoApic : TickQueue::Path::kIoApicUnsure;
+  const auto path = listener.accepted             ? by_ioapic
                     : pic_.is_unmasked(kTimerIrq) ? TickQueue::Path::kPic
                                                   : TickQueue::Path::kNone;
   ticks_.sent(path, listener.vector, now);
@@ -198,6 +220,9 @@ std::optional<Nanos> PcBoard::next_deadline() {
 std::optional<Nanos> PcBoard::deadline() const {
   auto next = pit_.next_tick();
   if (next) next = std::max(*next, served_ + kShortestTimer);
+  if (bus_.retry_every() && ioapic_.holds_messages()) {
+    next = std::min(next.value_or(sched::kForever), std::max(try_at_, served_ + kShortestTimer));
+  }
   const auto clock = rtc_.next_event();
   if (next && clock) return std::min(*next, *clock);
   return next ? next : clock;
@@ -214,6 +239,14 @@ void PcBoard::run_timers(Nanos now) {
   take_ticks(now);
   rtc_.advance(now);
   update_lines();
+  try_again(now);
+}
+
+void PcBoard::try_again(Nanos now) {
+  const auto every = bus_.retry_every();
+  if (!every || !ioapic_.holds_messages() || now < try_at_) return;
+  ioapic_.retry(bus_);
+  try_at_ = now + *every;
 }
 
 Unclaimed PcBoard::unclaimed() const {

@@ -43,12 +43,28 @@ struct Outlets {
   std::function<void()> look_again;                       // any thread
 };
 
+// Holds back whatever the IOAPIC would send.
+class NoBus final : public apic::MessageSink {
+ public:
+  bool send(const apic::InterruptMessage&) override { return false; }
+};
+
 // How the IOAPIC's messages reach the local APICs.
 class InterruptBus : public apic::MessageSink {
  public:
-  // The IOAPIC's redirection entries may have changed.
-  virtual void entries_changed(const apic::IoApic& ioapic) = 0;
+  // The IOAPIC's redirection entries may have changed. 0, or the errno of a host that cannot follow.
+  [[nodiscard]] virtual int entries_changed(const apic::IoApic& ioapic) = 0;
+  // The end of an edge-triggered interrupt is certain to be told.
+  virtual bool tells_edge_ends() const = 0;
+  // An interrupt may be ended as it is delivered, before its handler has masked the line or quieted its
+  // device.
+  virtual bool ends_early() const = 0;
+  // How long to wait before what is held back is tried again; nothing: no need to wait, since local APICs say
+  // when they accept more (Board::acceptance_changed()) and when an interrupt has ended.
+  virtual std::optional<Nanos> retry_every() const = 0;
 };
+
+inline constexpr apic::IoApicPin kTimerPin{2};  // where the platform tables say that the PIT is
 
 class PcBoard final : public Board, private ExtIntSource {
  public:
@@ -69,6 +85,8 @@ class PcBoard final : public Board, private ExtIntSource {
   Next mmio_read(Vcpu& vcpu, Gpa address, std::span<uint8_t> data) override;
   Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) override;
   void ioapic_eoi(apic::Vector vector) override;
+  void acceptance_changed() override;
+  bool is_ram(Gpa page) const override { return page.value < vm_.memory().size(); }
   bool complete_instruction(Vcpu& vcpu) override;
   void fail(const Vcpu& vcpu, const std::string& why) override;
 
@@ -84,6 +102,8 @@ class PcBoard final : public Board, private ExtIntSource {
  private:
   // ExtIntSource
   bool requested() const override;
+  bool has_risen() const override;
+  bool take_rise() override;
   apic::Vector acknowledge() override;
 
   [[nodiscard]] std::optional<uint8_t> read_byte(uint16_t port, Nanos now) SCHED_REQUIRES(mutex_);
@@ -100,6 +120,7 @@ class PcBoard final : public Board, private ExtIntSource {
   void take_ticks(Nanos now) SCHED_REQUIRES(mutex_);
   void pulse_timer(Nanos now) SCHED_REQUIRES(mutex_);
   void feed_serial() SCHED_REQUIRES(mutex_);
+  void try_again(Nanos now) SCHED_REQUIRES(mutex_);
   [[nodiscard]] std::optional<Nanos> deadline() const SCHED_REQUIRES(mutex_);
   // The serving thread sleeps too long by now.
   [[nodiscard]] bool is_nearer() const SCHED_REQUIRES(mutex_);
@@ -123,10 +144,12 @@ class PcBoard final : public Board, private ExtIntSource {
   uint16_t pm_control_ SCHED_GUARDED_BY(mutex_) = 1;    // SCI_EN: ACPI is on
   std::optional<Nanos> told_ SCHED_GUARDED_BY(mutex_);  // the deadline that the serving thread knows
   Nanos served_ SCHED_GUARDED_BY(mutex_){};             // last run_timers()
+  Nanos try_at_ SCHED_GUARDED_BY(mutex_){};             // what the IOAPIC holds back, where nobody says when
   Unclaimed unclaimed_ SCHED_GUARDED_BY(mutex_);
   bool ends_ SCHED_GUARDED_BY(mutex_) = false;  // a byte that was just written ends the VM
 
   std::atomic<bool> intr_{false};  // the 8259s' INTR; partner of the stores in update_intr(): requested()
+  std::atomic<bool> rose_{false};  // it has risen since somebody looked: partners as of intr_, has_risen()
   std::atomic<bool> was_reset_{false};
 };
 

@@ -1,4 +1,6 @@
 // Guest accesses to ports and device memory; the rest is in pc_board.cc.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -172,16 +174,27 @@ Next PcBoard::mmio_read(Vcpu&, Gpa address, std::span<uint8_t> data) {
   return Next::kEnter;
 }
 
-Next PcBoard::mmio_write(Vcpu&, Gpa address, std::span<const uint8_t> data) {
-  const sched::MutexLock lock(mutex_);
-  if (!in_ioapic(address)) {
-    ++unclaimed_.mmio_writes;
-    return Next::kEnter;
+Next PcBoard::mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) {
+  int error = 0;
+  {
+    const sched::MutexLock lock(mutex_);
+    if (!in_ioapic(address)) {
+      ++unclaimed_.mmio_writes;
+      return Next::kEnter;
+    }
+    const auto offset = static_cast<uint32_t>(address.value - kIoApicAddress.value);
+    // First the routes, then what the new entry sends: or its end could come before KVM knows that it is
+    // wanted.
+    NoBus nobody;
+    ioapic_.write(offset, static_cast<uint32_t>(to_value(data)), nobody);
+    error = bus_.entries_changed(ioapic_);
+    if (offset != apic::IoApic::kSelectRegister) ioapic_.retry(bus_);
+    if (is_nearer()) outlets_.look_again();
   }
-  const auto offset = static_cast<uint32_t>(address.value - kIoApicAddress.value);
-  ioapic_.write(offset, static_cast<uint32_t>(to_value(data)), bus_);
-  bus_.entries_changed(ioapic_);
-  return Next::kEnter;
+  if (error == 0) return Next::kEnter;
+  fail(vcpu, fmt::format("the IOAPIC's routes inside KVM cannot be set: KVM_SET_GSI_ROUTING: {}",
+                         std::strerror(error)));
+  return Next::kStopVm;
 }
 
 }  // namespace vmm

@@ -20,18 +20,20 @@ class TickQueue {
  public:
   // Who will tell that a tick was taken.
   enum class Path : uint8_t {
-    kNone,    // nobody listens: ticks that wait are worth nothing
-    kPic,     // the 8259's acknowledge cycle
-    kIoApic,  // the EOI for this vector
+    kNone,          // nobody listens: ticks that wait are worth nothing
+    kPic,           // the 8259's acknowledge cycle
+    kIoApic,        // the EOI for this vector
+    kIoApicUnsure,  // perhaps the EOI: on some hosts it is never told
   };
 
   void add(uint64_t ticks) { waiting_ = std::min(waiting_ + ticks, kMostWaiting); }
   // A tick waits and none is on its way. One that nobody took for long is given up: its receiver may have
   // been reset or reprogrammed meanwhile.
   [[nodiscard]] bool ready(Nanos now) const {
-    return waiting_ > 0 && (path_ == Path::kNone || now - sent_at_ > kPatience);
+    return waiting_ > 0 && (path_ == Path::kNone || now - sent_at_ > patience());
   }
   void sent(Path path, apic::Vector vector, Nanos now) {
+    if (path_ == Path::kIoApicUnsure) ++never_told_;
     --waiting_;
     path_ = path;
     vector_ = vector;
@@ -40,13 +42,28 @@ class TickQueue {
   }
   // True: this was the tick on its way.
   bool taken_by_pic() { return taken(path_ == Path::kPic); }
-  bool taken_by_eoi(apic::Vector vector) { return taken(path_ == Path::kIoApic && vector_ == vector); }
-  // The timer was programmed anew.
-  void clear() { *this = {}; }
+  bool taken_by_eoi(apic::Vector vector) {
+    const bool by_ioapic = path_ == Path::kIoApic || path_ == Path::kIoApicUnsure;
+    told_ = told_ || (by_ioapic && vector_ == vector);
+    return taken(by_ioapic && vector_ == vector);
+  }
+  // The timer was programmed anew. What the host tells, it tells as before.
+  void clear() {
+    waiting_ = 0;
+    path_ = Path::kNone;
+  }
 
  private:
   static constexpr uint64_t kMostWaiting = 1000;
   static constexpr Nanos kPatience{50'000'000};
+  // Of a host that has told nothing yet; after a few of these, ticks no longer wait for each other.
+  static constexpr Nanos kFirstPatience{4'000'000};
+  static constexpr uint32_t kTries = 4;
+
+  Nanos patience() const {
+    if (path_ != Path::kIoApicUnsure || told_) return kPatience;
+    return never_told_ < kTries ? kFirstPatience : Nanos{};
+  }
 
   bool taken(bool it_was) {
     if (it_was) path_ = Path::kNone;
@@ -57,6 +74,8 @@ class TickQueue {
   Path path_ = Path::kNone;
   apic::Vector vector_{};
   Nanos sent_at_{};
+  bool told_ = false;
+  uint32_t never_told_ = 0;
 };
 
 }  // namespace vmm

@@ -17,7 +17,12 @@ class UserBus final : public InterruptBus {
     });
     return report.accepted > 0;
   }
-  void entries_changed(const apic::IoApic&) override {}
+  int entries_changed(const apic::IoApic&) override { return 0; }
+  bool tells_edge_ends() const override { return true; }
+  bool ends_early() const override { return false; }
+  std::optional<Nanos> retry_every() const override {
+    return std::nullopt;
+  }  // acceptance_changed() says when
 
  private:
   Vm& vm_;

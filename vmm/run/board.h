@@ -42,6 +42,11 @@ class Board {
   virtual Next mmio_read(Vcpu& vcpu, Gpa address, std::span<uint8_t> data) = 0;
   virtual Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) = 0;
 
+  // A LAPIC may accept messages from now on that it refused before.
+  virtual void acceptance_changed() {}
+  // The page at this address is RAM of this VM.
+  virtual bool is_ram(Gpa) const { return false; }
+
   // A LAPIC inside KVM ended a level-triggered interrupt (split irqchip).
   virtual void ioapic_eoi(apic::Vector) {}
 

@@ -1,9 +1,14 @@
 #include "vmm/run/entry.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "vmm/run/start_up.h"
 
 namespace vmm {
 namespace {
+
+constexpr unsigned kMostNmis = 2;  // one to run and one behind it
 
 // True if the guest is (now) awake.
 bool wake_if_possible(Vcpu& vcpu) {
@@ -13,8 +18,20 @@ bool wake_if_possible(Vcpu& vcpu) {
   return true;
 }
 
+// A rise is seen even if the line has fallen since the last look: as an edge, or as a level that was
+// accepted.
+void look_at_lint0(Vcpu& vcpu) {
+  if (vcpu.extint->take_rise()) {
+    vcpu.lapic.set_lint(apic::Lint::kLint0, false);
+    vcpu.lapic.set_lint(apic::Lint::kLint0, true);
+  }
+  vcpu.lapic.set_lint(apic::Lint::kLint0, vcpu.extint->requested());
+}
+
 void inject(Vcpu& vcpu) {
-  for (unsigned n = vcpu.lapic.take_nmis(); n > 0; --n) vcpu.kvm.inject_nmi();
+  for (unsigned n = vcpu.lapic.take_nmis() + std::exchange(vcpu.held_nmis, 0); n > 0; --n) {
+    vcpu.kvm.inject_nmi();
+  }
   const bool extint = vcpu.has_extint();
   if (!extint && !vcpu.lapic.has_interrupt()) {
     vcpu.kvm.request_window(false);
@@ -36,12 +53,14 @@ void note_cr8(Vcpu& vcpu) { vcpu.lapic.set_cr8(static_cast<uint8_t>(vcpu.kvm.cr8
 
 Entry prepare_entry(Vcpu& vcpu, Nanos now) {
   apic::Lapic& lapic = vcpu.lapic;
-  if (vcpu.extint != nullptr) lapic.set_lint(apic::Lint::kLint0, vcpu.extint->requested());
+  if (vcpu.extint != nullptr) look_at_lint0(vcpu);
   const auto deadline = lapic.timer_deadline();
   if (deadline && *deadline <= now) lapic.expire_timer(vcpu.clock(now));
   if (lapic.has_event()) take_startup(vcpu);
   if (vcpu.waiting_for_sipi) {
-    lapic.take_nmis();  // lost on a processor without a program; kept, they would wake it for ever
+    // Blocked, not lost: the processor takes them when a SIPI has started it (SDM vol. 3, wait-for-SIPI; so
+    // do KVM's LAPICs). Left in the LAPIC, they would wake it for ever.
+    vcpu.held_nmis = std::min(kMostNmis, vcpu.held_nmis + lapic.take_nmis());
     return Entry::kAsleep;
   }
   if (!wake_if_possible(vcpu)) return Entry::kAsleep;

@@ -4,7 +4,8 @@
 
 #include <cstring>
 
-#include "vmm/load/layout.h"
+#include "apic/registers.h"
+#include "vmm/kvm/tsc.h"
 
 namespace vmm {
 namespace {
@@ -18,6 +19,28 @@ uint64_t to_value(std::span<const uint8_t> data) {
   return value;
 }
 
+Next end_vm(Vcpu& vcpu, Board& board, const std::string& what) {
+  board.fail(vcpu, what + " at " + where(vcpu));
+  return Next::kStopVm;
+}
+
+// A LAPIC page on RAM would have to be there for this vCPU and RAM for all others, and KVM backs a page for
+// all or none: the guest would write to its RAM and believe that it wrote to its APIC.
+Next apic_base_changed(Vcpu& vcpu, Board& board, Nanos now) {
+  const uint64_t base = *vcpu.lapic.read_msr(apic::kMsrApicBase, vcpu.clock(now));
+  vcpu.kvm.set_apic_base(base);
+  const Gpa page{vcpu.lapic.base_address()};
+  if (vcpu.lapic.claims(page.value) && board.is_ram(page)) {
+    return end_vm(
+        vcpu, board,
+        fmt::format("IA32_APIC_BASE was set to {:#x}: the local APIC's page would lie on RAM, which "
+                    "kvmux cannot do (accepted are addresses outside of RAM)",
+                    base));
+  }
+  board.acceptance_changed();
+  return Next::kEnter;
+}
+
 Next apply(Vcpu& vcpu, Board& board, const apic::Effect& effect, Nanos now) {
   if (const auto* ipi = std::get_if<apic::IpiRequest>(&effect)) {
     board.ipi(vcpu, *ipi);
@@ -26,8 +49,9 @@ Next apply(Vcpu& vcpu, Board& board, const apic::Effect& effect, Nanos now) {
   if (const auto* eoi = std::get_if<apic::EndOfInterrupt>(&effect)) {
     board.end_of_interrupt(vcpu, *eoi);
   } else if (std::holds_alternative<apic::ApicBaseChanged>(effect)) {
-    constexpr uint32_t kApicBaseMsr = 0x1b;
-    vcpu.kvm.set_apic_base(*vcpu.lapic.read_msr(kApicBaseMsr, vcpu.clock(now)));
+    return apic_base_changed(vcpu, board, now);
+  } else if (std::holds_alternative<apic::AcceptanceChanged>(effect)) {
+    board.acceptance_changed();
   }
   return Next::kEnter;  // TimerChanged: the run loop looks at the deadline before every entry
 }
@@ -80,7 +104,20 @@ Next on_rdmsr(Vcpu& vcpu, kvm_run& area, Nanos now) {
   return Next::kEnter;
 }
 
+// The counter that the TSC deadline is compared with.
+Next on_tsc_write(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
+  vcpu.lapic.expire_timer(vcpu.clock(now));  // what was due by the old counter
+  const auto offset = write_guest_tsc(vcpu.kvm, area.msr.index, area.msr.data);
+  if (!offset)
+    return end_vm(vcpu, board, fmt::format("the guest's TSC cannot be set: {}", offset.error().text()));
+  vcpu.tsc_offset = *offset;
+  vcpu.lapic.tsc_changed(vcpu.clock(now));
+  area.msr.error = 0;
+  return Next::kEnter;
+}
+
 Next on_wrmsr(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
+  if (is_tsc_msr(area.msr.index)) return on_tsc_write(vcpu, area, board, now);
   area.msr.error = 1;  // #GP
   if (!apic::Lapic::owns_msr(area.msr.index)) return Next::kEnter;
   if (const auto effect = vcpu.lapic.write_msr(area.msr.index, area.msr.data, vcpu.clock(now))) {
@@ -96,8 +133,16 @@ Next on_halt(Vcpu& vcpu, kvm_run& area) {
   return Next::kHalt;
 }
 
-Next end_vm(Vcpu& vcpu, Board& board, const std::string& what) {
-  board.fail(vcpu, what + " at " + where(vcpu));
+// KVM for AMD's processors resets a vCPU before it reports SHUTDOWN, and with it the registers that say
+// where.
+Next on_shutdown(Vcpu& vcpu, Board& board) {
+  constexpr uint64_t kResetRip = 0xfff0;
+  constexpr uint64_t kResetCsBase = 0xffff0000;
+  const bool was_reset = vcpu.kvm.rip() == kResetRip && vcpu.kvm.sregs().cs.base == kResetCsBase;
+  if (!was_reset) return end_vm(vcpu, board, "triple fault");
+  const auto before = vcpu.kvm.entered_at();
+  board.fail(vcpu, "triple fault (the processor was reset by KVM: the place is lost" +
+                       (before ? fmt::format("; it was last entered at RIP {:#x})", *before) : ")"));
   return Next::kStopVm;
 }
 
@@ -135,7 +180,7 @@ Next handle_exit(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
     case KVM_EXIT_INTR:
       return Next::kEnter;
     case KVM_EXIT_SHUTDOWN:
-      return end_vm(vcpu, board, "triple fault");
+      return on_shutdown(vcpu, board);
     case KVM_EXIT_FAIL_ENTRY:
       return end_vm(vcpu, board,
                     fmt::format("KVM cannot enter the guest (reason {:#x})",

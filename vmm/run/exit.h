@@ -1,8 +1,9 @@
 // From a KVM exit to what the run loop does next. A free function over the exit area, so that tests feed it
 // exits that no guest made.
 //
-// Called by the lease holder right after KVM_RUN returned 0. Does no system call of its own and does not
-// allocate on the paths that a running guest takes (a guest that is ended may cost a string).
+// Called by the lease holder right after KVM_RUN returned 0. Does no system call of its own (but where
+// a guest sets its TSC) and does not allocate on the paths that a running guest takes (a guest that is ended
+// may cost a string).
 #pragma once
 
 #include "vmm/run/board.h"

@@ -52,6 +52,7 @@ void take_startup(Vcpu& vcpu) {
   if (events.init) {
     reset_registers(vcpu.kvm);
     vcpu.halted = false;
+    vcpu.held_nmis = 0;  // of before it
     vcpu.waiting_for_sipi = !vcpu.lapic.is_bsp();
   }
   if (events.sipi && vcpu.waiting_for_sipi) {

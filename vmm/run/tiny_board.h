@@ -26,6 +26,7 @@ class TinyBoard final : public Board {
   Next mmio_read(Vcpu& vcpu, Gpa address, std::span<uint8_t> data) override;
   Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) override;
   bool complete_instruction(Vcpu& vcpu) override;
+  bool is_ram(Gpa page) const override { return page.value < vm_.memory().size(); }
   void fail(const Vcpu& vcpu, const std::string& why) override;
 
   // Results of the guest's own checks so far.

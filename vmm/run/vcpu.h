@@ -38,6 +38,10 @@ class ExtIntSource {
   // INTR is asserted. Any thread; a sequentially consistent load, the sleeper's half of the protocol in
   // apic/lapic.h.
   virtual bool requested() const = 0;
+  // INTR has risen since the last take_rise(), and may have fallen again. Any thread; as requested().
+  virtual bool has_risen() const = 0;
+  // Lease holder.
+  virtual bool take_rise() = 0;
   // The acknowledge cycle. Lease holder; the spurious vector if the request has gone meanwhile.
   virtual apic::Vector acknowledge() = 0;
 };
@@ -57,20 +61,22 @@ struct Vcpu {
 
   // Any thread: an interrupt from the 8259s, from the LAPIC as well, is there to be taken.
   bool has_extint() const { return extint != nullptr && extint->requested() && lapic.accepts_extint(); }
-  bool has_deliverable() const { return lapic.has_deliverable() || has_extint(); }
+  bool has_lint0_rise() const { return extint != nullptr && extint->has_risen() && lapic.listens_to_lint0(); }
+  bool has_deliverable() const { return lapic.has_deliverable() || has_extint() || has_lint0_rise(); }
 
   const sched::VcpuId id;
   const VmId vm;
   const VcpuIndex index;
   VcpuFd kvm;
   apic::Lapic lapic;
-  const uint64_t tsc_offset;       // guest TSC − host TSC
+  uint64_t tsc_offset;             // [holder] guest TSC − host TSC
   ExtIntSource* extint = nullptr;  // set before the run; null: no 8259s here
 
   // [holder]
   bool halted = false;       // executed HLT; goes on when something is deliverable
   bool halted_deaf = false;  // … with interrupts off: only NMI, INIT and SIPI count
   bool waiting_for_sipi = false;
+  unsigned held_nmis = 0;               // that came while it waited for a SIPI
   Nanos timer_armed = sched::kForever;  // the LAPIC deadline that some ring will report
   sched::Wait wait{};                   // what its last ring said
   uint64_t sampled_rip = 0;  // spin sampling: where the last sample stood in a PAUSE loop; 0: nowhere

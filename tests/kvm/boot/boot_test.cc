@@ -32,7 +32,9 @@ TEST_CASE("a Linux image gets correct boot parameters") {
   }
 }
 
-TEST_CASE("int3, fwait, rdssp and cmpxchg16b work at CPL 0, cmpxchg16b atomically") {
+TEST_CASE(
+    "int3, int n, icebp, ud0, ud1, xgetbv, rdtscp, clwb, fwait, rdssp and cmpxchg16b work at CPL 0, the last "
+    "atomically") {
   REQUIRE_KVM(system);
   const Booted guest = boot_guest("complete.elf", {.vcpus = 2});
   CHECK_MESSAGE(guest.good(), guest.text(), guest.result.failure);

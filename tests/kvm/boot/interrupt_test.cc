@@ -28,6 +28,20 @@ TEST_CASE("interrupts of every kind, four vCPUs on two workers, under four prese
   }
 }
 
+TEST_CASE(
+    "lines: the PIT's rate, levels masked in service, what nobody accepts, restarts, with LAPICs of both "
+    "kinds") {
+  REQUIRE_KVM(system);
+  for (const vmm::Irqchip irqchip : {vmm::Irqchip::kUser, vmm::Irqchip::kSplit}) {
+    if (irqchip == vmm::Irqchip::kSplit && !system.capabilities().has(KVM_CAP_SPLIT_IRQCHIP)) continue;
+    CAPTURE(static_cast<int>(irqchip));
+    const Booted guest = boot_guest("lines.elf", {.vcpus = 2, .irqchip = irqchip});
+    CHECK_MESSAGE(guest.good(), guest.text(), guest.result.failure);
+    CHECK(guest.has_line("ok lines: the end"));
+    if (irqchip == vmm::Irqchip::kUser) CHECK(guest.has_line("# level: 6 for 6"));
+  }
+}
+
 TEST_CASE("eight vCPUs find the same on 1, 2 and 8 workers under every preset") {
   REQUIRE_KVM(system);
   const Finished first = run_eight(2, "fair");

@@ -1,5 +1,5 @@
-// Instructions that some hosts' KVM cannot emulate at CPL 0: int3, fwait, rdssp, clac, stac,
-// cmpxchg16b.
+// Instructions that some hosts' KVM cannot emulate at CPL 0: int3, int n, icebp, ud0, ud1, fwait, fnstsw,
+// xgetbv, rdtscp, clwb, rdssp, clac, stac, cmpxchg16b.
 #include "guest.h"
 
 #define FAULT_PAGE 0x3fe00000ull  // the last 2 MiB page of the first GiB, mapped, beyond memory's end
@@ -38,6 +38,100 @@ static void breakpoints(void) {
   set_handler(3, on_int3);
   __asm__ volatile("lea 1f(%%rip), %0\n int3\n 1:" : "=r"(after) : : "memory");
   check_equal(trapped_at, after, "int3 traps behind itself");
+}
+
+static volatile uint64_t soft_taken, soft_flags;
+static void on_soft(struct frame* f) {
+  ++soft_taken;
+  trapped_at = f->rip;
+  soft_flags = f->rflags;
+}
+
+static void software_interrupts(void) {
+  uint64_t after;
+  set_handler(0x99, on_soft);
+  for (int i = 0; i < 20; ++i) {
+    trapped_at = 0;
+    __asm__ volatile("lea 1f(%%rip), %0\n int $0x99\n 1:" : "=r"(after) : : "memory");
+    check_quietly(trapped_at == after, "int n traps behind itself");
+  }
+  check_equal(soft_taken, 20, "int n, interrupts off");
+  check((soft_flags & 0x200) == 0, "int n leaves the flags as they were");
+  sti();
+  __asm__ volatile("int $0x99" : : : "memory");
+  cli();
+  check_equal(soft_taken, 21, "int n, interrupts on");
+  set_handler(1, on_int3);
+  trapped_at = 0;
+  __asm__ volatile("lea 1f(%%rip), %0\n .byte 0xf1\n 1:" : "=r"(after) : : "memory");
+  check_equal(trapped_at, after, "icebp traps behind itself");
+}
+
+static void undefined(void) {
+  set_handler(6, on_fault);
+  faults = 0;
+  __asm__ volatile("lea 1f(%%rip), %%rax\n mov %%rax, %0\n ud2\n 1:" : "=m"(resume_at) : : "rax", "memory");
+  check_equal(faults << 8 | fault_vector, 0x106, "ud2: invalid opcode");
+  __asm__ volatile("lea 1f(%%rip), %%rax\n mov %%rax, %0\n .byte 0x0f, 0xff, 0xc0\n 1:"
+                   : "=m"(resume_at)
+                   :
+                   : "rax", "memory");
+  check_equal(faults << 8 | fault_vector, 0x206, "ud0: invalid opcode");
+  __asm__ volatile("lea 1f(%%rip), %%rax\n mov %%rax, %0\n .byte 0x0f, 0xb9, 0xc0\n 1:"
+                   : "=m"(resume_at)
+                   :
+                   : "rax", "memory");
+  check_equal(faults << 8 | fault_vector, 0x306, "ud1: invalid opcode");
+}
+
+static uint64_t read_xcr0(void) {
+  uint32_t low = 0, high = 0;
+  __asm__ volatile("lea 1f(%%rip), %%r8\n mov %%r8, %2\n xgetbv\n 1:"
+                   : "+a"(low), "+d"(high), "=m"(resume_at)
+                   : "c"(0)
+                   : "r8", "memory");
+  return (uint64_t)high << 32 | low;
+}
+
+static void register_reads(void) {
+  uint32_t a, b, c, d;
+  uint64_t cr4;
+  cpuid(1, 0, &a, &b, &c, &d);
+  if (c >> 26 & 1) {
+    __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+    set_handler(6, on_fault);
+    faults = 0;
+    __asm__ volatile("mov %0, %%cr4" : : "r"(cr4 & ~(1ull << 18)));
+    read_xcr0();
+    check_equal(faults, 1, "xgetbv without OSXSAVE: invalid opcode");
+    __asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | 1ull << 18));
+    __asm__ volatile("xsetbv" : : "c"(0), "a"(3), "d"(0));
+    check_equal(read_xcr0(), 3, "xgetbv reads what xsetbv wrote");
+  }
+  cpuid(0x80000001, 0, &a, &b, &c, &d);
+  if (d >> 27 & 1) {
+    wrmsr(0xc0000103, 0x1234);
+    const uint64_t before = rdtsc();
+    uint32_t low, high, aux;
+    __asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
+    const uint64_t counter = (uint64_t)high << 32 | low;
+    check(counter >= before && counter <= rdtsc(), "rdtscp reads the counter");
+    check_equal(aux, 0x1234, "rdtscp reads IA32_TSC_AUX");
+  }
+  uint16_t status = 1;
+  __asm__ volatile("fninit; fnstsw %0" : "=a"(status));
+  check_equal(status, 0, "fnstsw after fninit");
+}
+
+static void cache_lines(void) {
+  uint32_t a, b, c, d;
+  static char line[128];
+  cpuid(7, 0, &a, &b, &c, &d);
+  line[3] = 5;
+  if (b >> 24 & 1) __asm__ volatile(".byte 0x66, 0x0f, 0xae, 0x30" : : "a"(line) : "memory");  // clwb (%rax)
+  if (b >> 23 & 1) __asm__ volatile("clflushopt (%0)" : : "r"(line) : "memory");
+  __asm__ volatile("clflush (%0)" : : "r"(line) : "memory");
+  check_equal(((volatile char*)line)[3], 5, "clwb, clflushopt, clflush");
 }
 
 static void waits(void) {
@@ -138,6 +232,10 @@ void guest_main(uint32_t magic, struct multiboot_info* info) {
   enable_apic();
   calibrate();
   breakpoints();
+  software_interrupts();
+  undefined();
+  register_reads();
+  cache_lines();
   waits();
   shadow_stacks();
   access_flag();

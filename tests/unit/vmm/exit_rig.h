@@ -35,6 +35,8 @@ struct RecordingBoard final : Board {
   Next answer = Next::kEnter;
   size_t stop_at = SIZE_MAX;  // the call that is answered with kStopVm
   bool completes = false;
+  unsigned acceptance_changes = 0;
+  uint64_t ram_bytes = 0;
 
   Next note(const std::string& call) {
     calls.push_back(call);
@@ -56,6 +58,8 @@ struct RecordingBoard final : Board {
   Next mmio_write(Vcpu&, Gpa address, std::span<const uint8_t> data) override {
     return note(fmt::format("write {:x} {}", address.value, hex(data)));
   }
+  void acceptance_changed() override { ++acceptance_changes; }
+  bool is_ram(Gpa page) const override { return page.value < ram_bytes; }
   bool complete_instruction(Vcpu&) override { return completes; }
   void fail(const Vcpu&, const std::string& why) override { calls.push_back("fail: " + why); }
 };
