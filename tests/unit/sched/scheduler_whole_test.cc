@@ -38,6 +38,11 @@ class Turns {
     for (uint32_t i = 0; i < size_; ++i) sum += rig_.stats(vm * size_ + i, now_).times.running;
     return sum;
   }
+  uint64_t migrations() const {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < rig_.s.vcpus(); ++i) sum += rig_.stats(i, now_).migrations;
+    return sum;
+  }
   // The part of the time in which no VM was on two workers.
   double whole() const { return static_cast<double>(whole_) / static_cast<double>(looks_); }
 
@@ -105,7 +110,45 @@ TEST_CASE("whole: VMs that cannot be spread evenly take turns on the emptier wor
             doctest::Approx(fair).epsilon(0.04));
     }
     CHECK(turns.whole() > 0.9);
+    if (workers == 2)
+      CHECK(turns.migrations() <= 1100ms / plain_tuning().balance_interval * vcpus);  // a VM an interval
   }
+}
+
+TEST_CASE("whole: the vCPUs of a VM that moves keep their lags to each other") {
+  SchedulerRig rig(2, {{3, "kvmux"}, {3, "kvmux"}, {3, "kvmux"}});
+  rig.start_all();
+  REQUIRE(rig.pick(kW1, 0ns) != kNoVcpu);
+  // Short turns of unequal length.
+  REQUIRE(rig.pick(kW0, 0ns) != kNoVcpu);
+  Nanos now{};
+  for (int turn = 0; turn < 20; ++turn) rig.next(kW0, now += 100us * (1 + turn % 5));
+  rig.s.put(kW0, now, false);
+  // Vruntimes of a VM's vCPUs, less that of the one with the lowest id.
+  const auto lags = [&rig](uint32_t vm, WorkerId worker) {
+    std::map<uint32_t, int64_t> of;
+    rig.s.inspect(worker, [&](RunQueue& queue) {
+      static_cast<EevdfQueue&>(queue).timeline(GroupId{vm}).for_each([&](const Entity& entity) {
+        of[entity.id] = entity.vruntime.ticks;
+      });
+    });
+    const int64_t first = of.empty() ? 0 : of.begin()->second;
+    for (auto& [id, vruntime] : of) vruntime -= first;
+    return of;
+  };
+  const std::map<uint32_t, int64_t> before[] = {lags(0, kW0), lags(1, kW0)};
+  rig.next(kW1, 30ms);
+  const uint32_t moved = rig.where(0) == kW1 ? 0 : 1;
+  const auto after = lags(moved, kW1);
+  REQUIRE(after.size() == 3);
+  REQUIRE(before[moved].size() == 3);
+  bool unequal = false;
+  for (const auto& [id, lag] : before[moved]) {
+    CAPTURE(id);
+    unequal = unequal || std::abs(lag) > 100'000;
+    CHECK(std::abs(after.at(id) - lag) < 100);
+  }
+  CHECK(unequal);
 }
 
 TEST_CASE("whole: the vCPU that runs when its VM moves is taken off at once, and follows") {
