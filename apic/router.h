@@ -36,6 +36,11 @@ DeliveryReport deliver(Targets targets, const IpiRequest& request, TargetIndex s
 template <class OnAccepted>
 DeliveryReport deliver(Targets targets, const InterruptMessage& message, OnAccepted&& on_accepted);
 
+// Whom the request names now, in the order of delivery: `visit(TargetIndex)`. Posts nothing; deliver() may find
+// otherwise if a target reprograms its APIC in between. Not for lowest priority, where arbitration decides.
+template <class Visit>
+void for_each_named(Targets targets, const IpiRequest& request, TargetIndex source, Visit&& visit);
+
 // ---- Implementation -------------------------------------------------------------------------------------
 
 namespace internal {
@@ -113,6 +118,12 @@ DeliveryReport deliver(Targets targets, const IpiRequest& request, TargetIndex s
                        OnAccepted&& on_accepted) {
   require(raw(source) < targets.size());
   return internal::route(targets, request, raw(source), std::forward<OnAccepted>(on_accepted));
+}
+
+template <class Visit>
+void for_each_named(Targets targets, const IpiRequest& request, TargetIndex source, Visit&& visit) {
+  require(raw(source) < targets.size());
+  internal::for_each_named(targets, request, raw(source), [&](std::size_t i) { visit(TargetIndex(i)); });
 }
 
 template <class OnAccepted>

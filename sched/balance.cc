@@ -4,7 +4,6 @@
 // never two locks at once. In between it is in RunState::kMoving and belongs to the mover.
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "sched/check.h"
 #include "sched/scheduler.h"
@@ -14,38 +13,12 @@ namespace {
 constexpr size_t kLookAt = 8;  // waiting vCPUs that are considered for a move
 }
 
-void Scheduler::mark_idle(WorkerId worker, bool idle) {
-  const uint64_t bit = uint64_t{1} << (index_of(worker) % 64);
-  std::atomic<uint64_t>& word = idle_[index_of(worker) / 64];
-  // Relaxed: a hint. What must not be missed is under the worker's lock, and kicks are sticky.
-  if (idle) {
-    word.fetch_or(bit, std::memory_order_relaxed);
-  } else {
-    word.fetch_and(~bit, std::memory_order_relaxed);
-  }
-}
-
-// The first idle worker at or after `from`, wrapping round.
-std::optional<WorkerId> Scheduler::find_idle(WorkerId from) const {
-  const uint32_t start = index_of(from) / 64;
-  const uint32_t words = static_cast<uint32_t>(idle_.size());
-  for (uint32_t i = 0; i <= words; ++i) {
-    const uint32_t w = (start + i) % words;
-    uint64_t bits = idle_[w].load(std::memory_order_relaxed);
-    const uint64_t from_here = ~uint64_t{0} << (index_of(from) % 64);
-    if (i == 0) bits &= from_here;
-    if (i == words) bits &= ~from_here;
-    if (bits != 0) return WorkerId{w * 64 + static_cast<uint32_t>(std::countr_zero(bits))};
-  }
-  return std::nullopt;
-}
-
 // Its VM's home or its own last worker if that is idle; else an idle one, if there is any.
 WorkerId Scheduler::choose_worker(const Vcpu& vcpu) const {
   const WorkerId home = home_of(vcpu);
   const WorkerId last = home != kNoWorker ? home : vcpu.last_worker;
   if (!moves_) return last;
-  return find_idle(last).value_or(last);
+  return idle_.find_idle(last).value_or(last);
 }
 
 // A moving vCPU joins this worker's queue.
@@ -53,24 +26,36 @@ void Scheduler::join(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) {
   if (vcpu.state != RunState::kQueued) account_state(vcpu, RunState::kQueued, now);
   worker.queue->enqueue(vcpu, now);
   status_at(vcpu.id).set_queued(id);
-  publish(worker);
+  publish(worker, id);
+}
+
+// Somebody waits on this worker: a worker that sleeps is to take it. Not under a lock.
+void Scheduler::offer(WorkerId from) {
+  if (!moves_) return;
+  if (const auto idle = idle_.take_idle(from)) host_.kick(*idle);
 }
 
 void Scheduler::enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now) {
   Worker& worker = worker_at(to);
-  MutexLock lock(worker.mutex);
-  join(worker, to, vcpu, now);
-  if (worker.idle) {
-    mark_idle(to, worker.idle = false);  // it is on its way: what comes next goes to another idle worker
-    host_.kick(to);
-  } else if (worker.queue->current() == nullptr) {
-    return;  // the worker is between two picks
-  } else if (worker.queue->preempts(vcpu)) {
-    if (worker.eevdf != nullptr) worker.eevdf->cancel_protection();
-    host_.kick(to);
-  } else {
-    arm(worker, to);  // it may have run without a tick so far
+  bool must_wait = false;
+  {
+    MutexLock lock(worker.mutex);
+    join(worker, to, vcpu, now);
+    must_wait = worker.queue->runnable() > 1;
+    if (worker.idle) {
+      idle_.set_idle(to,
+                     worker.idle = false);  // it is on its way: what comes next goes to another idle worker
+      host_.kick(to);
+    } else if (worker.queue->current() == nullptr) {
+      // The worker is between two picks.
+    } else if (worker.queue->preempts(vcpu)) {
+      if (worker.eevdf != nullptr) worker.eevdf->cancel_protection();
+      host_.kick(to);
+    } else {
+      arm(worker, to);  // it may have run without a tick so far
+    }
   }
+  if (must_wait) offer(to);
 }
 
 // May a vCPU that waits here go elsewhere? A worker between two picks keeps one for itself.
@@ -88,7 +73,8 @@ Vcpu* Scheduler::take_waiting(WorkerId victim_id, Nanos now) {
   std::array<Vcpu*, kLookAt> waiting;
   const uint32_t n = victim.queue->movable(waiting);
   for (Vcpu* vcpu : std::span(waiting).first(n)) {
-    if (long_wait || vcpu->last_ran + tuning_.migration_cost <= now) return detach(victim, *vcpu, now);
+    if (long_wait || vcpu->last_ran + tuning_.migration_cost <= now)
+      return detach(victim, victim_id, *vcpu, now);
   }
   return nullptr;
 }
@@ -138,7 +124,7 @@ bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
     } else {
       Vcpu* vcpu = choose_vcpu(from, excess, now);
       if (vcpu == nullptr) return false;
-      moving[n++] = detach(from, *vcpu, now);
+      moving[n++] = detach(from, from_id, *vcpu, now);
     }
   }
   // The last to leave joins first: so their lags to each other stay what they were.
@@ -146,20 +132,28 @@ bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
   return true;
 }
 
-Vcpu* Scheduler::detach(Worker& worker, Vcpu& vcpu, Nanos now) {
+Vcpu* Scheduler::detach(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) {
   worker.queue->dequeue(vcpu, now);
   vcpu.moved_at = now;
   status_at(vcpu.id).set_moving();
-  publish(worker);
+  publish(worker, id);
   return &vcpu;
+}
+
+// The worker itself has found work.
+void Scheduler::wake_up(WorkerId id) {
+  Worker& worker = worker_at(id);
+  MutexLock lock(worker.mutex);
+  if (worker.idle) idle_.set_idle(id, worker.idle = false);
 }
 
 // An idle worker takes work from the next worker that has some waiting.
 bool Scheduler::steal(WorkerId thief, Nanos now) {
   for (uint32_t i = 1; i < workers(); ++i) {
     const WorkerId victim{(index_of(thief) + i) % workers()};
-    if (worker_at(victim).waiting.load(std::memory_order_relaxed) == 0) continue;
+    if (idle_.waiting(victim) == 0) continue;
     if (Vcpu* vcpu = take_waiting(victim, now)) {
+      wake_up(thief);
       enqueue_moving(*vcpu, thief, now);
       return true;
     }
@@ -179,7 +173,7 @@ bool Scheduler::balance(WorkerId id, Nanos now) {
   for (uint32_t i = 1; i < workers(); ++i) {
     const WorkerId other{(index_of(id) + i) % workers()};
     const int64_t load = worker_at(other).load.load(std::memory_order_relaxed);
-    const bool contested = worker_at(other).waiting.load(std::memory_order_relaxed) > 0;
+    const bool contested = idle_.waiting(other) > 0;
     if (contested && load > most) most = load, busiest = other;
     if (!contested && load < least) least = load, calmest = other;
   }

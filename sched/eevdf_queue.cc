@@ -88,7 +88,12 @@ void EevdfQueue::place(Entity& entity, const Vcpu& vcpu, Timeline& timeline) {
     lag = std::min(Vruntime{}, lag + std::max(Vruntime{}, average - entity.left_at));
   }
   entity.vruntime = average - bounded(lag, entity);
-  entity.credit_floor = entity.vruntime;
+  // A credit is not paid back by halting or by moving: what is left of it counts from where the average is
+  // now.
+  if (entity.timeline != &timeline && entity.credit_floor != kNoCredit) {
+    const Vruntime unpaid = std::max(Vruntime{}, entity.credit_floor - entity.left_at);
+    entity.credit_floor = unpaid == Vruntime{} ? kNoCredit : average + unpaid;
+  }
   new_request(entity, vcpu);
 }
 
@@ -138,6 +143,9 @@ void EevdfQueue::dequeue(Vcpu& vcpu, Nanos now) {
     turn_over_ = false;
   }
   Entity* entity = &vcpu.entity;
+  for (Entity* e = entity; e != nullptr && e->timeline->nominee() == e; e = parent_of(*e)) {
+    e->timeline->drop_nominee();
+  }
   bool leaving = true;
   while (entity != nullptr) {
     Timeline& timeline = *entity->timeline;
@@ -210,11 +218,6 @@ Nanos EevdfQueue::turn_end() const {
   return left == kForever ? kForever : charged_until_ + left;
 }
 
-Nanos EevdfQueue::turn_left() const {
-  const Entity& e = current_->entity;
-  return std::max(Nanos::zero(), to_real(e.deadline - e.vruntime, e.weight));
-}
-
 bool EevdfQueue::preempts(const Vcpu& woken) const {
   for (const Entity* e = &woken.entity; e != nullptr; e = parent_of(*e)) {
     const Entity* running = e->timeline->current();
@@ -236,7 +239,9 @@ void EevdfQueue::refresh_share(Entity& entity) {
   const Vruntime average = entity.timeline->average();
   const int64_t from = entity.weight.value;
   const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, weight);
-  const Vruntime lag = std::clamp(scale(average - entity.vruntime, from, weight.value), -limit, limit);
+  // Only what it is owed is bounded, as when it leaves: siblings that come and go change the share, and a
+  // debt that was cut each time would soon be forgiven.
+  const Vruntime lag = std::min(scale(average - entity.vruntime, from, weight.value), limit);
   // At least a tick: a deadline lies ahead, or a turn could end at the instant at which it begins.
   constexpr Vruntime kTick{1};
   const Vruntime rest = std::max(kTick, scale(entity.deadline - entity.vruntime, from, weight.value));

@@ -39,8 +39,10 @@ class EevdfQueue final : public RunQueue {
   // --- What a directed yield may do here; see yield_effect.h for which policy does what. ---
   // All but nominate() act on the running vCPU, which must exist and be charged up to now (tick()).
 
-  // Nominates at every level of the target's chain, each use bounded by `slack` past the average.
-  void nominate(Vcpu& target, Nanos slack);
+  // Nominates at every level of the target's chain. When the target leaves, so do the nominations that its
+  // groups have for its sake.
+  void nominate(Vcpu& target, Nomination nomination);
+  void nominate(Vcpu& target, Nanos slack) { nominate(target, Nomination(slack)); }  // for one pick
   // Gives up the rest of the request if eligible: vruntime := deadline, and a new request.
   void forfeit();
   // The proportional forfeit up the hierarchy.
@@ -57,8 +59,8 @@ class EevdfQueue final : public RunQueue {
   bool credit(Vcpu& target);
   // The running vCPU's protection ends: the next tick() says its turn is over.
   void cancel_protection() { turn_over_ = true; }
-  // What is left of the running vCPU's own turn at its leaf level.
-  Nanos turn_left() const;
+  // Would somebody else run if the worker chose now, with the running vCPU still protected?
+  bool passes_over_current() const;
 
   Vruntime scaled_slice(const Entity& entity) const { return to_virtual(entity.slice, entity.weight); }
   const Timeline& root() const { return root_; }

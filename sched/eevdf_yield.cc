@@ -20,10 +20,18 @@ uint32_t depth_of(const Entity* entity) {
 
 }  // namespace
 
-void EevdfQueue::nominate(Vcpu& target, Nanos slack) {
+void EevdfQueue::nominate(Vcpu& target, Nomination nomination) {
   for (Entity* e = &target.entity; e != nullptr; e = e->timeline->owner()) {
-    e->timeline->nominate(*e, slack);
+    e->timeline->nominate(*e, nomination);
   }
+}
+
+bool EevdfQueue::passes_over_current() const {
+  if (turn_over_) return true;
+  for (const Timeline* timeline = &root_; timeline != nullptr; timeline = timeline->current()->own) {
+    if (timeline->passes_over_current()) return true;
+  }
+  return false;
 }
 
 void EevdfQueue::forfeit() {

@@ -15,6 +15,7 @@ namespace sched {
 class Timeline;
 
 inline constexpr Vruntime kNoVruntime{std::numeric_limits<int64_t>::max()};  // larger than any
+inline constexpr Vruntime kNoCredit{std::numeric_limits<int64_t>::min()};
 
 struct alignas(64) Entity {
   // Links of the timeline's tree. A node also holds what it has to know of its children's subtrees: their
@@ -34,13 +35,13 @@ struct alignas(64) Entity {
   bool queued = false;  // a member of `timeline`: in its tree or its current
 
   Weight weight{};
-  Vruntime request{};  // length of the current request: the jittered slice, in virtual time
-  Vruntime lag{};      // while off the queue: average − vruntime at leaving, bounded
-  Vruntime left_at{};  // while off the queue: the average of those who stayed, at leaving
-  Vruntime credit_floor{std::numeric_limits<int64_t>::min()};  // no further credit until the average is here
-  Nanos slice{};                                               // before jitter
-  Timeline* timeline = nullptr;                                // the queue it competes on; the parent's
-  Timeline* own = nullptr;                                     // a group's own queue; null for a vCPU
+  Vruntime request{};                 // length of the current request: the jittered slice, in virtual time
+  Vruntime lag{};                     // while off the queue: average − vruntime at leaving, bounded
+  Vruntime left_at{};                 // while off the queue: the average of those who stayed, at leaving
+  Vruntime credit_floor = kNoCredit;  // no further credit until the average is here
+  Nanos slice{};                      // before jitter
+  Timeline* timeline = nullptr;       // the queue it competes on; the parent's
+  Timeline* own = nullptr;            // a group's own queue; null for a vCPU
 
   int height() const { return 1 + std::max(left_height, right_height); }
   Vruntime min_vruntime() const { return std::min({vruntime, left_min, right_min}); }

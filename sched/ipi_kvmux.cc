@@ -28,14 +28,19 @@ uint32_t KvmuxIpiModel::claim_slot(uint32_t sender, uint32_t vector) {
   uint32_t oldest = 0;
   for (uint32_t i = 0; i < kSlots; ++i) {
     const uint32_t used_for = slot(sender, i).vector.load(kRelaxed);
-    if (used_for == vector || used_for == 0) return i;
+    if (used_for == vector) return i;
+    if (used_for == 0) {
+      oldest = i;
+      break;
+    }
     if (slot(sender, i).sent_at.load(kRelaxed) < slot(sender, oldest).sent_at.load(kRelaxed)) oldest = i;
   }
   for (uint32_t w = 0; w < words_; ++w) pending(sender, oldest, w).store(0, kRelaxed);
   return oldest;
 }
 
-void KvmuxIpiModel::sent(const IpiSend& send, Nanos now) {
+void KvmuxIpiModel::sending(const IpiSend& send, Nanos now) {
+  if (!can_be_sent(send.vector)) return;
   const uint32_t vector = static_cast<uint8_t>(send.vector);
   const uint32_t i = claim_slot(send.sender, vector);
   slot(send.sender, i).vector.store(vector, kRelaxed);
@@ -48,6 +53,34 @@ void KvmuxIpiModel::sent(const IpiSend& send, Nanos now) {
     for (; receivers != 0; receivers &= receivers - 1) {
       const uint32_t receiver = w * 64 + static_cast<uint32_t>(__builtin_ctzll(receivers));
       senders_to(receiver, send.sender / 64).fetch_or(bit(send.sender), kRelaxed);
+    }
+  }
+}
+
+// Who is named may have its APIC off: nobody is going to acknowledge. The other way round cannot be, unless a
+// receiver reprograms its APIC at that instant; then a hint is missing.
+void KvmuxIpiModel::accepted(const IpiSend& send, const VcpuSet& by, Nanos) {
+  const uint32_t vector = static_cast<uint8_t>(send.vector);
+  for (uint32_t w = 0; w < words_; ++w) {
+    const uint64_t refused = send.receivers.word(w) & ~by.word(w);
+    if (refused == 0) continue;
+    for (uint32_t i = 0; i < kSlots; ++i) {
+      if (slot(send.sender, i).vector.load(kRelaxed) == vector) {
+        pending(send.sender, i, w).fetch_and(~refused, kRelaxed);
+      }
+    }
+  }
+}
+
+void KvmuxIpiModel::forget(uint32_t vcpu) {
+  for (uint32_t i = 0; i < kSlots; ++i) {
+    for (uint32_t w = 0; w < words_; ++w) pending(vcpu, i, w).store(0, kRelaxed);
+  }
+  for (uint32_t w = 0; w < words_; ++w) {
+    uint64_t senders = senders_to(vcpu, w).exchange(0, kRelaxed);
+    for (; senders != 0; senders &= senders - 1) {
+      const uint32_t sender = w * 64 + static_cast<uint32_t>(__builtin_ctzll(senders));
+      for (uint32_t i = 0; i < kSlots; ++i) pending(sender, i, vcpu / 64).fetch_and(~bit(vcpu), kRelaxed);
     }
   }
 }

@@ -16,8 +16,10 @@ namespace sched {
 class KvmuxIpiModel final : public IpiModel {
  public:
   KvmuxIpiModel(uint32_t vcpus, Nanos longest_window);
-  void sent(const IpiSend& send, Nanos now) override;
+  void sending(const IpiSend& send, Nanos now) override;
+  void accepted(const IpiSend& send, const VcpuSet& by, Nanos now) override;
   void eoi(uint32_t receiver, IrqVector vector, Nanos now) override;
+  void forget(uint32_t vcpu) override;
   bool awaits(uint32_t sender, uint32_t receiver, Nanos now) const override;
   std::optional<uint32_t> next_awaited(uint32_t sender, uint32_t after, Nanos now) const override;
 
@@ -28,7 +30,7 @@ class KvmuxIpiModel final : public IpiModel {
   // A sender waits for few vectors at a time; a fifth one takes the place of the oldest.
   static constexpr uint32_t kSlots = 4;
   struct Slot {
-    std::atomic<uint32_t> vector{0};  // 0: free (vectors below 16 cannot be sent)
+    std::atomic<uint32_t> vector{0};  // 0: free (see can_be_sent())
     std::atomic<int64_t> sent_at{0};
   };
   using Words = std::unique_ptr<std::atomic<uint64_t>[]>;

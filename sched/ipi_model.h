@@ -21,6 +21,7 @@ class VcpuSet {
  public:
   explicit VcpuSet(uint32_t capacity = 0) : words_((capacity + 63) / 64) {}
   void insert(uint32_t index) { words_[index / 64] |= uint64_t{1} << (index % 64); }
+  bool contains(uint32_t index) const { return (words_[index / 64] >> (index % 64) & 1) != 0; }
   void clear() { std::fill(words_.begin(), words_.end(), 0); }
   uint64_t word(size_t i) const { return words_[i]; }
   size_t words() const { return words_.size(); }
@@ -42,19 +43,34 @@ class VcpuSet {
   std::vector<uint64_t> words_;
 };
 
-// An IPI that was delivered: a vCPU's ICR write with delivery mode Fixed, and who accepted it.
+// An IPI on its way: a vCPU's ICR write with delivery mode Fixed.
 struct IpiSend {
   uint32_t sender;
   IrqVector vector;
   bool shorthand;            // self, all, all but self
-  const VcpuSet& receivers;  // that accepted it
+  const VcpuSet& receivers;  // that it names
 };
+
+// Vectors below 16 are illegal: a local APIC raises an error instead (SDM, Valid Interrupt Vectors), and
+// nobody acknowledges them.
+constexpr bool can_be_sent(IrqVector vector) { return static_cast<uint8_t>(vector) >= 16; }
 
 class IpiModel {
  public:
   virtual ~IpiModel() = default;
-  virtual void sent(const IpiSend& send, Nanos now) = 0;
+  // Before any receiver can see it. A model that records here finds the record when the acknowledgement
+  // comes: the interrupt's way through the receiver's IRR orders this before that, so relaxed stores do.
+  virtual void sending(const IpiSend& send, Nanos now) = 0;
+  // After the delivery of the same send: these took it.
+  virtual void accepted(const IpiSend& send, const VcpuSet& by, Nanos now) = 0;
+  // Both at once, where all that are named will take it.
+  void sent(const IpiSend& send, Nanos now) {
+    sending(send, now);
+    accepted(send, send.receivers, now);
+  }
   virtual void eoi(uint32_t receiver, IrqVector vector, Nanos now) = 0;
+  // This vCPU waits for nobody, and nobody for it: it was reset or has ended.
+  virtual void forget(uint32_t vcpu) = 0;
   // Does `sender` wait for `receiver`?
   virtual bool awaits(uint32_t sender, uint32_t receiver, Nanos now) const = 0;
   // The first awaited receiver after `after`, wrapping round to and including it; none: nothing is awaited.

@@ -5,9 +5,9 @@ namespace {
 constexpr auto kRelaxed = std::memory_order_relaxed;  // hints: see ipi_model.h
 }
 
-void PairIpiModel::sent(const IpiSend& send, Nanos now) {
-  if (send.shorthand || send.receivers.size() != 1) return;
-  send.receivers.for_each([&](uint32_t receiver) {
+void PairIpiModel::record(const IpiSend& send, const VcpuSet& receivers, Nanos now) {
+  if (send.shorthand || receivers.size() != 1 || !can_be_sent(send.vector)) return;
+  receivers.for_each([&](uint32_t receiver) {
     if (receiver == send.sender) return;
     Context& from = contexts_[send.sender];
     from.receiver.store(receiver, kRelaxed);
@@ -18,6 +18,16 @@ void PairIpiModel::sent(const IpiSend& send, Nanos now) {
     to.sender.store(send.sender, kRelaxed);
     to.received_vector.store(static_cast<uint8_t>(send.vector), kRelaxed);
   });
+}
+
+void PairIpiModel::forget(uint32_t vcpu) {
+  Context& own = contexts_[vcpu];
+  own.pending.store(false, kRelaxed);
+  own.receiver.store(kNobody, kRelaxed);
+  own.sender.store(kNobody, kRelaxed);
+  for (Context& from : contexts_) {
+    if (from.receiver.load(kRelaxed) == vcpu) from.pending.store(false, kRelaxed);
+  }
 }
 
 bool PairIpiModel::awaits(uint32_t sender, uint32_t receiver, Nanos now) const {
@@ -40,6 +50,13 @@ void V2IpiModel::eoi(uint32_t receiver, IrqVector, Nanos now) {
   if (sender == kNobody) return;
   Context& from = contexts_[sender];
   if (from.receiver.load(kRelaxed) == receiver && recent(from, now)) from.pending.store(false, kRelaxed);
+}
+
+// Named but not taken: nothing to wait for. Taken by one where more were named: a unicast after all.
+void V3IpiModel::accepted(const IpiSend& send, const VcpuSet& by, Nanos now) {
+  if (send.shorthand) return;
+  if (send.receivers.size() != 1) return record(send, by, now);
+  if (by.size() == 0) contexts_[send.sender].pending.store(false, kRelaxed);
 }
 
 void V3IpiModel::eoi(uint32_t receiver, IrqVector vector, Nanos now) {

@@ -13,11 +13,12 @@ namespace sched {
 class PairIpiModel : public IpiModel {
  public:
   PairIpiModel(uint32_t vcpus, Nanos window) : contexts_(vcpus), window_(window) {}
-  void sent(const IpiSend& send, Nanos now) final;
+  void forget(uint32_t vcpu) final;
   bool awaits(uint32_t sender, uint32_t receiver, Nanos now) const final;
   std::optional<uint32_t> next_awaited(uint32_t sender, uint32_t after, Nanos now) const final;
 
  protected:
+  void record(const IpiSend& send, const VcpuSet& receivers, Nanos now);
   static constexpr uint32_t kNobody = 0xffffffff;
   // A cache line each: a vCPU's context is written by itself and by those that exchange IPIs with it.
   struct alignas(64) Context {
@@ -36,11 +37,13 @@ class PairIpiModel : public IpiModel {
   const Nanos window_;
 };
 
-// v2, faults included: any EOI by R ends R's own wait as well, whatever its vector, and a second sender to R
-// hides the first.
+// v2, faults included: any EOI by R ends R's own wait as well, whatever its vector, a second sender to R
+// hides the first, and a send is recorded once it is delivered: an EOI that comes sooner is missed.
 class V2IpiModel final : public PairIpiModel {
  public:
   using PairIpiModel::PairIpiModel;
+  void sending(const IpiSend&, Nanos) override {}
+  void accepted(const IpiSend& send, const VcpuSet& by, Nanos now) override { record(send, by, now); }
   void eoi(uint32_t receiver, IrqVector vector, Nanos now) override;
 };
 
@@ -48,6 +51,8 @@ class V2IpiModel final : public PairIpiModel {
 class V3IpiModel final : public PairIpiModel {
  public:
   using PairIpiModel::PairIpiModel;
+  void sending(const IpiSend& send, Nanos now) override { record(send, send.receivers, now); }
+  void accepted(const IpiSend& send, const VcpuSet& by, Nanos now) override;
   void eoi(uint32_t receiver, IrqVector vector, Nanos now) override;
 };
 

@@ -15,40 +15,53 @@ constexpr std::array<std::string_view, 4> kIpiWords{"none", "v2", "v3", "kvmux"}
 constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "gang",
                                                       "host",  "host-yield", "host-kvm"};
 
+// What a feature needs of the run queue.
+enum class Needs : uint8_t { kNothing, kMoves, kVirtualTime };
+
 template <auto Member>
 constexpr FeatureField field(std::string_view name, std::span<const std::string_view> words,
-                             std::string_view help) {
+                             std::string_view help, Needs needs = Needs::kNothing) {
   using Value = std::remove_cvref_t<decltype(Features{}.*Member)>;
   return {.name = name,
           .help = help,
           .words = words,
+          .needs_virtual_time = needs == Needs::kVirtualTime,
+          .needs_moves = needs == Needs::kMoves,
           .get = [](const Features& features) { return static_cast<size_t>(features.*Member); },
           .set = [](Features& features, size_t index) { features.*Member = static_cast<Value>(index); }};
 }
 
 constexpr std::array kFeatures{
-    field<&Features::spin>("spin", kSwitch, "a spin exit leads to a directed yield"),
+    field<&Features::spin>("spin", kSwitch, "a spin exit leads to a directed yield", Needs::kVirtualTime),
     field<&Features::candidates>("candidates", kCandidateWords, "who may be yielded to"),
     field<&Features::ipi>("ipi", kIpiWords, "which sent IPIs are remembered as awaited"),
     field<&Features::relaxed>("relaxed", kSwitch, "second round for any preempted vCPU"),
     field<&Features::reset_tries>("reset-tries", kSwitch, "the second round gets its tries back"),
-    field<&Features::buddy>("buddy", kSwitch, "the target is nominated as next on its queue"),
-    field<&Features::forfeit>("forfeit", kSwitch, "the yielder gives up the rest of its request"),
-    field<&Features::hier>("hier", kSwitch, "proportional forfeit up the hierarchy"),
-    field<&Features::deboost>("deboost", kSwitch, "vruntime penalty on the yielder"),
+    field<&Features::buddy>("buddy", kSwitch, "the target is nominated as next on its queue",
+                            Needs::kVirtualTime),
+    field<&Features::forfeit>("forfeit", kSwitch, "the yielder gives up the rest of its request",
+                              Needs::kVirtualTime),
+    field<&Features::hier>("hier", kSwitch, "proportional forfeit up the hierarchy", Needs::kVirtualTime),
+    field<&Features::deboost>("deboost", kSwitch, "vruntime penalty on the yielder", Needs::kVirtualTime),
     field<&Features::rate_limit_first>("rate-limit-first", kSwitch,
                                        "rejected attempts use up the penalty interval too"),
-    field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain"),
-    field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once"),
-    field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged"),
+    field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain", Needs::kVirtualTime),
+    field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once",
+                           Needs::kVirtualTime),
+    field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged",
+                             Needs::kVirtualTime),
     field<&Features::eager>("eager", kSwitch,
-                            "a sender known to wait yields at the send, without a spin exit"),
-    field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows"),
+                            "a sender known to wait yields at the send, without a spin exit",
+                            Needs::kVirtualTime),
+    field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows",
+                           Needs::kMoves),
     field<&Features::whole>("whole", kSwitch,
-                            "VMs of equal weight stay on one worker each, and move as a whole"),
+                            "VMs of equal weight stay on one worker each, and move as a whole",
+                            Needs::kVirtualTime),
     field<&Features::hint>(
         "hint", kSwitch, "guests are told how many of their vCPUs run: one that is alone does not busy-wait"),
-    field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again"),
+    field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again",
+                           Needs::kVirtualTime),
 };
 
 Parsed<void> fail(std::string message) { return tl::unexpected(std::move(message)); }
@@ -132,6 +145,21 @@ std::string_view queue_name(QueueKind queue) { return kQueueWords[static_cast<si
 
 bool is_host_queue(QueueKind queue) { return queue >= QueueKind::kHost; }
 
+Parsed<void> check_carried(const Policy& policy) {
+  const QueueKind queue = policy.features.queue;
+  if (queue == QueueKind::kEevdf || is_host_queue(queue)) return {};
+  for (const FeatureField& feature : kFeatures) {
+    if (feature.get(policy.features) == 0) continue;
+    if (!feature.needs_virtual_time && !(feature.needs_moves && queue == QueueKind::kGang)) continue;
+    return fail("policy '" + policy.name + "': " + std::string{feature.name} + "=" +
+                std::string{feature_word(feature, policy.features)} + " cannot act on run queue '" +
+                std::string{queue_name(queue)} + "', " +
+                (feature.needs_moves ? "where every vCPU has its place" : "which has no virtual time") +
+                "; accepted is " + std::string{feature.words[0]} + ", or a policy on run queue 'eevdf'");
+  }
+  return {};
+}
+
 const Preset* find_preset(std::string_view name) {
   const auto all = presets();
   const auto found = std::find_if(all.begin(), all.end(), [name](const Preset& p) { return p.name == name; });
@@ -168,6 +196,9 @@ Parsed<std::vector<Policy>> parse_policy_list(std::string_view text) {
       if (!policy) return tl::unexpected(policy.error());
       policies.push_back(std::move(*policy));
     }
+  }
+  for (const Policy& policy : policies) {
+    if (const auto carried = check_carried(policy); !carried) return tl::unexpected(carried.error());
   }
   return policies;
 }

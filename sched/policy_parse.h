@@ -22,6 +22,9 @@ struct FeatureField {
   std::string_view name;
   std::string_view help;
   std::span<const std::string_view> words;
+  // Queues whose run needs no more than `off` of it: there is nothing on them that it could act on.
+  bool needs_virtual_time;         // EEVDF only
+  bool needs_moves;                // not on `gang`, where every vCPU has its place
   size_t (*get)(const Features&);  // index into words
   void (*set)(Features&, size_t);
 };
@@ -41,6 +44,10 @@ std::string preset_names(std::string_view separator = ", ");
 // Sets one key of a policy; used by policy strings and by the flags of the same names. The policy's name is
 // left alone.
 [[nodiscard]] Parsed<void> set_policy_key(Policy& policy, std::string_view key, std::string_view value);
+
+// Refuses a feature that the policy's run queue cannot carry, naming both. Parsed policies are checked; call
+// it for one that flags were applied to.
+[[nodiscard]] Parsed<void> check_carried(const Policy& policy);
 
 // `preset[,key=value]…`; the policy's name is the text. Host presets take no keys: nothing of ours would act
 // on them.

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "sched/entity.h"
+#include "sched/handover.h"
 #include "sched/send_habit.h"
 #include "sched/stats.h"
 #include "sched/status.h"
@@ -41,10 +42,10 @@ struct Vcpu {
   Nanos state_since{};              // for stats.times
   RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
-  WorkerId move_to = kNoWorker;  // put() queues it there: it changed places, or goes home
-  VcpuId runs_for = kNoVcpu;     // the yielder that lends it a turn: to acknowledge its IPI, or for `loan`
-  Nanos loan{};                  // of its next turn, if that is lent
-  Nanos loan_end = kForever;     // of the turn that it has
+  WorkerId move_to = kNoWorker;  // put() queues it there: it changed places with the target of its yield
+  Handover next_turn;            // what it was handed for the turn that it waits for
+  Handover turn;                 // the same of the turn that it has
+  Nanos loan_end = kForever;     // of that turn, if it is Kind::kForLock
   Nanos last_spin{};             // its last spin exit
   uint32_t wait_spins = 0;       // spin exits of the wait that it is in
   SendHabit habit;

@@ -28,7 +28,7 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
       status_(new Status[count_vcpus(setup)]),
       pulse_(new Pulse[count_vcpus(setup)]),
       workers_(setup.workers),
-      idle_((setup.workers + 63) / 64) {
+      idle_(setup.workers) {
   SCHED_CHECK(setup.workers >= 1 && setup.workers < kMaxWorkers);
   for (const GroupSetup& group : setup.groups) hierarchy_.add(group.parent, group.weight, tuning_.slice);
   uint32_t first = 0;
@@ -117,9 +117,9 @@ void Scheduler::account_state(Vcpu& vcpu, RunState next, Nanos now) {
   vcpu.state_since = now;
 }
 
-void Scheduler::publish(Worker& worker) {
+void Scheduler::publish(Worker& worker, WorkerId id) {
   worker.load.store(worker.queue->load().value, std::memory_order_relaxed);
-  worker.waiting.store(worker.queue->waiting(), std::memory_order_relaxed);
+  idle_.set_waiting(id, worker.queue->waiting());
 }
 
 // Asks the host for a tick at the end of the turn, if that has changed; `again`: the tick may have fired.
@@ -138,8 +138,9 @@ std::optional<Turn> Scheduler::pick_locked(Worker& worker, WorkerId id, Nanos no
   vcpu->came_on = now;
   const Vm& vm = vm_at(vcpu->vm);
   vcpu->patience = vm.awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.patience : 1;
-  const Nanos loan = std::exchange(vcpu->loan, Nanos{});
-  vcpu->loan_end = loan > Nanos{} ? now + loan : kForever;
+  worker.running = vcpu;
+  vcpu->turn = std::exchange(vcpu->next_turn, {});
+  vcpu->loan_end = vcpu->turn.kind == Handover::Kind::kForLock ? now + vcpu->turn.length : kForever;
   ++vcpu->stats.switches_in;
   if (vcpu->last_worker != id) ++vcpu->stats.migrations;
   vcpu->last_worker = id;
@@ -147,7 +148,7 @@ std::optional<Turn> Scheduler::pick_locked(Worker& worker, WorkerId id, Nanos no
   Pulse& pulse = pulse_[index_of(vcpu->id)];
   pulse.runs.store(pulse.runs.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   note_return(*vcpu);
-  publish(worker);
+  publish(worker, id);
   arm(worker, id);
   return Turn{vcpu->id, worker.armed};
 }
@@ -157,7 +158,7 @@ std::optional<Turn> Scheduler::pick(WorkerId id, Nanos now) {
   bool balance_now = false;
   {
     MutexLock lock(worker.mutex);
-    if (worker.idle) mark_idle(id, worker.idle = false);
+    if (worker.idle) idle_.set_idle(id, worker.idle = false);
     balance_now = now >= worker.next_balance;
     if (balance_now) {
       worker.next_balance = now + tuning_.balance_interval;
@@ -175,11 +176,14 @@ std::optional<Turn> Scheduler::pick(WorkerId id, Nanos now) {
       if (auto turn = pick_locked(worker, id, now)) return turn;
     }
     if (moves_ && steal(id, now)) continue;
-    MutexLock lock(worker.mutex);
-    if (worker.queue->runnable() > 0) continue;  // came in meanwhile
-    mark_idle(id, worker.idle = true);
-    arm(worker, id);
-    return std::nullopt;
+    {
+      MutexLock lock(worker.mutex);
+      if (worker.queue->runnable() > 0) continue;  // came in meanwhile
+      idle_.set_idle(id, worker.idle = true);
+      arm(worker, id);
+    }
+    // Once more: whoever made a vCPU wait before this did not see an idle worker (idle_workers.h).
+    if (!moves_ || !idle_.is_waited_for(id) || !steal(id, now)) return std::nullopt;
   }
 }
 
@@ -208,8 +212,10 @@ Vcpu& Scheduler::leave_current(Worker& worker, Nanos now) {
   vcpu->last_ran = now;
   pulse_[index_of(vcpu->id)].off_since.store(now.count(), std::memory_order_relaxed);
   note_outcome(*vcpu, false);
-  vcpu->runs_for = kNoVcpu;
+  if (vcpu->move_to == kNoWorker) vcpu->move_to = vcpu->turn.back;
+  vcpu->turn = {};
   vcpu->loan_end = kForever;
+  worker.running = nullptr;
   return *vcpu;
 }
 
@@ -232,13 +238,11 @@ void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
       status_at(vcpu.id).set_preempted_moving(in_kernel);
       moving = &vcpu;
     }
-    publish(worker);
+    publish(worker, id);
     others_wait = worker.queue->runnable() > 1;
   }
   if (moving != nullptr) enqueue_moving(*moving, to, now);
-  if (!others_wait || !moves_) return;
-  // An idle worker can take what will wait here.
-  if (const auto idle = find_idle(id)) host_.kick(*idle);
+  if (others_wait) offer(id);
 }
 
 void Scheduler::halt(WorkerId id, Nanos now) {
@@ -248,7 +252,7 @@ void Scheduler::halt(WorkerId id, Nanos now) {
   worker.queue->dequeue(vcpu, now);
   vcpu.move_to = kNoWorker;
   account_state(vcpu, RunState::kHalted, now);
-  publish(worker);
+  publish(worker, id);
   status_at(vcpu.id).set_halted();  // from here on a waker may own it
 }
 
@@ -258,8 +262,9 @@ void Scheduler::stop(WorkerId id, Nanos now) {
   Vcpu& vcpu = leave_current(worker, now);
   worker.queue->dequeue(vcpu, now);
   account_state(vcpu, RunState::kStopped, now);
-  publish(worker);
+  publish(worker, id);
   status_at(vcpu.id).set_stopped();
+  forget(vcpu);
 }
 
 void Scheduler::start(VcpuId id, Nanos now) {
@@ -281,10 +286,19 @@ Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
   return status.view().state() == RunState::kRunning ? Posted::kRunning : Posted::kNothing;
 }
 
-void Scheduler::ipi_sent(VmId vm, const IpiSend& send, Nanos now) {
+void Scheduler::reset(VcpuId vcpu) { forget(vcpu_at(vcpu)); }
+
+void Scheduler::ipi_sending(VmId vm, const IpiSend& send, Nanos now) {
+  if (IpiModel* ipi = vm_at(vm).ipi.get(); ipi != nullptr && can_be_sent(send.vector))
+    ipi->sending(send, now);
+}
+
+void Scheduler::ipi_sent(VmId vm, const IpiSend& send, const VcpuSet& accepted, Nanos now) {
   Vm& sender_vm = vm_at(vm);
-  vcpus_[sender_vm.first + send.sender].stats.ipis_sent += send.receivers.size();
-  if (sender_vm.ipi != nullptr) sender_vm.ipi->sent(send, now);
+  vcpus_[sender_vm.first + send.sender].stats.ipis_sent += accepted.size();
+  if (IpiModel* ipi = sender_vm.ipi.get(); ipi != nullptr && can_be_sent(send.vector)) {
+    ipi->accepted(send, accepted, now);
+  }
 }
 
 void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {
@@ -293,7 +307,7 @@ void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {
   Vm& vm = vm_at(vcpu.vm);
   if (vm.ipi == nullptr) return;
   vm.ipi->eoi(vcpu.index, vector, now);
-  if (vcpu.runs_for != kNoVcpu && vcpu.loan_end == kForever) resume_sender(vcpu, now);
+  if (vcpu.turn.kind == Handover::Kind::kForAck) resume_sender(vcpu, now);
 }
 
 VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {

@@ -21,6 +21,7 @@
 #include "sched/eevdf_queue.h"
 #include "sched/excess.h"
 #include "sched/host.h"
+#include "sched/idle_workers.h"
 #include "sched/ipi_model.h"
 #include "sched/mutex.h"
 #include "sched/penalty.h"
@@ -51,6 +52,17 @@ struct Setup {
   Tuning tuning;                        // of the queues themselves
   Nanos spin_window{50'000};  // a wait shorter than twice this after a yield means that it did not help
   uint64_t seed = 1;
+};
+
+// Why a vCPU would yield.
+struct YieldCause {
+  enum class Kind : uint8_t {
+    kSpin,  // it busy-waits
+    kSend   // it has sent IPIs, and may be about to wait for their receivers
+  };
+  Kind kind = Kind::kSpin;
+  bool in_kernel = false;      // kSpin: at CPL 0
+  Wait wait = Wait::kUnknown;  // kSpin
 };
 
 // What pick() and tick() grant: run this vCPU, look again at `end` at the latest.
@@ -86,14 +98,20 @@ class Scheduler {
   // It executed HLT with nothing to take. Afterwards the caller must look at its interrupts once more and
   // call interrupt_posted() if there are any (status.h says why).
   void halt(WorkerId worker, Nanos now);
+  // INIT: it begins anew, and what was known of its IPIs is void.
+  void reset(VcpuId vcpu);
   // It ended and never runs again.
   void stop(WorkerId worker, Nanos now);
-  // It is busy-waiting: choose whom to yield to and do what the VM's policy does. True: the yielder must be
-  // put().
-  bool spin(WorkerId worker, Nanos now, bool in_kernel, Wait wait = Wait::kUnknown);
+  // There is a reason to yield: choose to whom and do what the VM's policy does. Every such reason comes in
+  // here, whatever the policy and the run queue. True: the yielder must be put().
+  bool yield(WorkerId worker, Nanos now, const YieldCause& cause);
+  // It is busy-waiting.
+  bool spin(WorkerId worker, Nanos now, bool in_kernel, Wait wait = Wait::kUnknown) {
+    return yield(worker, now, {YieldCause::Kind::kSpin, in_kernel, wait});
+  }
   // It has sent IPIs: call after ipi_sent() and interrupt_posted(). True: it will wait for a receiver that
-  // does not run, and has yielded to it at once; it must be put().
-  bool sent(WorkerId worker, Nanos now);
+  // does not run, and has yielded to it at once.
+  bool sent(WorkerId worker, Nanos now) { return yield(worker, now, {YieldCause::Kind::kSend}); }
 
   // --- any thread ---
   // First run of a vCPU: on the worker of first_places.h, or on an idle one.
@@ -106,7 +124,15 @@ class Scheduler {
   void interrupts_seen(VcpuId vcpu) { status_[index_of(vcpu)].clear_irq_pending(); }
   Status::View status(VcpuId vcpu) const { return status_[index_of(vcpu)].view(); }
   // An IPI was delivered / acknowledged; sender and receivers by index within the VM.
-  void ipi_sent(VmId vm, const IpiSend& send, Nanos now);
+  // A send has two halves: before it is visible to any receiver, with those that it names; and afterwards,
+  // with those that accepted it. An acknowledgement that comes in between so finds what it acknowledges.
+  void ipi_sending(VmId vm, const IpiSend& send, Nanos now);
+  void ipi_sent(VmId vm, const IpiSend& send, const VcpuSet& accepted, Nanos now);
+  // Both at once, for callers that post afterwards to all that are named.
+  void ipi_sent(VmId vm, const IpiSend& send, Nanos now) {
+    ipi_sending(vm, send, now);
+    ipi_sent(vm, send, send.receivers, now);
+  }
   void eoi(VcpuId receiver, IrqVector vector, Nanos now);
 
   // --- quiescent: no other call is in progress (all workers are parked) ---
@@ -149,10 +175,10 @@ class Scheduler {
     DeboostState deboost SCHED_GUARDED_BY(mutex);
     DeboostState credit SCHED_GUARDED_BY(mutex);
     bool idle SCHED_GUARDED_BY(mutex) = false;
+    Vcpu* running = nullptr;  // queue->current(); changed and read by the worker itself alone
     Nanos armed SCHED_GUARDED_BY(mutex) = kForever;  // the tick that the host was asked for
     Nanos next_balance SCHED_GUARDED_BY(mutex){};
-    std::atomic<int64_t> load{0};  // hints for placement and balancing
-    std::atomic<uint32_t> waiting{0};
+    std::atomic<int64_t> load{0};  // a hint for balancing
   };
   class DirectedYield;  // one in progress: scheduler_spin.cc
   static constexpr int32_t kHandoverRange = 8;
@@ -165,7 +191,7 @@ class Scheduler {
 
   void build_queues(const Setup& setup);
   static void account_state(Vcpu& vcpu, RunState next, Nanos now);
-  void publish(Worker& worker) SCHED_REQUIRES(worker.mutex);
+  void publish(Worker& worker, WorkerId id) SCHED_REQUIRES(worker.mutex);
   std::optional<Turn> pick_locked(Worker& worker, WorkerId id, Nanos now) SCHED_REQUIRES(worker.mutex);
   void arm(Worker& worker, WorkerId id, bool again = false) SCHED_REQUIRES(worker.mutex);
   Vcpu& leave_current(Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
@@ -174,15 +200,15 @@ class Scheduler {
   WorkerId choose_worker(const Vcpu& vcpu) const;
   void enqueue_moving(Vcpu& vcpu, WorkerId to, Nanos now);
   void join(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
-  Vcpu* detach(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
+  Vcpu* detach(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   static bool can_spare(const RunQueue& queue);
   Vcpu* take_waiting(WorkerId victim, Nanos now);
   Vcpu* choose_vcpu(const Worker& from, Excess excess, Nanos now) SCHED_REQUIRES(from.mutex);
   bool move_excess(WorkerId from, WorkerId to, Nanos now);
   bool steal(WorkerId thief, Nanos now);
   bool balance(WorkerId worker, Nanos now);
-  std::optional<WorkerId> find_idle(WorkerId from) const;
-  void mark_idle(WorkerId worker, bool idle);
+  void offer(WorkerId from);
+  void wake_up(WorkerId worker);
   // VMs that stay whole (whole_vms.cc).
   static constexpr size_t kMoveAtOnce = 64;  // vCPUs
   WorkerId home_of(const Vcpu& vcpu) const {
@@ -197,14 +223,21 @@ class Scheduler {
       SCHED_REQUIRES(from.mutex);
 
   // Directed yields (scheduler_spin.cc).
-  SpinScan scan_of(const Vcpu& me, Nanos now);
+  bool watches_sends(const Vm& vm) const;
+  void note_spin_exit(Vcpu& me, Wait wait, Nanos now);
+  void note_wait_at_send(Vcpu& me, Nanos now);
+  bool yield_to_sibling(WorkerId id, Vcpu& me, bool alone, const YieldCause& cause, Nanos now);
+  bool foresees_wait(Vcpu& me, Nanos now);
+  SpinScan scan_of(const Vcpu& me, const YieldCause& cause, Nanos now);
   bool awaits_queued(const Vcpu& me, Nanos now);
   bool sends_and_waits(Vcpu& me);
   void note_wait(Vcpu& me);
   // Their outcome (scheduler_outcome.cc).
+  bool went_on(const Handover& turn) const;
   void resume_sender(Vcpu& receiver, Nanos now);
   bool end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) SCHED_REQUIRES(worker.mutex);
   void note_return(Vcpu& vcpu);
+  void forget(Vcpu& vcpu);
   void note_handover(const Vcpu& vcpu, int32_t step);
   bool begins_wait(const Vcpu& vcpu, Wait wait, Nanos now) const;
   void note_outcome(Vcpu& vcpu, bool waits_on);
@@ -219,8 +252,8 @@ class Scheduler {
   std::vector<Vcpu> vcpus_;  // never resized, because queues point at them
   std::unique_ptr<Status[]> status_;
   std::unique_ptr<Pulse[]> pulse_;
-  std::vector<Worker> workers_;              // never resized: a mutex cannot move
-  std::vector<std::atomic<uint64_t>> idle_;  // a bit per worker; changed under that worker's lock
+  std::vector<Worker> workers_;  // never resized: a mutex cannot move
+  IdleWorkers idle_;             // a worker's part is changed under its lock, but for take_idle()
 };
 
 }  // namespace sched

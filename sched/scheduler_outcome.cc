@@ -6,13 +6,21 @@
 
 namespace sched {
 
+// Whoever lent this turn has been on a worker again since: what it waits for now, if it does, is another
+// matter.
+bool Scheduler::went_on(const Handover& turn) const {
+  return pulse_[index_of(turn.lender)].runs.load(std::memory_order_relaxed) != turn.lender_runs;
+}
+
 // An acknowledgement by a vCPU that was brought onto its worker for it: if the sender waits for no other, it
 // runs next. It has lent its turn and used little of it, so the nomination is honoured more often than not.
 void Scheduler::resume_sender(Vcpu& receiver, Nanos now) {
   const Vm& vm = vm_at(receiver.vm);
-  const Vcpu& sender = vcpu_at(receiver.runs_for);
-  if (vm.ipi->next_awaited(sender.index, sender.index, now)) return;
-  const VcpuId id = std::exchange(receiver.runs_for, kNoVcpu);
+  const Vcpu& sender = vcpu_at(receiver.turn.lender);
+  if (!went_on(receiver.turn) && vm.ipi->next_awaited(sender.index, sender.index, now)) return;
+  const Handover turn = std::exchange(receiver.turn, {.back = receiver.turn.back});
+  if (went_on(turn)) return;
+  const VcpuId id = turn.lender;
   const Status::View status = status_at(id).view();
   if (status.state() != RunState::kQueued || !status.spinning()) return;
   Worker& worker = worker_at(status.worker());
@@ -30,7 +38,9 @@ void Scheduler::resume_sender(Vcpu& receiver, Nanos now) {
 bool Scheduler::end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now) {
   vm_at(borrower.vm).loans.count_exit(now);
   borrower.loan_end = kForever;
-  Vcpu& lender = vcpu_at(borrower.runs_for);
+  const Handover turn = std::exchange(borrower.turn, {.back = borrower.turn.back});
+  if (went_on(turn)) return false;
+  Vcpu& lender = vcpu_at(turn.lender);
   const Status::View status = status_at(lender.id).view();
   if (status.state() != RunState::kQueued || status.worker() != id || !status.spinning()) return false;
   worker.eevdf->nominate(lender, vm_at(lender.vm).policy.tuning.nomination_lag);
@@ -43,6 +53,15 @@ bool Scheduler::end_loan(Worker& worker, WorkerId id, Vcpu& borrower, Nanos now)
 void Scheduler::note_return(Vcpu& vcpu) {
   if (vcpu.yield.stage != YieldOutcome::Stage::kAway) return;
   vcpu.yield.stage = YieldOutcome::Stage::kBack;
+}
+
+// It runs no more what it ran: nobody waits for it, it waits for nobody, and its habit counts no longer for
+// how patient its VM is.
+void Scheduler::forget(Vcpu& vcpu) {
+  Vm& vm = vm_at(vcpu.vm);
+  if (vm.ipi != nullptr) vm.ipi->forget(vcpu.index);
+  if (vcpu.habit.sure()) vm.awaiting.fetch_sub(1, std::memory_order_relaxed);
+  vcpu.habit = {};
 }
 
 void Scheduler::note_handover(const Vcpu& vcpu, int32_t step) {

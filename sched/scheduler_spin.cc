@@ -39,8 +39,11 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     const WorkerId where = status.worker();
     const bool for_ack = reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain;
     const bool for_lock = reason == YieldReason::kHolder || reason == YieldReason::kWaiter;
-    lent_ = (for_ack && policy_.features.resume && computes(target)) || (for_lock && lends_);
-    loan_ = for_lock && lends_ ? s_.spin_window_ * policy_.tuning.loan_windows : Nanos{};
+    hands_ = {};
+    if (for_ack && policy_.features.resume && computes(target)) hands_ = lend(Handover::Kind::kForAck);
+    if (for_lock && lends_) {
+      hands_ = lend(Handover::Kind::kForLock, s_.spin_window_ * policy_.tuning.loan_windows);
+    }
     const Result result = where == here_                       ? yield_here(target)
                           : policy_.features.pull && s_.moves_ ? pull(target, where)
                                                                : yield_there(target, where);
@@ -77,13 +80,16 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     Worker& worker = s_.worker_at(here_);
     MutexLock lock(worker.mutex);
     if (!still_waits(target, here_)) return Result::kNotRunnable;
+    const bool lent = hands_.kind != Handover::Kind::kGiven;
     const YieldContext context{*worker.eevdf, worker.deboost, worker.credit, policy_,
-                               me_,           target,         now_,          lent_};
-    count(apply_local_yield(context));
-    if (lent_) target.runs_for = me_.id;
-    target.loan = loan_;
-    if (pulled_from_) (lent_ ? target : me_).move_to = *pulled_from_;
-    take_off_ = true;
+                               me_,           target,         now_,          lent};
+    const YieldEffects effects = apply_local_yield(context);
+    count(effects);
+    if (!lent && pulled_from_) me_.move_to = *pulled_from_;
+    // Who was brought here before goes home all the same.
+    hands_.back = lent && pulled_from_ ? *pulled_from_ : target.next_turn.back;
+    target.next_turn = hands_;
+    take_off_ = effects.reschedule;
     return Result::kDone;
   }
 
@@ -96,8 +102,7 @@ class Scheduler::DirectedYield final : public YieldAttempt {
       MutexLock lock(there.mutex);
       if (!still_waits(target, where)) return Result::kNotRunnable;
       if (alone_ && there.queue->runnable() == 1) return Result::kFailed;
-      count(apply_remote_yield(*there.eevdf, there.credit, policy_, target, now_));
-      s_.host_.kick(where);
+      prefer_there(there, where, target);
     }
     Worker& worker = s_.worker_at(here_);
     MutexLock lock(worker.mutex);
@@ -117,15 +122,15 @@ class Scheduler::DirectedYield final : public YieldAttempt {
       MutexLock lock(there.mutex);
       if (!still_waits(target, where)) return Result::kNotRunnable;
       const Vcpu* running = there.queue->current();
-      if (loan_ == Nanos{} && running != nullptr && running->vm != me_.vm && only_one_missing()) {
-        count(apply_remote_yield(*there.eevdf, there.credit, policy_, target, now_));
-        s_.host_.kick(where);
+      if (hands_.kind != Handover::Kind::kForLock && running != nullptr && running->vm != me_.vm &&
+          only_one_missing()) {
+        prefer_there(there, where, target);
         ++me_.stats.yields_remote;
         return Result::kDone;
       }
       there.queue->dequeue(target, now_);
       s_.status_at(target.id).set_moving();
-      s_.publish(there);
+      s_.publish(there, where);
     }
     s_.enqueue_moving(target, here_, now_);
     pulled_from_ = where;
@@ -133,6 +138,19 @@ class Scheduler::DirectedYield final : public YieldAttempt {
     if (result == Result::kDone) ++me_.stats.pulls;
     pulled_from_.reset();
     return result;
+  }
+
+  void prefer_there(Worker& there, WorkerId where, Vcpu& target) SCHED_REQUIRES(there.mutex) {
+    const YieldEffects effects = apply_remote_yield(*there.eevdf, there.credit, policy_, target, now_);
+    count(effects);
+    if (effects.reschedule) s_.host_.kick(where);
+  }
+
+  Handover lend(Handover::Kind kind, Nanos length = {}) const {
+    return {.kind = kind,
+            .lender = me_.id,
+            .lender_runs = s_.pulse_[index_of(me_.id)].runs.load(std::memory_order_relaxed),
+            .length = length};
   }
 
   void count(const YieldEffects& effects) {
@@ -159,9 +177,8 @@ class Scheduler::DirectedYield final : public YieldAttempt {
   const Policy& policy_;
   const Nanos now_;
   bool take_off_ = false;
-  const bool lends_;   // loans pay in this VM
-  bool lent_ = false;  // the attempt's turn: we resume after it
-  Nanos loan_{};       // its length; 0: until the acknowledgement
+  const bool lends_;  // loans pay in this VM
+  Handover hands_;    // what the attempt gives
   std::optional<WorkerId> pulled_from_;
 };
 
@@ -172,51 +189,72 @@ bool Scheduler::begins_wait(const Vcpu& vcpu, Wait wait, Nanos now) const {
   return vcpu.wait_spins == 0 || now - std::max(vcpu.came_on, vcpu.last_spin) > 3 * spin_window_;
 }
 
-bool Scheduler::spin(WorkerId id, Nanos now, bool in_kernel, Wait wait) {
+// The running vCPU's books at a spin exit. Under its queue's lock.
+void Scheduler::note_spin_exit(Vcpu& me, Wait wait, Nanos now) {
+  ++me.stats.spin_exits;
+  const bool begins = begins_wait(me, wait, now);
+  const IpiModel* ipi = vm_at(me.vm).ipi.get();
+  const bool for_ack = ipi != nullptr && ipi->next_awaited(me.index, me.index, now).has_value();
+  const bool yielded_at_send = me.wait_spins == 0;  // then the wait is older than its first bell
+  note_outcome(me, !begins || (yielded_at_send && for_ack));
+  if (for_ack) note_wait(me);
+  Pulse& pulse = pulse_[index_of(me.id)];
+  pulse.spins.store(pulse.spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (begins) {
+    pulse.waiting_since.store(now.count(), std::memory_order_relaxed);
+    me.wait_spins = 0;
+  }
+  ++me.wait_spins;
+  me.last_spin = now;
+}
+
+// The same at a send that begins a wait.
+void Scheduler::note_wait_at_send(Vcpu& me, Nanos now) {
+  note_outcome(me, false);
+  me.wait_spins = 0;
+  pulse_[index_of(me.id)].waiting_since.store(now.count(), std::memory_order_relaxed);
+}
+
+// The end of a turn is no reason not to yield: the yielder leaves in any case, but for whom, and that it
+// waits, is to be known. One that is not marked would be taken for the owner of a lock, gone in mid-work.
+bool Scheduler::yield(WorkerId id, Nanos now, const YieldCause& cause) {
   Worker& worker = worker_at(id);
-  Vcpu* me = nullptr;
-  bool eevdf = false;
+  SCHED_CHECK(worker.running != nullptr);
+  Vcpu& me = *worker.running;
+  const bool at_send = cause.kind == YieldCause::Kind::kSend;
+  if (at_send && !foresees_wait(me, now)) return false;
+  Vm& vm = vm_at(me.vm);
+  bool over = false;
   bool alone = false;
+  bool carries = false;  // a run queue without virtual time has nothing that a yield could act on
   {
     MutexLock lock(worker.mutex);
-    me = worker.queue->current();
-    SCHED_CHECK(me != nullptr);
-    ++me->stats.spin_exits;
-    const bool begins = begins_wait(*me, wait, now);
-    const IpiModel* ipi = vm_at(me->vm).ipi.get();
-    const bool for_ack = ipi != nullptr && ipi->next_awaited(me->index, me->index, now).has_value();
-    const bool yielded_at_send = me->wait_spins == 0;  // then the wait is older than its first bell
-    note_outcome(*me, !begins || (yielded_at_send && for_ack));
-    if (for_ack) note_wait(*me);
-    std::atomic<uint32_t>& spins = pulse_[index_of(me->id)].spins;
-    spins.store(spins.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (begins) {
-      pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
-      me->wait_spins = 0;
-    }
-    ++me->wait_spins;
-    me->last_spin = now;
-    if (worker.queue->tick(now)) return true;  // its turn is over anyway
-    eevdf = worker.eevdf != nullptr;
+    if (!at_send) note_spin_exit(me, cause.wait, now);
+    over = worker.queue->tick(now);
+    if (at_send) note_wait_at_send(me, now);
+    carries = worker.eevdf != nullptr;
     alone = worker.queue->runnable() == 1;
   }
-  Vm& vm = vm_at(me->vm);
-  if (!eevdf || !vm.policy.features.spin || vm.size < 2) return false;
-  vm.loans.count_exit(now);
-  DirectedYield attempt(*this, id, *me, alone, vm.policy, vm.loans.first_way(), now);
-  SpinScan scan = scan_of(*me, now);
-  scan.in_kernel = in_kernel && needs_cpl(vm.policy.features);
-  scan.handovers = vm.handover.load(std::memory_order_relaxed) > -kHandoverRange ||
-                   me->stats.spin_exits % kRetryEvery == 0;
-  scan.spins_before = me->wait_spins - 1;
-  if (const auto target = directed_yield(vm.policy, scan, attempt)) {
-    vm.last_boosted.store(*target, std::memory_order_relaxed);
-  }
-  if (attempt.take_off()) status_at(me->id).set_spinning();
+  const bool wanted = at_send ? vm.policy.features.eager : vm.policy.features.spin;
+  if (carries && wanted && vm.size > 1) over = yield_to_sibling(id, me, alone, cause, now) || over;
+  if (over) status_at(me.id).set_spinning();
+  return over;
+}
+
+// True: the yielder leaves.
+bool Scheduler::yield_to_sibling(WorkerId id, Vcpu& me, bool alone, const YieldCause& cause, Nanos now) {
+  Vm& vm = vm_at(me.vm);
+  const bool at_send = cause.kind == YieldCause::Kind::kSend;
+  if (!at_send) vm.loans.count_exit(now);
+  DirectedYield attempt(*this, id, me, alone, vm.policy, !at_send && vm.loans.first_way(), now);
+  const SpinScan scan = scan_of(me, cause, now);
+  const auto target =
+      at_send ? yield_to_awaited(vm.policy, scan, attempt) : directed_yield(vm.policy, scan, attempt);
+  if (target) vm.last_boosted.store(*target, std::memory_order_relaxed);
   return attempt.take_off();
 }
 
-SpinScan Scheduler::scan_of(const Vcpu& me, Nanos now) {
+SpinScan Scheduler::scan_of(const Vcpu& me, const YieldCause& cause, Nanos now) {
   Vm& vm = vm_at(me.vm);
   SpinScan scan{};
   scan.vcpus = {&status_[vm.first], vm.size};
@@ -225,7 +263,27 @@ SpinScan Scheduler::scan_of(const Vcpu& me, Nanos now) {
   scan.start_after = vm.last_boosted.load(std::memory_order_relaxed);
   scan.ipi = vm.ipi.get();
   scan.now = now;
+  if (cause.kind == YieldCause::Kind::kSend) return scan;
+  scan.in_kernel = cause.in_kernel && needs_cpl(vm.policy.features);
+  scan.handovers =
+      vm.handover.load(std::memory_order_relaxed) > -kHandoverRange || me.stats.spin_exits % kRetryEvery == 0;
+  scan.spins_before = me.wait_spins - 1;
   return scan;
+}
+
+// Does anything depend on whether this VM's vCPUs wait for those to whom they send? If not, a send costs
+// neither lock nor walk.
+bool Scheduler::watches_sends(const Vm& vm) const {
+  return vm.ipi != nullptr && (vm.policy.features.eager || vm.policy.tuning.patience > 1);
+}
+
+// Linux guests ask for a yield by a hypercall after an IPI to preempted vCPUs (KVM_HC_SCHED_YIELD). Here the
+// send itself is seen, and the sender's habit says whether it will wait: a spin window and a spin exit are
+// saved.
+bool Scheduler::foresees_wait(Vcpu& me, Nanos now) {
+  const Vm& vm = vm_at(me.vm);
+  if (!watches_sends(vm) || !awaits_queued(me, now)) return false;
+  return sends_and_waits(me) && vm.policy.features.eager;
 }
 
 // Who runs acknowledges before a yield would be over.
@@ -250,36 +308,6 @@ void Scheduler::note_wait(Vcpu& me) {
   const bool was_sure = me.habit.sure();
   me.habit.waits();
   if (!was_sure && me.habit.sure()) vm_at(me.vm).awaiting.fetch_add(1, std::memory_order_relaxed);
-}
-
-// Linux guests ask for this by a hypercall after an IPI to preempted vCPUs (KVM_HC_SCHED_YIELD). Here the
-// send itself is seen, and the sender's habit says whether it will wait: a spin window and a spin exit are
-// saved.
-bool Scheduler::sent(WorkerId id, Nanos now) {
-  Worker& worker = worker_at(id);
-  Vcpu* me = nullptr;
-  bool alone = false;
-  {
-    MutexLock lock(worker.mutex);
-    me = worker.queue->current();
-    SCHED_CHECK(me != nullptr);
-    alone = worker.queue->runnable() == 1;
-  }
-  Vm& vm = vm_at(me->vm);
-  if (vm.ipi == nullptr || !awaits_queued(*me, now)) return false;
-  if (!sends_and_waits(*me) || !vm.policy.features.eager) return false;
-  {
-    MutexLock lock(worker.mutex);
-    if (worker.queue->tick(now)) return true;  // its turn is over anyway
-  }
-  note_outcome(*me, false);
-  me->wait_spins = 0;
-  pulse_[index_of(me->id)].waiting_since.store(now.count(), std::memory_order_relaxed);
-  DirectedYield attempt(*this, id, *me, alone, vm.policy, false, now);
-  if (const auto target = yield_to_awaited(vm.policy, scan_of(*me, now), attempt))
-    vm.last_boosted.store(*target, std::memory_order_relaxed);
-  if (attempt.take_off()) status_at(me->id).set_spinning();
-  return attempt.take_off();
 }
 
 }  // namespace sched

@@ -68,7 +68,8 @@ void Timeline::replace(Entity& entity, Vruntime vruntime, Vruntime deadline, Wei
 }
 
 bool Timeline::honours_nominee() const {
-  return nominee_ != nullptr && eligible(nominee_->vruntime - to_virtual(nominee_slack_, nominee_->weight));
+  return nominee_ != nullptr &&
+         eligible(nominee_->vruntime - to_virtual(nomination_.slack, nominee_->weight));
 }
 
 Entity* Timeline::pick() {
@@ -78,8 +79,15 @@ Entity* Timeline::pick() {
     nominee_ = nullptr;
     return chosen;
   }
-  nominee_ = nullptr;
-  return peek();
+  if (!nomination_.lasts) nominee_ = nullptr;
+  Entity* chosen = peek();
+  if (chosen == nominee_) nominee_ = nullptr;
+  return chosen;
+}
+
+bool Timeline::passes_over_current() const {
+  if (nominee_ != current_ && honours_nominee()) return true;
+  return !eligible(*current_) && peek() != current_;
 }
 
 Entity* Timeline::peek() const {

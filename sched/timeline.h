@@ -15,6 +15,14 @@ namespace sched {
 
 __extension__ typedef __int128 Int128;  // sums of weight · vruntime cannot overflow in it
 
+// How long and how far a nominee counts.
+struct Nomination {
+  Nanos slack{};       // it may be so far past the average
+  bool lasts = false;  // until it is picked, leaves or is replaced (Linux' next buddy); else for one pick
+  Nomination() = default;
+  explicit Nomination(Nanos s, bool l = false) : slack(s), lasts(l) {}
+};
+
 class Timeline {
  public:
   explicit Timeline(Entity* owner = nullptr) : owner_(owner) {}
@@ -48,8 +56,12 @@ class Timeline {
 
   // The nomination ("next buddy"): honoured by pick() while the nominee's vruntime is at most `slack` past
   // the average, by its weight of that moment, and used once. slack 0 means eligible.
-  void nominate(Entity& entity, Nanos slack) { nominee_ = &entity, nominee_slack_ = slack; }
+  void nominate(Entity& entity, Nomination nomination) { nominee_ = &entity, nomination_ = nomination; }
   Entity* nominee() const { return nominee_; }
+  void drop_nominee() { nominee_ = nullptr; }
+  // Would a pick now take another one than `current`, without its protection being cancelled? A nominee that
+  // is honoured goes first; else current keeps its turn while it is eligible.
+  bool passes_over_current() const;
 
   // Whom to run: the honoured nominee, else the eligible member with the earliest deadline. Null if empty.
   // There must be no current.
@@ -75,7 +87,7 @@ class Timeline {
   Entity* owner_;
   Entity* current_ = nullptr;
   Entity* nominee_ = nullptr;
-  Nanos nominee_slack_{};
+  Nomination nomination_{};
   Int128 weighted_ = 0;  // Σ weight · vruntime over all members
   int64_t load_ = 0;     // Σ weight
   uint32_t members_ = 0;

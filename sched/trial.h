@@ -3,11 +3,12 @@
 //
 // An epoch is a number of such exits, so trying the worse way takes little time: it is over soon. Any thread
 // may call. Whoever counts the last exit of an epoch ends it and alone touches the rest meanwhile; resetting
-// the counter hands that on.
+// the counter (release) hands that on to whoever counts the next last one (acquire).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 #include "sched/types.h"
 
@@ -21,7 +22,11 @@ class Trial {
   // The VM had a spin exit, or one by the end of a loan.
   void count_exit(Nanos now) {
     const uint32_t before = exits_.fetch_add(1, std::memory_order_acq_rel);
-    if (before == 0 && epochs_ == 0) began_ = now;
+    if (before == 0) {
+      // The first epoch begins with its first exit. Whoever ends it may be ahead of us and has said so then.
+      int64_t never = kNever;
+      began_.compare_exchange_strong(never, now.count(), std::memory_order_relaxed);
+    }
     if (before != kEpoch - 1) return;
     end_epoch(now);
     exits_.store(0, std::memory_order_release);
@@ -34,8 +39,8 @@ class Trial {
 
   void end_epoch(Nanos now) {
     const bool way = first_way();
-    const Nanos lasted = now - began_;
-    began_ = now;
+    const int64_t began = began_.exchange(now.count(), std::memory_order_relaxed);
+    const Nanos lasted = began == kNever ? Nanos{} : now - Nanos{began};
     ++epochs_;
     if (trying_) {
       trying_ = false;
@@ -56,10 +61,11 @@ class Trial {
 
   std::atomic<bool> first_{true};
   std::atomic<uint32_t> exits_{0};
-  // Of the thread that ends an epoch, and of the first to count.
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::min();
+  std::atomic<int64_t> began_{kNever};  // the epoch
+  // Of the thread that ends an epoch.
   bool trying_ = false;
   uint32_t epochs_ = 0;
-  Nanos began_{};
   Nanos usual_{};  // length of an epoch on the way that was chosen
 };
 

@@ -91,7 +91,7 @@ uint32_t Scheduler::detach_vm(Worker& from, WorkerId id, Vm& vm, std::span<Vcpu*
     Vcpu& vcpu = vcpus_[vm.first + i];
     const Status::View status = status_at(vcpu.id).view();
     if (status.worker() != id) continue;  // if it is on this queue, this lock keeps it there
-    if (status.state() == RunState::kQueued) out[n++] = detach(from, vcpu, now);
+    if (status.state() == RunState::kQueued) out[n++] = detach(from, id, vcpu, now);
     if (status.state() == RunState::kRunning) {
       from.eevdf->cancel_protection();
       host_.kick(id);

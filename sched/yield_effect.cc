@@ -5,7 +5,11 @@
 namespace sched {
 namespace {
 
-Nanos slack(const Policy& policy) { return policy.features.pull ? policy.tuning.nomination_lag : Nanos{}; }
+// Linux keeps a next buddy that is not eligible yet until it is picked, dequeued or replaced. One that is
+// brought here has some slack instead, and its chance now or never: later it would undo a later choice.
+Nomination nomination(const Policy& policy) {
+  return policy.features.pull ? Nomination(policy.tuning.nomination_lag) : Nomination({}, true);
+}
 
 // SCHEDULING: deboost. Before the forfeit, because that lifts the yielder to its deadline and hides the gap.
 Vruntime deboost(const YieldContext& c) {
@@ -25,11 +29,12 @@ Vruntime deboost(const YieldContext& c) {
   return c.queue.penalize(*yielder, value) ? value : Vruntime{};
 }
 
-// Credit to the target; then the running vCPU's protection ends, at most once in the interval.
-bool credit(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Vcpu& target, Nanos now) {
-  const bool credited = queue.credit(target);
-  if (limit.admit(now, policy.tuning.penalty_interval)) queue.cancel_protection();
-  return credited;
+// SCHEDULING: credit. The worker reschedules as after any yield: for a nominee that is eligible, or if the
+// running vCPU is not. That its protection ends as well, which would not happen by itself, is what the limit
+// is for: once in the interval. Not counted where it makes no difference.
+bool may_reschedule(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Nanos now) {
+  return !policy.features.credit || queue.passes_over_current() ||
+         limit.admit(now, policy.tuning.penalty_interval);
 }
 
 }  // namespace
@@ -37,20 +42,25 @@ bool credit(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Vcpu& 
 YieldEffects apply_local_yield(const YieldContext& c) {
   const Features& features = c.policy.features;
   YieldEffects effects;
-  if (features.buddy) c.queue.nominate(c.target, slack(c.policy));
+  if (features.buddy) c.queue.nominate(c.target, nomination(c.policy));
   if (features.deboost) effects.penalty = deboost(c);
-  if (features.credit) effects.credited = credit(c.queue, c.credit, c.policy, c.target, c.now);
+  if (features.credit) effects.credited = c.queue.credit(c.target);
   if (features.forfeit && !c.lent) c.queue.forfeit();
   if (features.hier) c.queue.forfeit_ancestors();
+  effects.reschedule = may_reschedule(c.queue, c.credit, c.policy, c.now);
   return effects;
 }
 
 YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Vcpu& target,
                                 Nanos now) {
   YieldEffects effects;
-  if (policy.features.buddy) queue.nominate(target, slack(policy));
-  if (policy.features.credit) effects.credited = credit(queue, limit, policy, target, now);
-  queue.cancel_protection();
+  if (policy.features.buddy) queue.nominate(target, nomination(policy));
+  if (policy.features.credit) {
+    queue.tick(now);  // lags as of now: what runs there was charged last at its own last event
+    effects.credited = queue.credit(target);
+  }
+  effects.reschedule = may_reschedule(queue, limit, policy, now);
+  if (effects.reschedule) queue.cancel_protection();
   return effects;
 }
 

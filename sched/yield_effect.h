@@ -1,5 +1,5 @@
 // What a directed yield does to run queues, by policy feature and in the order that the features need.
-// The queue's lock is held; times are charged up to `now`.
+// The queue's lock is held; times on the yielder's queue are charged up to `now`.
 #pragma once
 
 #include "sched/eevdf_queue.h"
@@ -22,6 +22,7 @@ struct YieldContext {
 struct YieldEffects {
   Vruntime penalty{};  // that was applied
   bool credited = false;
+  bool reschedule = true;  // the running vCPU is to be taken off
 };
 
 // Yielder and target on the same worker.

@@ -140,7 +140,7 @@ void bench_switches(const System& system, const char* where, std::span<const uin
 class NoNotifier final : public Notifier {
  public:
   void interrupt_posted(sched::VcpuId) override {}
-  void ipi_sent(VmId, const sched::IpiSend&) override {}
+  void ipi_sent(VmId, const sched::IpiSend&, const sched::VcpuSet&) override {}
   void eoi(sched::VcpuId, sched::IrqVector) override {}
   void vm_ended(VmId) override {}
 };

@@ -24,7 +24,9 @@ class EndlessWaits final : public IpiModel {
     }
   }
 
-  void sent(const IpiSend&, Nanos) override {}
+  void sending(const IpiSend&, Nanos) override {}
+  void accepted(const IpiSend&, const VcpuSet&, Nanos) override {}
+  void forget(uint32_t) override {}
   void eoi(uint32_t, IrqVector, Nanos) override {}
   bool awaits(uint32_t sender, uint32_t receiver, Nanos) const override {
     ++questions;

@@ -25,7 +25,7 @@ constexpr int kRounds = 60;
 class NoNotifier final : public Notifier {
  public:
   void interrupt_posted(sched::VcpuId) override {}
-  void ipi_sent(VmId, const sched::IpiSend&) override {}
+  void ipi_sent(VmId, const sched::IpiSend&, const sched::VcpuSet&) override {}
   void eoi(sched::VcpuId, sched::IrqVector) override { ++eois; }
   void vm_ended(VmId) override {}
   int eois = 0;

@@ -54,9 +54,9 @@ void HostMachine::interrupt_posted(sched::VcpuId target) {
   threads_[index_of(target)]->kick(HostThread::kLook);
 }
 
-void HostMachine::ipi_sent(VmId vm, const sched::IpiSend& send) {
+void HostMachine::ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet& accepted) {
   const Vcpu& sender = vms_[index_of(vm)].vm->vcpu(VcpuIndex{send.sender});
-  thread_of(sender).count_ipis(send.receivers.size());
+  thread_of(sender).count_ipis(accepted.size());
 }
 
 void HostMachine::eoi(sched::VcpuId receiver, sched::IrqVector) { threads_[index_of(receiver)]->count_eoi(); }

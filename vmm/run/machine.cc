@@ -76,8 +76,12 @@ void Machine::interrupt_posted(sched::VcpuId target) {
   workers_[index_of(scheduler_.status(target).worker())]->kick(Worker::kLook);
 }
 
-void Machine::ipi_sent(VmId vm, const sched::IpiSend& send) {
-  scheduler_.ipi_sent(vm, send, monotonic_now());
+void Machine::ipi_sending(VmId vm, const sched::IpiSend& send) {
+  scheduler_.ipi_sending(vm, send, monotonic_now());
+}
+
+void Machine::ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet& accepted) {
+  scheduler_.ipi_sent(vm, send, accepted, monotonic_now());
 }
 
 void Machine::eoi(sched::VcpuId receiver, sched::IrqVector vector) {

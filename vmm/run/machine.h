@@ -32,7 +32,8 @@ class Machine final : public sched::Host, public Engine {
   void arm_tick(sched::WorkerId worker, Nanos at) override;
   // Notifier
   void interrupt_posted(sched::VcpuId target) override;
-  void ipi_sent(VmId vm, const sched::IpiSend& send) override;
+  void ipi_sending(VmId vm, const sched::IpiSend& send) override;
+  void ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet& accepted) override;
   void eoi(sched::VcpuId receiver, sched::IrqVector vector) override;
   void vm_ended(VmId vm) override;
 

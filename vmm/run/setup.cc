@@ -70,6 +70,7 @@ Result<void> check_queues(const RunSpec& spec) {
                                               "balance-interval"};
   const sched::Policy& first = spec.vms.front().policy;
   for (const VmSpec& vm : spec.vms) {
+    if (const auto ok = sched::check_carried(vm.policy); !ok) return usage_error("--policy", ok.error());
     if (vm.policy.features.queue != first.features.queue) {
       return usage_error("--policy",
                          fmt::format("'{}' and '{}' cannot share a run: their run queues ({} and {}) hold "

@@ -50,6 +50,7 @@ void reset_registers(VcpuFd& kvm) {
 void take_startup(Vcpu& vcpu) {
   const apic::StartupEvents events = vcpu.lapic.take_startup(vcpu.waiting_for_sipi);
   if (events.init) {
+    vcpu.was_reset = true;
     reset_registers(vcpu.kvm);
     vcpu.halted = false;
     vcpu.held_nmis = 0;  // of before it

@@ -26,16 +26,23 @@ bool is_serial(uint16_t port) { return port >= KVMUX_PORT_SERIAL && port < KVMUX
 }  // namespace
 
 void deliver_ipi(Vm& vm, Notifier& notifier, Vcpu& source, const apic::IpiRequest& request) {
+  const apic::TargetIndex from{index_of(source.index)};
+  const bool fixed = request.message.delivery == apic::DeliveryMode::kFixed;
+  const sched::IpiSend send{.sender = index_of(source.index),
+                            .vector = sched::IrqVector{apic::raw(request.message.vector)},
+                            .shorthand = request.shorthand != apic::Shorthand::kNone,
+                            .receivers = source.receivers};
   source.receivers.clear();
-  apic::deliver(vm.lapics(), request, apic::TargetIndex{index_of(source.index)},
-                [&](apic::TargetIndex target) { source.receivers.insert(apic::raw(target)); });
-  if (request.message.delivery == apic::DeliveryMode::kFixed) {
-    notifier.ipi_sent(vm.id(), {.sender = index_of(source.index),
-                                .vector = sched::IrqVector{apic::raw(request.message.vector)},
-                                .shorthand = request.shorthand != apic::Shorthand::kNone,
-                                .receivers = source.receivers});
+  source.accepted.clear();
+  if (fixed) {
+    apic::for_each_named(vm.lapics(), request, from,
+                         [&](apic::TargetIndex target) { source.receivers.insert(apic::raw(target)); });
+    notifier.ipi_sending(vm.id(), send);
   }
-  source.receivers.for_each(
+  apic::deliver(vm.lapics(), request, from,
+                [&](apic::TargetIndex target) { source.accepted.insert(apic::raw(target)); });
+  if (fixed) notifier.ipi_sent(vm.id(), send, source.accepted);
+  source.accepted.for_each(
       [&](uint32_t receiver) { notifier.interrupt_posted(vm.vcpu(VcpuIndex{receiver}).id); });
 }
 

@@ -55,7 +55,8 @@ struct Vcpu {
         kvm(std::move(fd)),
         lapic(config),
         tsc_offset(tsc_offset_value),
-        receivers(siblings) {}
+        receivers(siblings),
+        accepted(siblings) {}
 
   apic::Clock clock(Nanos now) const { return {now, host_tsc() + tsc_offset}; }
 
@@ -80,7 +81,10 @@ struct Vcpu {
   Nanos timer_armed = sched::kForever;  // the LAPIC deadline that some ring will report
   sched::Wait wait{};                   // what its last ring said
   uint64_t sampled_rip = 0;  // spin sampling: where the last sample stood in a PAUSE loop; 0: nowhere
-  sched::VcpuSet receivers;  // scratch of the IPI path, so that it allocates nothing
+  // Scratch of the IPI path, so that it allocates nothing: who is named, and who takes it.
+  sched::VcpuSet receivers;
+  sched::VcpuSet accepted;
+  bool was_reset = false;  // by INIT, which the scheduler does not know yet
   VcpuAccount account;
 
  private:

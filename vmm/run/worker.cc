@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <future>
+#include <utility>
 
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
@@ -135,6 +136,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     context_.scheduler.interrupts_seen(vcpu.id);
     const uint64_t injections = vcpu.account.injections;
     const Entry entry = prepare_entry(vcpu, now);
+    if (std::exchange(vcpu.was_reset, false)) context_.scheduler.reset(vcpu.id);
     keep_timer(vcpu, now);
     if (entry == Entry::kAsleep) return Departure::kHalt;
     const Nanos entered = vcpu.account.injections != injections ? monotonic_now() : now;

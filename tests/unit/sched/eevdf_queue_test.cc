@@ -36,7 +36,6 @@ TEST_CASE("eevdf: a turn lasts one slice, and the next one goes to who is owed s
   REQUIRE(queue.pick(5us) == &a);
   CHECK(queue.turn_end() == 1005us);
   CHECK_FALSE(queue.tick(1004us));
-  CHECK(queue.turn_left() == 1us);
   CHECK(queue.tick(1005us));
   CHECK(a.entity.vruntime == Vruntime{1'000'000});
   CHECK(a.entity.deadline == Vruntime{2'000'000});

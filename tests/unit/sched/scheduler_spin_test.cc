@@ -73,13 +73,14 @@ TEST_CASE("spin, same worker: the target runs next, the yielder gives up its req
   CHECK(done(stats, YieldReason::kPreempted) == 1);
 }
 
-TEST_CASE("spin: at the end of a turn it counts, and the turn just ends") {
+TEST_CASE("spin: at the end of a turn it is a yield like any other") {
   SchedulerRig rig(1, {{2, "yield"}});
   rig.start_all();
   REQUIRE(rig.pick(kW0, 0ns) == kV0);
   CHECK(rig.s.spin(kW0, 1ms, true));
   CHECK(rig.stats(0, 1ms).spin_exits == 1);
-  CHECK(rig.stats(0, 1ms).yields_tried == 0);
+  CHECK(rig.stats(0, 1ms).yields_tried == 1);
+  CHECK(rig.s.status(kV0).spinning());
   CHECK(rig.next(kW0, 1ms) == kV1);
 }
 

@@ -117,27 +117,27 @@ TEST_CASE("timeline: a nomination goes before deadlines, is used once, and only 
   timeline.join(a);
   timeline.join(b);
   SUBCASE("past the average with slack 0: not honoured, and gone") {
-    timeline.nominate(b, 0ns);
+    timeline.nominate(b, Nomination(0ns));
     CHECK(timeline.pick() == &a);
     timeline.replace(b, {0}, {500}, {1024});
     CHECK(timeline.pick() == &a);
   }
   SUBCASE("exactly at its slack past the average: honoured once") {
-    timeline.nominate(b, 10ns);
+    timeline.nominate(b, Nomination(10ns));
     CHECK(timeline.pick() == &b);
     CHECK(timeline.pick() == &a);
   }
   SUBCASE("one tick beyond its slack: not honoured") {
-    timeline.nominate(b, 9ns);
+    timeline.nominate(b, Nomination(9ns));
     CHECK(timeline.pick() == &a);
   }
   SUBCASE("the slack counts by the weight at the pick") {
-    timeline.nominate(b, 10ns);
+    timeline.nominate(b, Nomination(10ns));
     timeline.replace(b, {20}, {500}, {2048});  // average 13.3, and 10 ns are 5 ticks now
     CHECK(timeline.pick() == &a);
   }
   SUBCASE("the nominee leaves: forgotten") {
-    timeline.nominate(b, 100ns);
+    timeline.nominate(b, Nomination(100ns));
     timeline.leave(b);
     CHECK(timeline.nominee() == nullptr);
     timeline.join(b);
