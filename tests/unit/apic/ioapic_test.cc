@@ -1,52 +1,8 @@
 // The IOAPIC's registers, edge and level pins, remote IRR, EOI, reconfiguration and polarity.
-#include "apic/ioapic.h"
-
-#include "rig.h"
+#include "ioapic_rig.h"
 
 namespace apic_test {
 namespace {
-
-// Records messages; accepts them unless told not to.
-struct Sink : MessageSink {
-  bool send(const InterruptMessage& message) override {
-    messages.push_back(message);
-    return accept;
-  }
-  std::vector<InterruptMessage> messages;
-  bool accept = true;
-};
-
-constexpr std::uint32_t kMasked = 1u << 16, kLowActive = 1u << 13, kRemoteIrr = 1u << 14,
-                        kSendPending = 1u << 12;
-
-struct Board {
-  explicit Board(LineSense sense = LineSense::kElectrical) : ioapic(2, sense) {}
-
-  std::uint32_t read(std::uint8_t index) {
-    ioapic.write(0x00, index, sink);
-    return ioapic.read(0x10);
-  }
-  void write(std::uint8_t index, std::uint32_t value) {
-    ioapic.write(0x00, index, sink);
-    ioapic.write(0x10, value, sink);
-  }
-  static std::uint8_t low(unsigned pin) { return static_cast<std::uint8_t>(0x10 + 2 * pin); }
-  void program(unsigned pin, std::uint32_t entry, std::uint32_t destination = 0) {
-    write(static_cast<std::uint8_t>(low(pin) + 1), destination << 24);
-    write(low(pin), entry);
-  }
-  void line(unsigned pin, bool high) { ioapic.set_line(IoApicPin(pin), high, sink); }
-  bool remote_irr(unsigned pin) { return read(low(pin)) & kRemoteIrr; }
-  // Messages sent since the last call.
-  std::size_t sent() {
-    const std::size_t count = sink.messages.size();
-    sink.messages.clear();
-    return count;
-  }
-
-  IoApic ioapic;
-  Sink sink;
-};
 
 TEST_CASE("identification registers") {
   Board board;
@@ -221,76 +177,6 @@ TEST_CASE("level: not accepted means no remote IRR; the next change of line or e
   board.write(Board::low(9), kLevel | 0x52);
   CHECK(board.sent() == 1);
   CHECK(board.remote_irr(9));
-}
-
-TEST_CASE("what nobody accepts is held, level or edge, and sent by a retry") {
-  for (const std::uint32_t trigger : {0u, kLevel}) {
-    for (const std::uint32_t mode : {kFixed, kLowest}) {
-      CAPTURE(trigger);
-      Board board;
-      board.sink.accept = false;
-      board.program(9, trigger | mode | 0x52);
-      board.line(9, true);
-      CHECK(board.ioapic.holds_messages());
-      CHECK((board.read(Board::low(9)) & kSendPending) != 0);
-      board.ioapic.retry(board.sink);
-      CHECK(board.sent() == 2);
-      board.sink.accept = true;
-      board.ioapic.retry(board.sink);
-      CHECK(board.sent() == 1);
-      CHECK(board.remote_irr(9) == (trigger != 0));
-      CHECK_FALSE(board.ioapic.holds_messages());
-      CHECK((board.read(Board::low(9)) & kSendPending) == 0);
-      board.ioapic.retry(board.sink);
-      CHECK(board.sent() == 0);
-    }
-  }
-}
-
-TEST_CASE("a held level goes with its line, a held edge does not; both go with a mask") {
-  for (const std::uint32_t trigger : {0u, kLevel}) {
-    CAPTURE(trigger);
-    Board board;
-    board.sink.accept = false;
-    board.program(9, trigger | 0x52);
-    board.line(9, true);
-    board.line(9, false);
-    CHECK(board.ioapic.holds_messages() == (trigger == 0));
-    board.line(9, true);
-    CHECK(board.ioapic.holds_messages());
-    board.write(Board::low(9), kMasked | trigger | 0x52);
-    CHECK_FALSE(board.ioapic.holds_messages());
-    board.sent();
-    board.sink.accept = true;
-    board.ioapic.retry(board.sink);
-    CHECK(board.sent() == 0);
-    board.write(Board::low(9), trigger | 0x52);
-    CHECK(board.sent() == (trigger == 0 ? 0 : 1));
-  }
-}
-
-TEST_CASE("a held edge follows its entry to another destination") {
-  Board board;
-  board.sink.accept = false;
-  board.program(9, 0x52, 7);
-  board.line(9, true);
-  board.sent();
-  board.sink.accept = true;
-  board.write(static_cast<std::uint8_t>(Board::low(9) + 1), 2u << 24);
-  REQUIRE(board.sink.messages.size() == 1);
-  CHECK(board.sink.messages[0].destination == 2);
-  CHECK_FALSE(board.ioapic.holds_messages());
-}
-
-TEST_CASE("what no local APIC here ever takes is not held") {
-  for (const std::uint32_t mode : {kSmi, 7u << 8}) {
-    Board board;
-    board.sink.accept = false;
-    board.program(9, mode | 0x52);
-    board.line(9, true);
-    CHECK(board.sent() == 1);
-    CHECK_FALSE(board.ioapic.holds_messages());
-  }
 }
 
 TEST_CASE("turning an entry to edge and back ends its level interrupt") {
