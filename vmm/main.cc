@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <string>
 #include <vector>
 
 #include "vmm/cli/cli.h"
 #include "vmm/cli/interrupt.h"
+#include "vmm/output/standard.h"
+#include "vmm/output/stream.h"
 
 // As results record it: where the program lies is nobody's business there.
 static std::vector<std::string> command_line(int argc, char** argv) {
@@ -18,19 +19,29 @@ static std::vector<std::string> command_line(int argc, char** argv) {
 }
 
 int main(int argc, char** argv) {
+  const auto secured = vmm::secure_standard_descriptors();
   static vmm::RunControl control;  // static: the signal handler may run until the process ends
   vmm::stop_on_interrupt(control.stop);
+  vmm::wait_for_readers_until(control.stop);
+  vmm::OutletStream out(vmm::standard_output());
+  vmm::OutletStream err(vmm::standard_error());
+  err << std::unitbuf;
+  err.tie(&out);  // what was printed before a message is seen before it
+  if (!secured) {
+    err << "kvmux: " << secured.error().text() << "\n";
+    return vmm::finish_standard_output(vmm::exit_status(secured.error().kind));
+  }
   vmm::Services services{
       .run = vmm::run,
       .doctor = vmm::doctor_measure,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },
-      .out = std::cout,
-      .err = std::cerr,
+      .out = out,
+      .err = err,
       .err_is_terminal = isatty(STDERR_FILENO) != 0,
       .control = control,
       .host = vmm::describe_host(),
       .limits = vmm::host_limits(),
       .command_line = command_line(argc, argv),
   };
-  return vmm::run_program(services);
+  return vmm::finish_standard_output(vmm::run_program(services));
 }

@@ -97,7 +97,8 @@ Result<int> dispatch(CLI::App& app, const std::vector<Command>& commands, Servic
 int fail(Services& services, const Error& error) {
   services.out.flush();
   services.err << "kvmux: " << error.text() << "\n";
-  return exit_status(error.kind);
+  // What was interrupted may have failed for that very reason.
+  return services.control.stop.load() ? kExitInterrupted : exit_status(error.kind);
 }
 
 }  // namespace

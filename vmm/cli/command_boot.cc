@@ -14,6 +14,7 @@
 #include "vmm/cli/values.h"
 #include "vmm/load/elf.h"
 #include "vmm/load/layout.h"
+#include "vmm/output/standard.h"
 #include "vmm/platform/boot.h"
 
 namespace vmm {
@@ -35,10 +36,12 @@ struct BootOptions {
   std::string format = "auto";
   std::string load_at = "0x7c00";
   std::string seed = "1";
+  std::string console = "wait";
 };
 
 constexpr std::array<std::string_view, 2> kProfiles{"host", "minimal"};
 constexpr std::array<std::string_view, 2> kIrqchips{"user", "split"};
+constexpr std::array<std::string_view, 2> kConsoles{"wait", "drop"};
 constexpr std::array<std::string_view, 5> kFormats{"auto", "flat", "elf", "multiboot", "linux"};
 
 // The files and what is made of them; the spec points into it.
@@ -127,27 +130,80 @@ Result<void> read_sizes(const BootOptions& options, BootSpec& spec) {
   return {};
 }
 
-// Console bytes go out at once, past the stream that reports are written to.
-void write_console(std::span<const uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;  // a closed console must not stop the guest
-    bytes = bytes.subspan(static_cast<size_t>(written));
+// What the guest prints goes out in order with what kvmux prints. With drop, what the buffer has no room for
+// is counted instead of waited for.
+class GuestConsole {
+ public:
+  explicit GuestConsole(bool drops) : drops_(drops) {}
+
+  // No keys: nobody types.
+  BootConsole connect(EscapeKeys* keys) {
+    BootConsole console;
+    console.output = [this](std::span<const uint8_t> bytes) { write(bytes); };
+    console.input = STDIN_FILENO;
+    if (!drops_) {
+      console.ready = [] { return standard_output().ready(kConsoleBuffer); };
+      console.when_ready = [](std::function<void()> call) {
+        standard_output().when_ready(std::move(call));
+      };
+    }
+    if (keys != nullptr) {
+      console.filter = [keys](std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest) {
+        return keys->filter(typed, for_guest);
+      };
+    }
+    return console;
   }
+  [[nodiscard]] uint64_t dropped() const { return dropped_; }
+
+ private:
+  void write(std::span<const uint8_t> bytes) {
+    if (drops_ && !standard_output().ready(kConsoleBuffer)) {
+      dropped_ += bytes.size();
+      return;
+    }
+    standard_output().put({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+
+  const bool drops_;
+  uint64_t dropped_ = 0;  // by one caller at a time; read when the guest has ended
+};
+
+// The guest has ended or has to: its output may go on until the time-out, unless the user waits.
+void finish_console(const BootResult& result, std::optional<Nanos> deadline) {
+  if (result.end == BootEnd::kTimeout || result.end == BootEnd::kStopped) hurry_readers();
+  (void)wait_for_readers(standard_output(), deadline);
 }
 
-Result<BootResult> run_guest(const BootSpec& spec, Services& services) {
+Result<BootResult> run_guest(const BootOptions& options, const BootSpec& spec, Services& services) {
   services.out.flush();
-  EscapeKeys keys;
-  const RawTerminal terminal(STDIN_FILENO);
-  BootConsole console{.output = write_console, .input = STDIN_FILENO, .filter = {}};
-  if (terminal.active()) {
-    console.filter = [&keys](std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest) {
-      return keys.filter(typed, for_guest);
-    };
+  const auto mode = parse_word("--console", options.console, kConsoles);
+  if (!mode) return Failure(mode.error());
+  GuestConsole guest(*mode == 1);
+  std::optional<Nanos> deadline;
+  if (spec.timeout) deadline = monotonic_now() + *spec.timeout;
+  Result<BootResult> result;
+  {
+    EscapeKeys keys;
+    const RawTerminal terminal(STDIN_FILENO);
+    result = boot(spec, guest.connect(terminal.active() ? &keys : nullptr), services.control.stop);
   }
-  return boot(spec, console, services.control.stop);
+  if (!result) return result;
+  finish_console(*result, deadline);
+  result->lost.written += guest.dropped();
+  return result;
+}
+
+void report_losses(const BootResult& result, const BootOptions& options, Services& services) {
+  if (const uint64_t count = result.lost.written; count > 0) {
+    services.err << fmt::format("kvmux: --console {}: {} bytes that the guest printed are lost: {}\n",
+                                options.console, count,
+                                options.console == "drop" ? "nobody read them in time"
+                                                          : "it did not wait until the line was free");
+  }
+  if (const uint64_t count = result.lost.typed; count > 0) {
+    services.err << fmt::format("kvmux: {} typed bytes are lost: the guest did not read them\n", count);
+  }
 }
 
 int report(const BootResult& result, const BootSpec& spec, Services& services) {
@@ -181,8 +237,9 @@ Result<int> execute(const BootOptions& options, Services& services) {
   if (auto ok = read_policy(options, loaded.spec); !ok) return Failure(ok.error());
   if (auto ok = read_sizes(options, loaded.spec); !ok) return Failure(ok.error());
   if (auto ok = read_files(options, loaded); !ok) return Failure(ok.error());
-  const auto result = run_guest(loaded.spec, services);
+  const auto result = run_guest(options, loaded.spec, services);
   if (!result) return Failure(result.error());
+  report_losses(*result, options, services);
   return report(*result, loaded.spec, services);
 }
 
@@ -213,6 +270,9 @@ void add_flags(CLI::App& app, BootOptions& o) {
   add("--load-at", o.load_at, "where a flat image goes: real mode below 1 MiB, protected mode above",
       "ADDRESS");
   add("--seed", o.seed, "of the scheduler", "N");
+  add("--console", o.console,
+      "output that nobody reads is held up to 1 MiB; then the guest waits, or the rest is dropped and counted",
+      "wait|drop");
 }
 
 }  // namespace

@@ -14,6 +14,12 @@ void handle(int) {
   if (stop_flag->exchange(true)) _exit(130);
 }
 
+// nohup's wish stands.
+bool is_ignored(int signal) {
+  struct sigaction now = {};
+  return sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 }  // namespace
 
 void stop_on_interrupt(std::atomic<bool>& stop) {
@@ -24,6 +30,7 @@ void stop_on_interrupt(std::atomic<bool>& stop) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  if (!is_ignored(SIGHUP)) sigaction(SIGHUP, &action, nullptr);
 }
 
 }  // namespace vmm

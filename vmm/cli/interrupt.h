@@ -1,6 +1,6 @@
-// Ctrl-C: the first SIGINT or SIGTERM asks the run to stop, so that what was measured is printed; the second
-// ends the process at once with 130. Called once by main() before other threads start; they must block both
-// signals, so that the main thread's blocking calls see EINTR.
+// Ctrl-C: the first SIGINT, SIGTERM or SIGHUP (unless nohup asks to ignore it) asks the run to stop, so that
+// what was measured is printed; the second ends the process at once with 130. Called once by main() before
+// other threads start; they must block these signals, so that the main thread's blocking calls see EINTR.
 #pragma once
 
 #include <atomic>

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 
@@ -13,54 +14,132 @@
 namespace vmm {
 namespace {
 
-constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+// All standard signals that end a process unless somebody handles them.
+constexpr std::array kEnding{SIGHUP, SIGINT,  SIGQUIT, SIGILL,    SIGTRAP, SIGABRT, SIGBUS,
+                             SIGFPE, SIGUSR1, SIGSEGV, SIGUSR2,   SIGPIPE, SIGALRM, SIGTERM,
+                             SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGSYS,
+                             SIGSTKFLT};
 
-// Written before `raw` is set and constant while it is, so handlers may read them.
+// Written while no handler of ours is installed and constant while one is, so handlers may read them.
 int terminal = -1;
 termios cooked;
-std::array<struct sigaction, kSignals.size()> previous;
-std::atomic<bool> raw{false};  // partner: restore()
+termios guests;
+std::array<struct sigaction, kEnding.size()> previous;
+struct sigaction previous_stop;
+struct sigaction previous_continue;
+std::atomic<bool> raw{false};  // partners: restore(), apply()
 
-// Async-signal-safe.
+// In the background a change would stop the process instead (SIGTTOU), and TCSAFLUSH would wait for whoever
+// reads the terminal. Async-signal-safe, like all below.
+void set_terminal(const termios& settings, bool forget_input) {
+  sigset_t background;
+  sigset_t before;
+  ::sigemptyset(&background);
+  ::sigaddset(&background, SIGTTOU);
+  ::pthread_sigmask(SIG_BLOCK, &background, &before);
+  ::tcsetattr(terminal, TCSANOW, &settings);
+  if (forget_input) ::tcflush(terminal, TCIFLUSH);  // typed for the guest, not for the shell
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 void restore() {
-  if (raw.exchange(false)) ::tcsetattr(terminal, TCSAFLUSH, &cooked);
+  if (raw.exchange(false)) set_terminal(cooked, true);
+}
+
+void apply() {
+  const pid_t foreground = ::tcgetpgrp(terminal);  // fails on a terminal that controls no session
+  if (foreground >= 0 && foreground != ::getpgrp()) return;
+  if (!raw.exchange(true)) set_terminal(guests, false);
 }
 
 // The terminal first, then whatever the signal would have done.
-void on_signal(int signal) {
+void on_ending(int signal) {
+  const int error = errno;
   restore();
-  for (size_t i = 0; i < kSignals.size(); ++i) {
-    if (kSignals[i] != signal) continue;
-    const auto handler = previous[i].sa_handler;
-    if (handler == SIG_IGN) return;
-    if (handler != SIG_DFL) return handler(signal);
-    ::signal(signal, SIG_DFL);
-    ::raise(signal);
+  for (size_t i = 0; i < kEnding.size(); ++i) {
+    if (kEnding[i] != signal) continue;
+    const struct sigaction& before = previous[i];
+    if ((before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler != SIG_DFL) {
+      before.sa_handler(signal);
+    } else {
+      ::sigaction(signal, &before, nullptr);
+      ::raise(signal);  // comes when this handler returns
+    }
   }
+  errno = error;
+}
+
+// Stops as without us, and goes on behind it. Where a stop is not allowed (no shell looks after us) raise()
+// comes back at once.
+void on_stop(int signal) {
+  const int error = errno;
+  restore();
+  struct sigaction ours {};
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(signal, &standard, &ours);
+  sigset_t just_this;
+  ::sigemptyset(&just_this);
+  ::sigaddset(&just_this, signal);
+  ::raise(signal);
+  sigset_t before;
+  ::pthread_sigmask(SIG_UNBLOCK, &just_this, &before);  // here it stops
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::sigaction(signal, &ours, nullptr);
+  apply();
+  errno = error;
+}
+
+void on_continue(int) {
+  const int error = errno;
+  // SIGSTOP left no time to restore, and the shell may have changed the terminal since.
+  raw.store(false);
+  apply();
+  errno = error;
+}
+
+void install() {
+  struct sigaction action {};
+  action.sa_flags = SA_RESTART;
+  action.sa_handler = on_stop;
+  ::sigaction(SIGTSTP, &action, &previous_stop);
+  action.sa_handler = on_continue;
+  ::sigaction(SIGCONT, &action, &previous_continue);
+  action.sa_flags = 0;  // waiting calls return
+  action.sa_handler = on_ending;
+  for (size_t i = 0; i < kEnding.size(); ++i) {
+    ::sigaction(kEnding[i], nullptr, &previous[i]);
+    if (previous[i].sa_handler != SIG_IGN) ::sigaction(kEnding[i], &action, nullptr);
+  }
+}
+
+void uninstall() {
+  ::sigaction(SIGTSTP, &previous_stop, nullptr);
+  ::sigaction(SIGCONT, &previous_continue, nullptr);
+  for (size_t i = 0; i < kEnding.size(); ++i) ::sigaction(kEnding[i], &previous[i], nullptr);
 }
 
 }  // namespace
 
 RawTerminal::RawTerminal(int fd) {
   if (::isatty(fd) == 0 || ::tcgetattr(fd, &cooked) != 0) return;
-  KVMUX_CHECK(!raw.load(), "one raw terminal at a time");
+  KVMUX_CHECK(terminal < 0, "one raw terminal at a time");
   terminal = fd;
+  guests = cooked;
+  ::cfmakeraw(&guests);
+  guests.c_oflag |= OPOST | ONLCR;  // guests often end lines with LF only
   static const int registered = std::atexit(restore);
   static_cast<void>(registered);
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &previous[i]);
-  termios changed = cooked;
-  ::cfmakeraw(&changed);
-  changed.c_oflag |= OPOST | ONLCR;  // guests often end lines with LF only
+  install();
+  // In the background this stops us until the shell gives us the terminal.
   raw.store(true);
-  active_ = ::tcsetattr(fd, TCSAFLUSH, &changed) == 0;
+  active_ = ::tcsetattr(fd, TCSANOW, &guests) == 0;
 }
 
 RawTerminal::~RawTerminal() {
   if (terminal < 0) return;
   restore();
-  for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &previous[i], nullptr);
+  uninstall();
   terminal = -1;
 }
 

@@ -1,8 +1,9 @@
 // The user's terminal while it is a guest's console: every key goes to the guest at once, Ctrl-A X leaves.
-// The terminal is put back however the program ends short of SIGKILL: destructor, exit(), a fatal signal, an
-// abort.
+// The terminal is put back however the program ends short of SIGKILL: destructor, exit(), an exception that
+// nobody catches, a broken invariant, any signal whose default ends a process; and while it is stopped
+// (SIGTSTP). Continued in the foreground, the terminal is the guest's again.
 //
-// Main thread; one RawTerminal at a time.
+// Main thread; one RawTerminal at a time. Signals may come to any thread.
 #pragma once
 
 #include <cstdint>

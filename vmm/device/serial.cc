@@ -34,7 +34,7 @@ enum Identification : uint8_t {
   kIirFifos = 0xc0,
 };
 
-enum FifoControl : uint8_t { kFcrEnable = 1, kFcrClearReceiver = 2 };
+enum FifoControl : uint8_t { kFcrEnable = 1, kFcrClearReceiver = 2, kFcrClearTransmitter = 4 };
 
 constexpr uint8_t kLcrDivisorAccess = 0x80;
 constexpr uint8_t kMcrLoop = 0x10;
@@ -148,7 +148,8 @@ uint8_t Uart16550::take_received() {
 }
 
 uint8_t Uart16550::take_line_status() {
-  uint8_t status = kLsrTransmitterEmpty;
+  listened_to_ = true;
+  uint8_t status = sending_.empty() ? kLsrTransmitterEmpty : 0;
   if (!received_.empty()) status |= kLsrDataReady;
   if (overrun_) status |= kLsrOverrun;
   overrun_ = false;
@@ -172,22 +173,51 @@ void Uart16550::accept(uint8_t byte) {
 void Uart16550::transmit(uint8_t byte) {
   if ((mcr_ & kMcrLoop) != 0) {
     accept(byte);
-  } else {
+  } else if (sending_.empty() && line_takes()) {
     output_(byte);
+  } else {
+    // A driver that looks at the line status gets here at most once more than there is room.
+    transmitter_empty_pending_ = false;
+    if (sending_.size() < depth()) {
+      sending_.push_back(byte);
+    } else {
+      ++lost_;
+    }
+    return;
   }
   transmitter_empty_pending_ = true;  // sent already
+}
+
+void Uart16550::line_clear() {
+  if (sending_.empty()) return;
+  while (!sending_.empty() && line_takes()) {
+    output_(sending_.front());
+    sending_.pop_front();
+  }
+  if (sending_.empty()) transmitter_empty_pending_ = true;
+}
+
+size_t Uart16550::depth() const { return fifo_enabled_ ? kFifoDepth : 1; }
+
+void Uart16550::drop_transmitter() {
+  if (sending_.empty()) return;
+  lost_ += sending_.size();
+  sending_.clear();
+  transmitter_empty_pending_ = true;
 }
 
 // Enabling the transmitter's interrupt while it is empty raises it at once: drivers start sending that way.
 void Uart16550::write_interrupt_enable(uint8_t value) {
   const auto enabled = static_cast<uint8_t>(value & ~ier_);
   ier_ = value & 0x0f;
-  if ((enabled & kIerTransmitterEmpty) != 0) transmitter_empty_pending_ = true;
+  listened_to_ = listened_to_ || (ier_ & kIerReceived) != 0;
+  if ((enabled & kIerTransmitterEmpty) != 0 && sending_.empty()) transmitter_empty_pending_ = true;
 }
 
 void Uart16550::write_fifo_control(uint8_t value) {
   const bool enable = (value & kFcrEnable) != 0;
   if (enable != fifo_enabled_ || (enable && (value & kFcrClearReceiver) != 0)) received_.clear();
+  if (enable != fifo_enabled_ || (enable && (value & kFcrClearTransmitter) != 0)) drop_transmitter();
   fifo_enabled_ = enable;
 }
 

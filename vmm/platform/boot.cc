@@ -127,16 +127,24 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   }
   bench.board = std::make_unique<PcBoard>(
       *bench.vm, *bench.engine, *bench.bus, PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
-      Outlets{.console = console.output, .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
+      Outlets{.console = console.output,
+              .console_ready = console.ready,
+              .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
   bench.board->wire();
   bench.engine->add({bench.vm.get(), bench.board.get()});
   return {};
 }
 
+// A pipe or file is read as far as the guest has room. A terminal always, for the sake of Ctrl-A X.
+bool wants_input(const BootConsole& console, PcBoard& board) {
+  return console.filter || board.typed_room() > 0;
+}
+
 // Bytes from the terminal or a pipe. False: leave. The input's end only means that nobody types any more.
 bool take_input(const BootConsole& console, int& input, PcBoard& board) {
-  std::array<uint8_t, 256> bytes;
-  const ssize_t got = ::read(input, bytes.data(), bytes.size());
+  std::array<uint8_t, 4096> bytes;
+  const size_t room = console.filter ? bytes.size() : std::min(bytes.size(), board.typed_room());
+  const ssize_t got = ::read(input, bytes.data(), room);
   if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
   if (got <= 0) {
     input = -1;
@@ -153,6 +161,22 @@ bool take_input(const BootConsole& console, int& input, PcBoard& board) {
   return stays;
 }
 
+// Tells the serving thread when the console has room again, for as long as it exists.
+class ConsoleBell {
+ public:
+  ConsoleBell(const BootConsole& console, const Wakeup& wakeup) : console_(console) {
+    if (console_.when_ready) console_.when_ready([&wakeup] { wakeup.ring(); });
+  }
+  ConsoleBell(const ConsoleBell&) = delete;
+  ConsoleBell& operator=(const ConsoleBell&) = delete;
+  ~ConsoleBell() {
+    if (console_.when_ready) console_.when_ready(nullptr);
+  }
+
+ private:
+  const BootConsole& console_;
+};
+
 // Serves the board until the guest ends or has to.
 BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, const std::atomic<bool>& stop) {
   int input = console.input;
@@ -164,16 +188,21 @@ BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, const s
     if (now >= end) return BootEnd::kTimeout;
     const Nanos until = std::min(end, bench.board->next_deadline().value_or(sched::kForever));
     const timespec wait = to_timespec(std::max(Nanos{}, until - now));
-    std::array<pollfd, 2> fds{{{bench.wakeup.fd(), POLLIN, 0}, {input, POLLIN, 0}}};
+    const int typed = input >= 0 && wants_input(console, *bench.board) ? input : -1;
+    std::array<pollfd, 2> fds{{{bench.wakeup.fd(), POLLIN, 0}, {typed, POLLIN, 0}}};
     if (::ppoll(fds.data(), fds.size(), until == sched::kForever ? nullptr : &wait, nullptr) <= 0) continue;
-    if (fds[0].revents != 0) bench.wakeup.take();
+    if (fds[0].revents != 0) {
+      bench.wakeup.take();
+      bench.board->console_clear();
+    }
     if (fds[1].revents != 0 && !take_input(console, input, *bench.board)) return BootEnd::kStopped;
   }
 }
 
 BootResult result_of(const Bench& bench, BootEnd end) {
   BootResult result{
-      .end = end, .exit_code = 0, .failure = bench.vm->failure(), .unclaimed = bench.board->unclaimed()};
+      .end = end, .exit_code = 0, .failure = bench.vm->failure(), .unclaimed = bench.board->unclaimed(),
+      .lost = bench.board->lost()};
   if (end != BootEnd::kExit) return result;
   if (!result.failure.empty()) {
     result.end = BootEnd::kFailed;
@@ -193,6 +222,7 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (auto built = build(spec, console, bench); !built) return Failure(built.error());
   const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
   if (auto started = bench.engine->start(); !started) return Failure(started.error());
+  const ConsoleBell bell(console, bench.wakeup);
   const BootEnd how = serve(bench, console, end, stop);
   bench.engine->stop();
   return result_of(bench, how);

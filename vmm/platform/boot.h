@@ -34,7 +34,12 @@ struct BootSpec {
 };
 
 struct BootConsole {
-  std::function<void(std::span<const uint8_t>)> output;  // any thread, one call at a time
+  // Any thread, one call at a time, none may wait.
+  std::function<void(std::span<const uint8_t>)> output;
+  // output() has room; the guest waits if not. With it when_ready(): sets who is told that there is room again
+  // (any thread; null: nobody). Both may be empty: there always is.
+  std::function<bool()> ready = {};
+  std::function<void(std::function<void()>)> when_ready = {};
   int input = -1;                                        // a descriptor to read typed bytes from; -1: none
   // What to do with bytes that were typed: gives back those that are for the guest. False: leave. May be
   // empty.
@@ -54,6 +59,7 @@ struct BootResult {
   int exit_code = 0;
   std::string failure;
   Unclaimed unclaimed;
+  PcBoard::Lost lost;
 };
 
 // `stop` may be set by any thread or signal handler; a signal should then end the thread's system call.

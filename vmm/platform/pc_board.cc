@@ -17,7 +17,8 @@ namespace {
 constexpr IsaIrq kTimerIrq{0};
 constexpr IsaIrq kSerialIrq{4};
 constexpr IsaIrq kClockIrq{8};
-constexpr size_t kMostTyped = 64 * 1024;
+constexpr size_t kMostTyped = 64 * 1024;      // is asked for …
+constexpr size_t kMostKept = 16 * kMostTyped;  // … and kept, of one who types on unasked
 constexpr Nanos kShortestTimer{200'000};  // ticks in between come together
 
 apic::IoApicPin pin_of(IsaIrq irq) {
@@ -50,9 +51,11 @@ PcBoard::PcBoard(Vm& vm, Notifier& notifier, InterruptBus& bus, const Setup& set
       bus_(bus),
       outlets_(std::move(outlets)),
       started_(monotonic_now()),
-      serial_([this](uint8_t byte) {
-        outlets_.console({&byte, 1});
-      }),
+      serial_(
+          [this](uint8_t byte) {
+            outlets_.console({&byte, 1});
+          },
+          [this] { return console_ready(); }),
       rtc_(setup.utc, started_),
       ioapic_(setup.ioapic_id, apic::LineSense::kRequest) {
   describe_memory(rtc_, vm.memory().size(), std::max(vm.vcpu_count(), 1u));
@@ -193,10 +196,22 @@ void PcBoard::pulse_timer(Nanos now) {
 
 // ---- The serving thread ---------------------------------------------------------------------------------
 
+size_t PcBoard::typed_room() {
+  const sched::MutexLock lock(mutex_);
+  typed_full_ = typed_.size() >= kMostTyped;
+  return typed_full_ ? 0 : kMostTyped - typed_.size();
+}
+
+void PcBoard::console_clear() {
+  const sched::MutexLock lock(mutex_);
+  serial_.line_clear();
+  update_lines();
+}
+
 void PcBoard::receive(std::span<const uint8_t> typed) {
   const sched::MutexLock lock(mutex_);
-  const size_t room = kMostTyped - std::min(kMostTyped, typed_.size());
-  const auto taken = typed.first(std::min(room, typed.size()));
+  const auto taken = typed.first(std::min(kMostKept - typed_.size(), typed.size()));
+  lost_.typed += typed.size() - taken.size();
   typed_.insert(typed_.end(), taken.begin(), taken.end());
   feed_serial();
   update_lines();
@@ -204,11 +219,14 @@ void PcBoard::receive(std::span<const uint8_t> typed) {
 
 // The UART holds sixteen bytes; the rest waits here, since nobody at a terminal minds flow control.
 void PcBoard::feed_serial() {
-  while (!typed_.empty() && serial_.receive_room() > 0) {
+  while (serial_.listened_to() && !typed_.empty() && serial_.receive_room() > 0) {
     const uint8_t byte = typed_.front();
     typed_.pop_front();
     serial_.receive({&byte, 1});
   }
+  if (!typed_full_ || typed_.size() > kMostTyped / 2) return;
+  typed_full_ = false;
+  outlets_.look_again();
 }
 
 std::optional<Nanos> PcBoard::next_deadline() {
@@ -252,6 +270,11 @@ void PcBoard::try_again(Nanos now) {
 Unclaimed PcBoard::unclaimed() const {
   const sched::MutexLock lock(mutex_);
   return unclaimed_;
+}
+
+PcBoard::Lost PcBoard::lost() const {
+  const sched::MutexLock lock(mutex_);
+  return {.written = lost_.written + serial_.lost(), .typed = lost_.typed};
 }
 
 }  // namespace vmm

@@ -3,9 +3,9 @@
 // hardware, reset and debug ports. Whatever nobody claims reads as ones and ignores writes, and is counted.
 //
 // Threads. Board's functions: any lease holder of the VM's vCPUs, several at a time; one lock guards the
-// devices. Besides, one thread serves the board: it calls receive() with what was typed, and run_timers() no
-// later than next_deadline(); when that may have come nearer, or the VM has ended, Outlets::look_again is
-// called.
+// devices. Besides, one thread serves the board: it calls receive() with what was typed, console_clear() when
+// the console has room again, and run_timers() no later than next_deadline(); when that may have come nearer,
+// there is room again for what is typed, or the VM has ended, Outlets::look_again is called.
 //
 // Order: construct → wire() once all vCPUs are there → engine.start() … engine.stop() → destroy.
 #pragma once
@@ -40,6 +40,7 @@ struct Unclaimed {
 // Where the board's effects go.
 struct Outlets {
   std::function<void(std::span<const uint8_t>)> console;  // called with the board's lock held
+  std::function<bool()> console_ready = {};               // likewise: console() has room; empty: always
   std::function<void()> look_again;                       // any thread
 };
 
@@ -91,11 +92,23 @@ class PcBoard final : public Board, private ExtIntSource {
   void fail(const Vcpu& vcpu, const std::string& why) override;
 
   // The serving thread.
+  // So much of what is typed has room; none: look_again is called when that has changed.
+  [[nodiscard]] size_t typed_room();
+  // What is typed beyond that is lost and counted.
   void receive(std::span<const uint8_t> typed);
+  // The console is ready again.
+  void console_clear();
   [[nodiscard]] std::optional<Nanos> next_deadline();
   void run_timers(Nanos now);
 
   [[nodiscard]] Unclaimed unclaimed() const;
+  // Bytes that found no room: written by a guest that did not look whether the line was free, or typed for a
+  // guest that does not read.
+  struct Lost {
+    uint64_t written = 0;
+    uint64_t typed = 0;
+  };
+  [[nodiscard]] Lost lost() const;
   // The guest asked for a reset, which ends it here.
   [[nodiscard]] bool was_reset() const { return was_reset_.load(std::memory_order_relaxed); }
 
@@ -121,6 +134,7 @@ class PcBoard final : public Board, private ExtIntSource {
   void pulse_timer(Nanos now) SCHED_REQUIRES(mutex_);
   void feed_serial() SCHED_REQUIRES(mutex_);
   void try_again(Nanos now) SCHED_REQUIRES(mutex_);
+  [[nodiscard]] bool console_ready() const { return !outlets_.console_ready || outlets_.console_ready(); }
   [[nodiscard]] std::optional<Nanos> deadline() const SCHED_REQUIRES(mutex_);
   // The serving thread sleeps too long by now.
   [[nodiscard]] bool is_nearer() const SCHED_REQUIRES(mutex_);
@@ -134,6 +148,8 @@ class PcBoard final : public Board, private ExtIntSource {
   mutable sched::Mutex mutex_;
   Uart16550 serial_ SCHED_GUARDED_BY(mutex_);
   std::deque<uint8_t> typed_ SCHED_GUARDED_BY(mutex_);
+  bool typed_full_ SCHED_GUARDED_BY(mutex_) = false;  // the serving thread waits for room
+  Lost lost_ SCHED_GUARDED_BY(mutex_);                // without the UART's
   PicPair pic_ SCHED_GUARDED_BY(mutex_);
   Pit pit_ SCHED_GUARDED_BY(mutex_);
   Rtc rtc_ SCHED_GUARDED_BY(mutex_);

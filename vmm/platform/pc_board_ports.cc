@@ -81,6 +81,8 @@ Next PcBoard::port_write(Vcpu&, uint16_t port, std::span<const uint8_t> data) {
 
 std::optional<uint8_t> PcBoard::read_byte(uint16_t port, Nanos now) {
   if (is_serial(port)) {
+    serial_.line_clear();  // a guest that polls sees room as soon as it is there
+    serial_.line_clear();  // a guest that polls sees room as soon as it is there
     const uint8_t value = serial_.read(static_cast<uint8_t>(port - kSerialPort));
     feed_serial();
     update_lines();
@@ -126,7 +128,15 @@ bool PcBoard::write_byte(uint16_t port, uint8_t value, Nanos now) {
   } else if (is_power(port)) {
     write_power(port, value);
   } else if (port == kDebugConsolePort) {
-    outlets_.console({&value, 1});
+    if (console_ready()) {
+      if (console_ready()) {
+      outlets_.console({&value, 1});
+    } else {
+      ++lost_.written;  // this port has no way to make the guest wait
+    }
+    } else {
+      ++lost_.written;  // this port has no way to make the guest wait
+    }
   } else if (port == kSystemControlA) {
     ends_ = (value & kFastReset) != 0 || ends_;
   } else {

@@ -31,6 +31,7 @@ Result<void> settle_thread(const std::string& name, std::span<const int> cpus) {
   ::sigemptyset(&users);
   ::sigaddset(&users, SIGINT);
   ::sigaddset(&users, SIGTERM);
+  ::sigaddset(&users, SIGHUP);
   ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
   return bind_thread(cpus);
 }

@@ -195,3 +195,93 @@ TEST_CASE("changes of modem inputs are kept until MSR is read, and interrupt") {
   p.out(kMcr, 0x10);  // and ends
   CHECK(p.in(kMsr) == 0x04);
 }
+
+namespace {
+
+// A port whose line takes so many bytes.
+struct SlowPort {
+  std::string sent;
+  size_t room = 0;
+  Uart16550 uart{[this](uint8_t byte) {
+                   sent += static_cast<char>(byte);
+                   --room;
+                 },
+                 [this] { return room > 0; }};
+
+  void print(std::string_view text) {
+    for (const char c : text) uart.write(kRbrThr, static_cast<uint8_t>(c));
+  }
+  void let(size_t bytes) {
+    room = bytes;
+    uart.line_clear();
+  }
+  bool is_free() { return (uart.read(kLsr) & 0x60) == 0x60; }
+};
+
+}  // namespace
+
+TEST_CASE("the transmitter is busy while the line takes nothing, and loses what comes on top") {
+  SlowPort p;
+  CHECK(p.is_free());
+  p.print("a");  // waits
+  CHECK_FALSE(p.is_free());
+  p.print("bc");  // the guest did not look
+  CHECK(p.uart.lost() == 2);
+  p.let(1);
+  CHECK(p.sent == "a");
+  CHECK(p.is_free());
+}
+
+TEST_CASE("with FIFOs sixteen bytes wait for the line, in order") {
+  SlowPort p;
+  p.uart.write(kIirFcr, 1);
+  p.print("0123456789abcdef");
+  CHECK(p.uart.lost() == 0);
+  CHECK_FALSE(p.is_free());
+  p.let(10);
+  CHECK(p.sent == "0123456789");
+  CHECK_FALSE(p.is_free());  // busy until all have gone
+  p.let(10);
+  CHECK(p.sent == "0123456789abcdef");
+  CHECK(p.is_free());
+  p.print("gh");
+  CHECK(p.sent == "0123456789abcdefgh");
+}
+
+TEST_CASE("the transmitter's interrupt comes when the line has taken everything") {
+  SlowPort p;
+  p.uart.write(kIer, 2);
+  CHECK(p.uart.interrupt_line());       // empty already
+  CHECK(p.uart.read(kIirFcr) == 0x02);  // which reading ends
+  p.print("a");
+  CHECK_FALSE(p.uart.interrupt_line());
+  p.uart.write(kIer, 0);
+  p.uart.write(kIer, 2);  // enabled while busy: not yet
+  CHECK_FALSE(p.uart.interrupt_line());
+  p.let(1);
+  CHECK(p.uart.interrupt_line());
+}
+
+TEST_CASE("a driver that clears the transmitter's FIFO loses what waits there") {
+  SlowPort p;
+  p.uart.write(kIirFcr, 1);
+  p.print("abc");
+  p.uart.write(kIirFcr, 5);
+  CHECK(p.is_free());
+  CHECK(p.uart.lost() == 3);
+  p.let(5);
+  CHECK(p.sent.empty());
+}
+
+TEST_CASE("a guest listens once it has looked for a byte or wants the interrupt") {
+  Port looks;
+  looks.out(kIirFcr, 7);
+  CHECK_FALSE(looks.uart.listened_to());
+  looks.in(kLsr);
+  CHECK(looks.uart.listened_to());
+  Port interrupts;
+  interrupts.out(kIer, 2);
+  CHECK_FALSE(interrupts.uart.listened_to());
+  interrupts.out(kIer, 1);
+  CHECK(interrupts.uart.listened_to());
+}

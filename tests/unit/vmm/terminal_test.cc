@@ -1,0 +1,153 @@
+// A program that took the terminal puts it back, however it ends.
+#include "vmm/cli/terminal.h"
+
+#include <doctest/doctest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <string>
+
+#include "vmm/check.h"
+
+namespace {
+
+bool is_raw(const termios& t) { return (t.c_lflag & (ICANON | ECHO | ISIG)) == 0; }
+bool is_cooked(const termios& t) { return (t.c_lflag & (ICANON | ECHO | ISIG)) == (ICANON | ECHO | ISIG); }
+
+// A child with a terminal of its own, of which we hold the other end.
+class OnTerminal {
+ public:
+  explicit OnTerminal(const std::function<void()>& work) {
+    child_ = ::forkpty(&ours_, nullptr, nullptr, nullptr);
+    REQUIRE(child_ >= 0);
+    if (child_ != 0) return;
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int signal = 1; signal < 32; ++signal) ::sigaction(signal, &standard, nullptr);  // not doctest's
+    work();
+    std::exit(7);
+  }
+  OnTerminal(const OnTerminal&) = delete;
+  OnTerminal& operator=(const OnTerminal&) = delete;
+  ~OnTerminal() {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+    ::close(ours_);
+  }
+
+  termios settings() const {
+    termios now{};
+    REQUIRE(::tcgetattr(ours_, &now) == 0);
+    return now;
+  }
+  // The terminal takes some time to change: from outside only looking again tells.
+  bool becomes(bool (*what)(const termios&)) const {
+    for (int i = 0; i < 2000; ++i) {
+      if (what(settings())) return true;
+      ::usleep(10'000);
+    }
+    return false;
+  }
+  void give_back() const {
+    termios shells = settings();
+    shells.c_lflag |= ICANON | ECHO | ISIG;
+    REQUIRE(::tcsetattr(ours_, TCSANOW, &shells) == 0);
+  }
+  void signal(int number) const { ::kill(child_, number); }
+  int status(int options = 0) const {
+    int status = 0;
+    REQUIRE(::waitpid(child_, &status, options) == child_);
+    return status;
+  }
+
+ private:
+  int ours_ = -1;
+  pid_t child_ = -1;
+};
+
+void hold_terminal() {
+  const vmm::RawTerminal terminal(STDIN_FILENO);
+  for (;;) ::pause();
+}
+
+void fail_somehow() { (void)std::string().at(1); }
+
+void throw_away() noexcept {
+  const vmm::RawTerminal terminal(STDIN_FILENO);
+  fail_somehow();  // nobody catches it
+}
+
+}  // namespace
+
+TEST_CASE("every signal that ends a process restores the terminal first") {
+  for (const int signal :
+       {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGUSR1, SIGSEGV, SIGUSR2,
+        SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSYS}) {
+    const OnTerminal held(hold_terminal);
+    REQUIRE(held.becomes(is_raw));
+    held.signal(signal);
+    const int status = held.status();
+    CAPTURE(signal);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == signal);
+    CHECK(is_cooked(held.settings()));
+  }
+}
+
+TEST_CASE("a stop gives the terminal back, going on takes it again") {
+  const OnTerminal held(hold_terminal);
+  REQUIRE(held.becomes(is_raw));
+  for (int i = 0; i < 2; ++i) {
+    // A process without a shell above it may not be stopped by SIGTSTP: it goes on at once.
+    held.signal(SIGTSTP);
+    held.signal(SIGCONT);
+    CHECK(held.becomes(is_raw));
+  }
+  held.signal(SIGSTOP);
+  CHECK(WIFSTOPPED(held.status(WUNTRACED)));
+  held.give_back();  // as a shell does
+  CHECK(is_cooked(held.settings()));
+  held.signal(SIGCONT);
+  CHECK(held.becomes(is_raw));
+  held.signal(SIGTERM);
+  CHECK(WTERMSIG(held.status()) == SIGTERM);
+  CHECK(is_cooked(held.settings()));
+}
+
+TEST_CASE("a signal that is ignored stays so and leaves the terminal alone") {
+  const OnTerminal held([] {
+    std::signal(SIGPIPE, SIG_IGN);
+    hold_terminal();
+  });
+  REQUIRE(held.becomes(is_raw));
+  held.signal(SIGPIPE);
+  held.signal(SIGCONT);
+  ::usleep(20'000);
+  CHECK(is_raw(held.settings()));
+}
+
+TEST_CASE("a broken invariant, an exception, exit() and the object's end restore the terminal") {
+  const OnTerminal broken([] {
+    const vmm::RawTerminal terminal(STDIN_FILENO);
+    KVMUX_CHECK(!terminal.active(), "this one breaks");
+  });
+  CHECK(WTERMSIG(broken.status()) == SIGABRT);
+  CHECK(is_cooked(broken.settings()));
+  const OnTerminal thrown(throw_away);
+  CHECK(WTERMSIG(thrown.status()) == SIGABRT);
+  CHECK(is_cooked(thrown.settings()));
+  const OnTerminal exits([] {
+    const vmm::RawTerminal terminal(STDIN_FILENO);
+    std::exit(3);
+  });
+  CHECK(WEXITSTATUS(exits.status()) == 3);
+  CHECK(is_cooked(exits.settings()));
+  const OnTerminal leaves([] { const vmm::RawTerminal terminal(STDIN_FILENO); });
+  CHECK(WEXITSTATUS(leaves.status()) == 7);
+  CHECK(is_cooked(leaves.settings()));
+}

@@ -1,0 +1,228 @@
+#include "vmm/output/outlet.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace vmm {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What a pipe takes whole: a longer write() would not tell how much of it has gone while it waits.
+constexpr size_t kPiece = 4096;
+// Bytes that come one by one are gathered this long behind the first.
+constexpr auto kPace = 1ms;
+constexpr auto kAsk = 5ms;     // give_up()
+constexpr auto kFlush = 100ms;
+
+// 0 or an errno; `written` tells how much has gone.
+int write_some(int fd, std::string_view bytes, size_t& written) {
+  for (;;) {
+    const ssize_t got = ::write(fd, bytes.data(), bytes.size());
+    if (got > 0) {
+      written = static_cast<size_t>(got);
+      return 0;
+    }
+    if (got == 0) return EIO;  // no descriptor that we know does this
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return errno;
+    pollfd wait{fd, POLLOUT, 0};  // somebody made it non-blocking, and it is theirs as well
+    if (::poll(&wait, 1, -1) < 0 && errno != EINTR) return errno;
+  }
+}
+
+}  // namespace
+
+struct Outlet::State {
+  State(int descriptor, Owns owns) : fd(descriptor), owned(owns == Owns::kYes) {}
+  ~State() {
+    if (owned) ::close(fd);
+  }
+
+  const int fd;
+  bool owned;  // closed with the last user, or by finish()
+  std::mutex mutex;
+  std::condition_variable work;   // for the writer
+  std::condition_variable moved;  // for those who wait for it
+  std::string queue;
+  size_t in_hand = 0;  // taken from the queue by the writer, not yet written
+  uint64_t written = 0;
+  uint64_t written_at_stall = 0;
+  bool stalled = false;   // a flush was in vain
+  bool idle = false;      // the writer waits for work
+  bool hurried = false;   // somebody waits: no gathering
+  bool closing = false;
+  bool threadless = false;
+  int error = 0;
+  size_t lost = 0;
+  size_t ready_below = 0;  // somebody waits for so little; 0: nobody
+  std::function<void()> on_ready;
+
+  size_t waiting() const { return queue.size() + in_hand; }
+
+  void fail(int why) {
+    if (error == 0) error = why;
+    lost += waiting();
+    queue.clear();
+    in_hand = 0;
+  }
+
+  void tell() {
+    moved.notify_all();
+    if (ready_below == 0 || waiting() >= ready_below) return;
+    ready_below = 0;
+    if (on_ready) on_ready();
+  }
+
+  // Writes what is in hand; the lock is let go of around each write().
+  void write_out(const std::string& bytes, std::unique_lock<std::mutex>& lock) {
+    for (size_t done = 0; done < bytes.size() && error == 0;) {
+      lock.unlock();
+      size_t gone = 0;
+      const int why = write_some(fd, std::string_view(bytes).substr(done, kPiece), gone);
+      lock.lock();
+      if (why != 0) {
+        fail(why);
+      } else {
+        done += gone;
+        in_hand -= gone;
+        written += gone;
+      }
+      tell();
+    }
+  }
+
+  void run() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      idle = true;
+      work.wait(lock, [&] { return !queue.empty() || closing; });
+      idle = false;
+      if (queue.empty()) return;
+      std::string bytes;
+      bytes.swap(queue);
+      in_hand = bytes.size();
+      write_out(bytes, lock);
+      work.wait_for(lock, kPace, [&] { return hurried || closing || queue.size() >= kPiece; });
+    }
+  }
+};
+
+Outlet::Outlet(int fd, Owns owns) : state_(std::make_shared<State>(fd, owns)) {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::sigdelset(&all, SIGTTOU);  // a terminal's owner may stop background writers (stty tostop)
+  ::pthread_sigmask(SIG_BLOCK, &all, &before);
+  try {
+    std::thread([state = state_] { state->run(); }).detach();
+  } catch (const std::system_error&) {
+    state_->threadless = true;  // then put() writes, and waits for its reader
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Outlet::~Outlet() {
+  const std::lock_guard lock(state_->mutex);
+  state_->closing = true;
+  state_->on_ready = nullptr;
+  state_->work.notify_all();
+}
+
+void Outlet::put(std::string_view bytes) {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  if (s.error != 0) {
+    s.lost += bytes.size();
+    return;
+  }
+  if (s.threadless) {
+    s.in_hand += bytes.size();
+    return s.write_out(std::string(bytes), lock);
+  }
+  s.queue += bytes;
+  if (s.idle || (s.queue.size() >= kPiece && s.queue.size() - bytes.size() < kPiece)) s.work.notify_one();
+}
+
+bool Outlet::ready(size_t limit) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->waiting() < limit) return true;
+  state_->ready_below = limit / 2 + 1;
+  return false;
+}
+
+void Outlet::when_ready(std::function<void()> call) {
+  const std::lock_guard lock(state_->mutex);
+  state_->on_ready = std::move(call);
+}
+
+bool Outlet::drain(const std::function<bool()>& give_up) {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  s.hurried = true;
+  s.work.notify_one();
+  while (s.waiting() > 0) {
+    lock.unlock();
+    const bool enough = give_up();
+    lock.lock();
+    if (enough && s.waiting() > 0) break;
+    s.moved.wait_for(lock, kAsk, [&] { return s.waiting() == 0; });
+  }
+  s.hurried = false;
+  return s.waiting() == 0;
+}
+
+void Outlet::flush() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->stalled && state_->written == state_->written_at_stall) return;
+    state_->stalled = false;
+  }
+  const auto until = std::chrono::steady_clock::now() + kFlush;
+  if (drain([until] { return std::chrono::steady_clock::now() >= until; })) return;
+  const std::lock_guard lock(state_->mutex);
+  state_->stalled = true;
+  state_->written_at_stall = state_->written;
+}
+
+Result<void> Outlet::finish(const std::string& what) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->error != 0) return host_error(what, state_->error, "cannot write it");
+  if (state_->waiting() > 0) {
+    return host_error(what, 0, "its reader does not read: " + std::to_string(state_->waiting()) +
+                                   " bytes were not written");
+  }
+  // Some file systems tell only now that there was no room.
+  const bool close_now = std::exchange(state_->owned, false);
+  if (close_now && ::close(state_->fd) != 0 && errno != EINTR) {
+    return host_error(what, errno, "cannot write it");
+  }
+  return {};
+}
+
+int Outlet::error() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->error;
+}
+
+size_t Outlet::lost() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->lost;
+}
+
+size_t Outlet::waiting() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->waiting();
+}
+
+}  // namespace vmm
