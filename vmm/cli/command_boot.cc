@@ -143,9 +143,7 @@ class GuestConsole {
     console.input = STDIN_FILENO;
     if (!drops_) {
       console.ready = [] { return standard_output().ready(kConsoleBuffer); };
-      console.when_ready = [](std::function<void()> call) {
-        standard_output().when_ready(std::move(call));
-      };
+      console.when_ready = [](std::function<void()> call) { standard_output().when_ready(std::move(call)); };
     }
     if (keys != nullptr) {
       console.filter = [keys](std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest) {
@@ -196,10 +194,9 @@ Result<BootResult> run_guest(const BootOptions& options, const BootSpec& spec, S
 
 void report_losses(const BootResult& result, const BootOptions& options, Services& services) {
   if (const uint64_t count = result.lost.written; count > 0) {
-    services.err << fmt::format("kvmux: --console {}: {} bytes that the guest printed are lost: {}\n",
-                                options.console, count,
-                                options.console == "drop" ? "nobody read them in time"
-                                                          : "it did not wait until the line was free");
+    services.err << fmt::format(
+        "kvmux: --console {}: {} bytes that the guest printed are lost: {}\n", options.console, count,
+        options.console == "drop" ? "nobody read them in time" : "it did not wait until the line was free");
   }
   if (const uint64_t count = result.lost.typed; count > 0) {
     services.err << fmt::format("kvmux: {} typed bytes are lost: the guest did not read them\n", count);
@@ -271,7 +268,8 @@ void add_flags(CLI::App& app, BootOptions& o) {
       "ADDRESS");
   add("--seed", o.seed, "of the scheduler", "N");
   add("--console", o.console,
-      "output that nobody reads is held up to 1 MiB; then the guest waits, or the rest is dropped and counted",
+      "output that nobody reads is held up to 1 MiB; then the guest waits, or the rest is dropped and "
+      "counted",
       "wait|drop");
 }
 

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 constexpr size_t kPiece = 4096;
 // Bytes that come one by one are gathered this long behind the first.
 constexpr auto kPace = 1ms;
-constexpr auto kAsk = 5ms;     // give_up()
+constexpr auto kAsk = 5ms;  // give_up()
 constexpr auto kFlush = 100ms;
 
 // 0 or an errno; `written` tells how much has gone.
@@ -58,9 +58,9 @@ struct Outlet::State {
   size_t in_hand = 0;  // taken from the queue by the writer, not yet written
   uint64_t written = 0;
   uint64_t written_at_stall = 0;
-  bool stalled = false;   // a flush was in vain
-  bool idle = false;      // the writer waits for work
-  bool hurried = false;   // somebody waits: no gathering
+  bool stalled = false;  // a flush was in vain
+  bool idle = false;     // the writer waits for work
+  bool hurried = false;  // somebody waits: no gathering
   bool closing = false;
   bool threadless = false;
   int error = 0;
@@ -199,8 +199,9 @@ Result<void> Outlet::finish(const std::string& what) {
   const std::lock_guard lock(state_->mutex);
   if (state_->error != 0) return host_error(what, state_->error, "cannot write it");
   if (state_->waiting() > 0) {
-    return host_error(what, 0, "its reader does not read: " + std::to_string(state_->waiting()) +
-                                   " bytes were not written");
+    return host_error(
+        what, 0,
+        "its reader does not read: " + std::to_string(state_->waiting()) + " bytes were not written");
   }
   // Some file systems tell only now that there was no room.
   const bool close_now = std::exchange(state_->owned, false);

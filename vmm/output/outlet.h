@@ -1,8 +1,8 @@
 // A descriptor that is written by a thread of its own: whoever has something to write hands it over and goes
 // on, whatever the reader does. Bytes keep their order.
 //
-// Any thread, all calls; only drain() and flush() wait, and both with a bound. The writer blocks every signal,
-// so that write() ends when the reader reads, when the descriptor fails, or with the process.
+// Any thread, all calls; only drain() and flush() wait, and both with a bound. The writer blocks every
+// signal, so that write() ends when the reader reads, when the descriptor fails, or with the process.
 #pragma once
 
 #include <atomic>
@@ -44,8 +44,8 @@ class Outlet {
   // After drain(): closes an owned descriptor. The first error of writing or closing.
   [[nodiscard]] Result<void> finish(const std::string& what);
 
-  [[nodiscard]] int error() const;     // the errno that ended it; 0: none
-  [[nodiscard]] size_t lost() const;   // bytes given after that, or not written when it came
+  [[nodiscard]] int error() const;    // the errno that ended it; 0: none
+  [[nodiscard]] size_t lost() const;  // bytes given after that, or not written when it came
   [[nodiscard]] size_t waiting() const;
 
  private:

@@ -100,8 +100,7 @@ int finish_standard_output(int status) {
                        out.waiting());
   }
   standard_error().put(loss);
-  hurry_readers();  // messages are not worth waiting for one who does not look
-  (void)wait_for_readers(standard_error());
+  standard_error().flush();  // messages are worth a moment, whoever waits
   return status;
 }
 

@@ -34,7 +34,8 @@ void hurry_readers();
 bool wait_for_readers(Outlet& outlet, std::optional<Nanos> deadline = {});
 
 // Main thread. Writes a file, waiting for its reader (it may be a pipe) as above.
-[[nodiscard]] Result<void> write_file(const std::string& what, const std::string& path, std::string_view text);
+[[nodiscard]] Result<void> write_file(const std::string& what, const std::string& path,
+                                      std::string_view text);
 
 // Main thread, last of all: waits for the readers, says what could not be written, and gives the exit status:
 // 3 if results are lost, which only 130 is stronger than.

@@ -125,11 +125,11 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   } else {
     bench.bus = std::make_unique<UserBus>(*bench.vm, *bench.engine);
   }
-  bench.board = std::make_unique<PcBoard>(
-      *bench.vm, *bench.engine, *bench.bus, PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
-      Outlets{.console = console.output,
-              .console_ready = console.ready,
-              .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
+  bench.board = std::make_unique<PcBoard>(*bench.vm, *bench.engine, *bench.bus,
+                                          PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
+                                          Outlets{.console = console.output,
+                                                  .console_ready = console.ready,
+                                                  .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
   bench.board->wire();
   bench.engine->add({bench.vm.get(), bench.board.get()});
   return {};
@@ -200,9 +200,11 @@ BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, const s
 }
 
 BootResult result_of(const Bench& bench, BootEnd end) {
-  BootResult result{
-      .end = end, .exit_code = 0, .failure = bench.vm->failure(), .unclaimed = bench.board->unclaimed(),
-      .lost = bench.board->lost()};
+  BootResult result{.end = end,
+                    .exit_code = 0,
+                    .failure = bench.vm->failure(),
+                    .unclaimed = bench.board->unclaimed(),
+                    .lost = bench.board->lost()};
   if (end != BootEnd::kExit) return result;
   if (!result.failure.empty()) {
     result.end = BootEnd::kFailed;

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "vmm/output/standard.h"
 #include "vmm/run/machine.h"
 
 namespace vmm {
@@ -27,7 +28,7 @@ Calibration mean_of(const TinyVm& tiny, uint32_t vcpus) {
           .exit_cost = sum.exit_cost / vcpus};
 }
 
-Result<Calibration> measure(uint32_t ring, uint32_t workers) {
+Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
   VmSpec spec;
@@ -37,7 +38,7 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers) {
   sched::Setup setup;
   setup.workers = workers;
   setup.vms.push_back({.vcpus = workers, .weight = {}, .parent = sched::kRootGroup, .policy = {}});
-  Console console(write_lines_to(1));
+  Console console([](std::string_view line) { standard_output().put(line); });
   Machine machine(setup, false);
   const Calibration none;
   auto tiny = make_tiny_vm(*system, {.options = {}, .first = {}, .spec = spec, .calibration = none}, machine,
@@ -45,10 +46,11 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers) {
   if (!tiny) return Failure(tiny.error());
   machine.add({tiny->vm.get(), tiny->board.get()});
   if (auto started = machine.start(); !started) return Failure(started.error());
-  for (Nanos waited{}; !machine.all_ended() && waited < kPatience; waited += kPoll) {
+  for (Nanos waited{}; !machine.all_ended() && waited < kPatience && !stop.load(); waited += kPoll) {
     std::this_thread::sleep_for(kPoll);
   }
   machine.stop();
+  if (stop.load()) return host_error("calibrate", 0, "interrupted before anything was measured");
   if (tiny->vm->exit_code() != 0) {
     const std::string failure = tiny->vm->failure();
     return guest_error("calibrate",
@@ -59,13 +61,13 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers) {
 
 }  // namespace
 
-Result<Calibration> calibration(uint32_t ring, uint32_t workers) {
+Result<Calibration> calibration(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop) {
   static std::mutex mutex;
   static std::map<std::pair<uint32_t, uint32_t>, Calibration> known;
   const std::lock_guard lock(mutex);
   const std::pair key(ring, workers);
   if (const auto found = known.find(key); found != known.end()) return found->second;
-  auto result = measure(ring, workers);
+  auto result = measure(ring, workers, stop);
   if (result) known[key] = *result;
   return result;
 }

@@ -29,7 +29,7 @@ Result<RunResult> run_host_threads(const RunSpec& spec, RunControl& control) {
     if (auto able = check_split_irqchip(); !able) return Failure(able.error());
     mode.lapic = LapicPlace::kKernel;
   }
-  const auto calibrated = calibration(spec.vms.front().ring, spec.workers);
+  const auto calibrated = calibration(spec.vms.front().ring, spec.workers, control.stop);
   if (!calibrated) return Failure(calibrated.error());
   return measured_run(spec, control,
                       {.engine = std::make_unique<HostMachine>(mode, spec.workers),

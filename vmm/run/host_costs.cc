@@ -17,6 +17,8 @@
 namespace vmm {
 namespace {
 
+const std::atomic<bool> kNever{false};  // stops
+
 using namespace std::chrono_literals;
 
 constexpr int kRounds = 60;
@@ -57,7 +59,7 @@ class Bench {
     spec_.vcpus = 2;
     spec_.workload.think_ns = 3'600'000'000'000;
     spec_.workload.fanout = 1;
-    auto calibrated = calibration(3, 1);
+    auto calibrated = calibration(3, 1, kNever);
     if (!calibrated) return Failure(calibrated.error());
     calibration_ = *calibrated;
     auto system = System::open();
@@ -198,7 +200,7 @@ Result<std::vector<MeasuredCost>> measure_host_costs() {
   pin_to(cpus[0]);
   Bench bench;
   if (auto ready = bench.set_up(); !ready) return Failure(ready.error());
-  const auto in_kernel = calibration(0, 1);
+  const auto in_kernel = calibration(0, 1, kNever);
   if (!in_kernel) return Failure(in_kernel.error());
 
   const Nanos exit_user = bench.calibrated().exit_cost;

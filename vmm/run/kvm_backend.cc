@@ -14,7 +14,7 @@ bool samples(SpinDetect detect) { return detect == SpinDetect::kSample || detect
 
 Result<RunResult> run_on_kvm(const RunSpec& spec, RunControl& control) {
   if (auto fits = check_together(spec); !fits) return Failure(fits.error());
-  const auto calibrated = calibration(spec.vms.front().ring, spec.workers);
+  const auto calibrated = calibration(spec.vms.front().ring, spec.workers, control.stop);
   if (!calibrated) return Failure(calibrated.error());
   const Nanos spin_window = spin_window_of(spec, calibrated->exit_cost);
   const auto setup = make_setup(spec, spin_window);

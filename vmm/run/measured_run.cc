@@ -3,12 +3,28 @@
 #include <algorithm>
 #include <thread>
 
+#include "vmm/output/standard.h"
 #include "vmm/run/window.h"
 
 namespace vmm {
 namespace {
 
 constexpr Nanos kPoll{100'000'000};  // each look takes a CPU from a worker
+
+// In order with the results. What has no room is lost and said in its place: a bell that says LOG cannot
+// wait, and a run that waited for its reader would not be measured.
+void print_line(std::string_view line) {
+  static std::atomic<uint64_t> lost{0};
+  if (!standard_output().ready(kConsoleBuffer)) {
+    lost.fetch_add(1);
+    return;
+  }
+  if (const uint64_t count = lost.exchange(0); count > 0) {
+    standard_output().put("kvmux: " + std::to_string(count) +
+                          " console lines are lost here: nobody read them\n");
+  }
+  standard_output().put(line);
+}
 
 // A run's pieces, in the order in which they must go: the engine's threads, then the VMs.
 struct Bench {
@@ -17,15 +33,16 @@ struct Bench {
   RunPlan plan;
 
   Bench(bool quiet, RunPlan given)
-      : console(quiet ? [](std::string_view) {} : write_lines_to(1)), plan(std::move(given)) {}
+      : console(quiet ? Console::Sink([](std::string_view) {}) : print_line), plan(std::move(given)) {}
   ~Bench() { plan.engine->stop(); }
 };
 
-Result<void> build(const RunSpec& spec, Bench& bench) {
+Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& bench) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
   uint32_t first = 0;
   for (uint32_t i = 0; i < spec.vms.size(); ++i) {
+    if (stop.load()) return host_error("set-up", 0, "interrupted before anything was measured");
     const VmSpec& vm = spec.vms[i];
     VmOptions options = bench.plan.vm_options;
     options.id = VmId{i};
@@ -74,7 +91,7 @@ void wait_until(Nanos end, Nanos length, double done, double share, const Engine
 Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan plan) {
   Bench bench(spec.quiet_console, std::move(plan));
   Engine& engine = *bench.plan.engine;
-  if (auto built = build(spec, bench); !built) return Failure(built.error());
+  if (auto built = build(spec, control.stop, bench); !built) return Failure(built.error());
   if (auto started = engine.start(); !started) return Failure(started.error());
 
   const Nanos whole = std::max(Nanos{1}, spec.warmup + spec.duration);

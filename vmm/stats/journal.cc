@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,6 +42,10 @@ Result<Journal> Journal::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd < 0) return host_error("open " + path, errno);
   Journal journal(fd, path, {});  // owns fd from here on
+  struct stat kind {};
+  if (fstat(fd, &kind) != 0) return host_error("stat " + path, errno);
+  if (S_ISFIFO(kind.st_mode)) return usage_error("--out " + path, "a pipe cannot be read back; give a file");
+  if (!S_ISREG(kind.st_mode)) return journal;  // /dev/null: nothing to go on from
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     return host_error("lock " + path, errno, "another kvmux is appending to it");
   }

@@ -23,7 +23,8 @@ class Program {
  public:
   enum class On { kPipe, kTerminal };
 
-  Program(On where, std::vector<std::string> arguments) {
+  // A standard output of the test's own may be given; else it is where the others are.
+  Program(On where, std::vector<std::string> arguments, int output = -1) {
     if (where == On::kTerminal) {
       REQUIRE(::openpty(&ours_, &theirs_, nullptr, nullptr, nullptr) == 0);
     } else {
@@ -35,7 +36,7 @@ class Program {
     arguments.insert(arguments.begin(), KVMUX_PROGRAM);
     child_ = ::fork();
     REQUIRE(child_ >= 0);
-    if (child_ == 0) become(where, arguments);
+    if (child_ == 0) become(where, arguments, output);
     if (where == On::kPipe) close_theirs();
   }
   Program(const Program&) = delete;
@@ -78,7 +79,7 @@ class Program {
   const std::string& output() const { return output_; }
 
  private:
-  [[noreturn]] void become(On where, const std::vector<std::string>& arguments) const {
+  [[noreturn]] void become(On where, const std::vector<std::string>& arguments, int output) const {
     if (where == On::kTerminal) {
       ::close(ours_);
       if (::login_tty(theirs_) != 0) ::_exit(126);
@@ -87,6 +88,7 @@ class Program {
       ::dup2(theirs_, STDOUT_FILENO);
       ::dup2(theirs_, STDERR_FILENO);
     }
+    if (output >= 0) ::dup2(output, STDOUT_FILENO);
     std::vector<char*> argv;
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
