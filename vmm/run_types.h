@@ -113,7 +113,8 @@ struct HostNoise {
 };
 
 struct RunResult {
-  Nanos window{};  // length of the measured window
+  Nanos window{};        // length of the measured window
+  Nanos window_begin{};  // its start, by the clock of the run
   std::vector<VmResult> vms;
   Nanos spin_window{};  // that was in force
   double tsc_khz = 0;   // to read ack_hist

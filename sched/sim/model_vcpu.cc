@@ -35,7 +35,7 @@ void ModelVcpu::start_window() {
 void ModelVcpu::watch(Nanos now) {
   if (!spinning()) return;
   if (program_.poll(index_, now)) {
-    base_ = Base::kReady;
+    end_wait();
   } else {
     port_.spinning.insert(index_);
   }
@@ -44,8 +44,13 @@ void ModelVcpu::watch(Nanos now) {
 bool ModelVcpu::look(Nanos now) {
   if (!program_.poll(index_, now)) return false;
   port_.spinning.erase(index_);
-  base_ = Base::kReady;
+  end_wait();
   return true;
+}
+
+void ModelVcpu::end_wait() {
+  base_ = Base::kReady;
+  port_.mark(index_, TraceMark::kWaitOver);
 }
 
 std::optional<Exit> ModelVcpu::advance(Nanos now) {
@@ -142,6 +147,7 @@ void ModelVcpu::begin_action(Nanos now) {
       if (action_.new_wait) {
         wait_ = Wait::kUnknown;
         start_window();
+        port_.mark(index_, TraceMark::kWaits);
       }
       watch(now);
       return;

@@ -105,6 +105,7 @@ class ModelVcpu {
   void begin_work();
   // The wait is on top: looks at it, and is listed among those who look all the time if it goes on.
   void watch(Nanos now);
+  void end_wait();
   void start_window();
 
   const uint32_t index_;

@@ -21,6 +21,14 @@ class Simulator::ModelVm final : public Port {
 
   void look(uint32_t vcpu) override { simulator_.look(simulator_.seats_[first + vcpu]); }
 
+  void mark(uint32_t vcpu, TraceMark what) override {
+    if (simulator_.trace_ == nullptr) return;
+    simulator_.trace_->record({.at = simulator_.now_.count(),
+                               .vcpu = first + vcpu,
+                               .kind = TraceKind::kMark,
+                               .why = static_cast<uint8_t>(what)});
+  }
+
   const VmId id;
   const uint32_t first;  // VcpuId of its vCPU 0
   const uint32_t vcpus;

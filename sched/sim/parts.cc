@@ -47,7 +47,7 @@ Locks::Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port&
 bool Locks::acquire(uint32_t index, uint32_t vcpu) {
   Lock& lock = locks_[index];
   if (lock.owner == kNobody) {
-    lock.owner = vcpu;
+    own(lock, vcpu);
     return true;
   }
   wanted_[vcpu] = index;
@@ -64,22 +64,28 @@ bool Locks::poll(uint32_t vcpu) {
   Lock& lock = locks_[wanted_[vcpu]];
   if (kind_ != LockKind::kTtas) return lock.owner == vcpu;
   if (lock.owner != kNobody) return false;
-  lock.owner = vcpu;
+  own(lock, vcpu);
   lock.waiting.erase(vcpu);
   return true;
+}
+
+void Locks::own(Lock& lock, uint32_t vcpu) {
+  lock.owner = vcpu;
+  port_.mark(vcpu, TraceMark::kTakesLock);
 }
 
 void Locks::release(uint32_t index, uint32_t vcpu) {
   Lock& lock = locks_[index];
   SCHED_CHECK(lock.owner == vcpu);
   lock.owner = kNobody;
+  port_.mark(vcpu, TraceMark::kReleasesLock);
   if (kind_ == LockKind::kTtas) {
     const uint32_t looking = lock.waiting.count_also_in(port_.spinning);
     if (looking == 0) return;
     const uint32_t n = looking == 1 ? 0 : static_cast<uint32_t>(rng_.below(looking));
     port_.look(lock.waiting.nth_also_in(port_.spinning, n));
   } else if (lock.queued > 0) {
-    lock.owner = lock.queue[lock.head];
+    own(lock, lock.queue[lock.head]);
     lock.head = static_cast<uint32_t>((lock.head + 1) % lock.queue.size());
     --lock.queued;
     port_.look(lock.owner);

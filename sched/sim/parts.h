@@ -61,6 +61,8 @@ class Locks {
     std::vector<uint32_t> queue;  // ticket, MCS: a ring, one place a vCPU
   };
 
+  void own(Lock& lock, uint32_t vcpu);
+
   const LockKind kind_;
   Port& port_;
   Rng rng_;

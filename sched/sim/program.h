@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sched/sim/bits.h"
+#include "sched/trace.h"
 #include "sched/types.h"
 
 namespace sched::sim {
@@ -64,6 +65,8 @@ class Port {
   // What this vCPU waits for may have come true: if it executes its wait right now, poll() is called at once.
   // If it does not, it looks by itself as soon as it runs again.
   virtual void look(uint32_t vcpu) = 0;
+  // For traces.
+  virtual void mark(uint32_t, TraceMark) {}
 
   void record_ack(uint32_t sender, Nanos took) {
     ++acks[ack_bucket(static_cast<uint64_t>(took.count()))];

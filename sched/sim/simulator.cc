@@ -12,6 +12,7 @@ Simulator::Simulator(const Config& config)
     : costs_(config.costs),
       threads_(config.threads),
       sample_spins_(config.sample_spins),
+      trace_(config.trace),
       scheduler_(config.setup, *this),
       clock_(config.setup.workers) {
   add_vms(config);
@@ -207,12 +208,14 @@ void Simulator::steal(Worker& worker) {
   worker.resume = worker.phase;
   worker.resume_left = worker.end - now_;
   if (worker.phase == Phase::kGuest) worker.seat->cpu.leave();
+  worker.stolen_at = now_;
   const Nanos length = draw(worker, costs_.noise_length);
   worker.noise_at = now_ + length + draw(worker, costs_.noise_interval);
   schedule_end(worker, Phase::kStolen, length);
 }
 
 void Simulator::resume(Worker& worker) {
+  trace(worker, TraceKind::kStolen, 0, static_cast<uint64_t>((now_ - worker.stolen_at).count()));
   if (worker.resume != Phase::kGuest) {
     schedule_end(worker, worker.resume, worker.resume_left);
     return;
@@ -221,6 +224,19 @@ void Simulator::resume(Worker& worker) {
   if (worker.tick_wanted || worker.irq_posted) worker.kick_at = now_;
   worker.seat->cpu.enter(now_);
   schedule(worker);
+}
+
+void Simulator::trace(const Worker& worker, TraceKind kind, uint8_t why, uint64_t value,
+                      uint32_t other) const {
+  if (trace_ == nullptr) return;
+  trace_->record(
+      {.at = now_.count(),
+       .vcpu = worker.seat != nullptr ? static_cast<uint32_t>(worker.seat - seats_.data()) : kNoOne,
+       .other = other,
+       .value = value,
+       .worker = static_cast<uint16_t>(index_of(worker.id)),
+       .kind = kind,
+       .why = why});
 }
 
 }  // namespace sched::sim

@@ -19,6 +19,7 @@
 #include "sched/sim/event_tree.h"
 #include "sched/sim/model_vcpu.h"
 #include "sched/sim/program.h"
+#include "sched/trace.h"
 
 namespace sched::sim {
 
@@ -46,6 +47,7 @@ struct Config {
   bool sample_spins = false;  // whoever is found spinning at two ticks in a row is treated as if it had rung
   Threads threads = Threads::kWorkers;
   uint64_t seed = 1;
+  TraceSink* trace = nullptr;  // must outlive the simulator
 };
 
 // Where a vCPU's time on a worker went; the sum is the running time that the scheduler counts.
@@ -115,6 +117,7 @@ class Simulator final : private Host {
     Nanos noise_at = kForever;
     Phase resume = Phase::kIdle;  // kStolen: what was interrupted
     Nanos resume_left{};
+    Nanos stolen_at{};
     Nanos due_migration{};  // kEntering: what is left to account, in this order
     Nanos due_injection{};
     Nanos busy{};
@@ -142,7 +145,7 @@ class Simulator final : private Host {
   void handle(Worker& worker);
   bool turn_over(Worker& worker);
   bool spin(Worker& worker, Wait wait);
-  void put(Worker& worker);
+  void put(Worker& worker, TraceOut why);
   void halt(Worker& worker);
   void send_ipi(Worker& worker);
   void post(Seat& receiver);
@@ -159,10 +162,13 @@ class Simulator final : private Host {
   void resume(Worker& worker);
   void look(Seat& seat);
   Nanos draw(Worker& worker, Nanos mean);
+  void trace(const Worker& worker, TraceKind kind, uint8_t why = 0, uint64_t value = 0,
+             uint32_t other = kNoOne) const;
 
   const CostProfile costs_;
   const Threads threads_;
   const bool sample_spins_;
+  TraceSink* const trace_;
   Nanos now_{};
   uint64_t events_done_ = 0;
   int64_t kicks_sent_ = 0;  // in this step

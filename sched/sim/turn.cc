@@ -5,6 +5,29 @@
 #include "sched/sim/simulator.h"
 
 namespace sched::sim {
+namespace {
+
+TraceExit traced(Exit exit) {
+  switch (exit) {
+    case Exit::kSpin:
+      return TraceExit::kSpin;
+    case Exit::kIpi:
+      return TraceExit::kIpi;
+    case Exit::kEoi:
+      return TraceExit::kEoi;
+    case Exit::kHalt:
+      return TraceExit::kHalt;
+    case Exit::kWindow:
+      return TraceExit::kWindow;
+    case Exit::kKick:
+      return TraceExit::kKick;
+    case Exit::kTimer:
+      return TraceExit::kTimer;
+  }
+  return TraceExit::kOther;
+}
+
+}  // namespace
 
 // Nothing of this worker's runs: chooses who does, or goes to sleep.
 void Simulator::dispatch(Worker& worker) {
@@ -32,19 +55,23 @@ void Simulator::dispatch(Worker& worker) {
     const bool quiet = costs_.noise_interval == Nanos::zero();
     worker.noise_at = quiet ? kForever : now_ + draw(worker, costs_.noise_interval);
   }
+  trace(worker, TraceKind::kIn);
   take_turn(worker, true);
 }
 
 // A vCPU is on the worker, the VMM is about to enter it: is its turn over, and is there something to inject?
 void Simulator::take_turn(Worker& worker, bool fresh) {
   if (!fresh && turn_over(worker)) {
-    put(worker);
+    put(worker, TraceOut::kPreempted);
     return;
   }
   worker.irq_posted = false;
   Seat& seat = *worker.seat;
   scheduler_.interrupts_seen(seat.id);
-  if (seat.cpu.inject()) worker.due_injection = costs_.inject;
+  if (seat.cpu.inject()) {
+    worker.due_injection = costs_.inject;
+    trace(worker, TraceKind::kInject, 0, static_cast<uint8_t>(seat.vm.program->vector));
+  }
   const Nanos kicks = costs_.kick_send * kicks_sent_;
   schedule_end(worker, Phase::kEntering, worker.due_migration + worker.due_injection + seat.entry + kicks);
 }
@@ -71,6 +98,7 @@ void Simulator::enter(Worker& worker) {
   worker.phase = Phase::kGuest;
   worker.kick_at = kForever;
   worker.entered = now_;
+  trace(worker, TraceKind::kEnter);
   worker.seat->cpu.enter(now_);
   go_on(worker);
 }
@@ -119,6 +147,7 @@ Nanos Simulator::round_trip(const Worker& worker, Exit exit) const {
 
 void Simulator::leave(Worker& worker, Exit exit) {
   Seat& seat = *worker.seat;
+  trace(worker, TraceKind::kExit, static_cast<uint8_t>(traced(exit)));
   seat.cpu.leave();
   worker.exit = exit;
   worker.kick_at = kForever;
@@ -143,18 +172,19 @@ void Simulator::handle(Worker& worker) {
   switch (worker.exit) {
     case Exit::kSpin:
       if (spin(worker, seat.cpu.wait())) {
-        put(worker);
+        put(worker, TraceOut::kYielded);
         return;
       }
       break;
     case Exit::kIpi:
       send_ipi(worker);
       if (scheduler_.sent(worker.id, now_)) {
-        put(worker);
+        put(worker, TraceOut::kYielded);
         return;
       }
       break;
     case Exit::kEoi:
+      trace(worker, TraceKind::kEoi, 0, static_cast<uint8_t>(seat.vm.program->vector));
       end_of_interrupt(seat);
       break;
     case Exit::kHalt:
@@ -174,6 +204,7 @@ void Simulator::handle(Worker& worker) {
 
 // True: the yielder leaves the worker.
 bool Simulator::spin(Worker& worker, Wait wait) {
+  trace(worker, TraceKind::kSpin, static_cast<uint8_t>(wait));
   if (scheduler_.spin(worker.id, now_, worker.seat->cpu.in_kernel(), wait)) return true;
   if (threads_ != Threads::kHostYield) return false;
   // sched_yield(): the caller's request is forfeited, and whoever is next runs. spin() has charged it.
@@ -183,7 +214,8 @@ bool Simulator::spin(Worker& worker, Wait wait) {
   });
 }
 
-void Simulator::put(Worker& worker) {
+void Simulator::put(Worker& worker, TraceOut why) {
+  trace(worker, TraceKind::kOut, static_cast<uint8_t>(why));
   --worker.seat->vm.running;
   scheduler_.put(worker.id, now_, worker.seat->cpu.in_kernel());
   dispatch(worker);
@@ -191,6 +223,7 @@ void Simulator::put(Worker& worker) {
 
 // Nothing can be posted between the last look and this in virtual time; the real loop must look again.
 void Simulator::halt(Worker& worker) {
+  trace(worker, TraceKind::kOut, static_cast<uint8_t>(TraceOut::kHalted));
   --worker.seat->vm.running;
   scheduler_.halt(worker.id, now_);
   dispatch(worker);
@@ -212,7 +245,10 @@ void Simulator::send_ipi(Worker& worker) {
         .sender = me, .vector = vm.program->vector, .shorthand = to_all, .receivers = vm.receivers};
     scheduler_.ipi_sent(vm.id, send, now_);
   }
-  vm.receivers.for_each([&](uint32_t i) { post(seats_[vm.first + i]); });
+  vm.receivers.for_each([&](uint32_t i) {
+    trace(worker, TraceKind::kIpiSend, 0, static_cast<uint8_t>(vm.program->vector), vm.first + i);
+    post(seats_[vm.first + i]);
+  });
 }
 
 void Simulator::post(Seat& receiver) {

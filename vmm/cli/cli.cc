@@ -24,6 +24,7 @@ std::vector<Command> add_commands(CLI::App& app) {
                                 add_guests(app),
                                 add_policies(app),
                                 add_doctor(app)};
+  for (const Command& command : add_trace(app)) commands.push_back(command);
   CLI::App* sim = app.add_subcommand("sim", "the same in the simulator: virtual time, no KVM needed");
   sim->allow_extras();
   for (const Command& command :

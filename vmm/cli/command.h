@@ -49,6 +49,7 @@ Command add_gate(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
+std::vector<Command> add_trace(CLI::App& parent);
 
 // Writes a whole file, or the standard output for "-".
 [[nodiscard]] Result<void> write_output(std::string_view flag, const std::string& path,

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 
+#include "sched/trace.h"
 #include "vmm/result.h"
 #include "vmm/run_types.h"
 
@@ -14,6 +15,7 @@ namespace vmm {
 // `stop`, so it must stay valid until run() returns.
 struct RunControl {
   std::atomic<bool> stop{false};         // end early; the result says `interrupted`
+  sched::TraceSink* trace = nullptr;     // where the run says what it does; null: nowhere
   std::function<void(double)> progress;  // share done, 0 … 1; called by run()'s own thread, may be empty
 };
 

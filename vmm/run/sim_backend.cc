@@ -186,6 +186,7 @@ RunResult difference(const RunSpec& spec, const sim::Config& config, const Snaps
                      const Snapshot& end) {
   RunResult result;
   result.window = end.at - start.at;
+  result.window_begin = start.at;
   result.spin_window = config.spin_window;
   result.tsc_khz = kTicksPerMs;
   result.delay_iters_per_ms = static_cast<double>(config.costs.delay_iters_per_ms);
@@ -224,8 +225,9 @@ void advance(sim::Simulator& simulator, Nanos length, Nanos whole, RunControl& c
 }  // namespace
 
 Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control) {
-  const auto config = make_config(spec);
+  auto config = make_config(spec);
   if (!config) return tl::unexpected(config.error());
+  config->trace = control.trace;
   sim::Simulator simulator(*config);
   const Nanos whole = spec.warmup + spec.duration;
   advance(simulator, spec.warmup, whole, control);

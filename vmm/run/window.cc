@@ -111,6 +111,7 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
                      const Snapshot& start, const Snapshot& end) {
   RunResult result;
   result.window = end.at - start.at;
+  result.window_begin = start.at;
   result.delay_iters_per_ms = calibration.delay_iters_per_ms;
   result.pauses_per_ms = calibration.pauses_per_ms;
   for (size_t v = 0; v < vms.size(); ++v) {

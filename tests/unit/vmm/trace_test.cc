@@ -1,0 +1,196 @@
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <sstream>
+#include <thread>
+
+#include "vmm/trace/dump.h"
+#include "vmm/trace/picture.h"
+#include "vmm/trace/recorder.h"
+#include "vmm/trace/timeline.h"
+#include "vmm/trace/trace_file.h"
+
+namespace vmm {
+namespace {
+
+using sched::TraceEvent;
+using sched::TraceKind;
+using sched::TraceMark;
+using sched::TraceOut;
+
+TraceEvent numbered(int64_t at) {
+  return {.at = at, .vcpu = 0, .value = static_cast<uint64_t>(at), .kind = TraceKind::kEnter};
+}
+
+template <class Why>
+TraceEvent event(int64_t at, uint32_t vcpu, uint16_t worker, TraceKind kind, Why why) {
+  return {.at = at, .vcpu = vcpu, .worker = worker, .kind = kind, .why = static_cast<uint8_t>(why)};
+}
+
+Trace two_vcpus() {
+  Trace trace;
+  trace.vms = {{"lock", "yield", 2}};
+  trace.workers = 1;
+  trace.backend = "sim";
+  trace.command = "kvmux sim run";
+  trace.window_begin = 100;
+  trace.window_end = 1000;
+  trace.events = {
+      event(100, 0, 0, TraceKind::kIn, 0),
+      event(200, 0, sched::kNoTraceWorker, TraceKind::kMark, TraceMark::kTakesLock),
+      event(300, 0, 0, TraceKind::kOut, TraceOut::kPreempted),
+      event(300, 1, 0, TraceKind::kIn, 0),
+      event(400, 1, sched::kNoTraceWorker, TraceKind::kMark, TraceMark::kWaits),
+      {.at = 500, .vcpu = 1, .other = 0, .value = 1, .worker = 0, .kind = TraceKind::kYield, .why = 5},
+      event(500, 1, 0, TraceKind::kOut, TraceOut::kYielded),
+      event(500, 0, 0, TraceKind::kIn, 0),
+      event(700, 0, sched::kNoTraceWorker, TraceKind::kMark, TraceMark::kReleasesLock)};
+  return trace;
+}
+
+std::string bytes_of(const Trace& trace) {
+  const std::string path = std::tmpnam(nullptr);
+  REQUIRE(write_trace(path, trace));
+  std::string bytes;
+  if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
+    char buffer[4096];
+    for (size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) bytes.append(buffer, n);
+    std::fclose(file);
+  }
+  std::remove(path.c_str());
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("trace ring: keeps the newest and says exactly how many are missing") {
+  TraceRing ring(8);
+  std::vector<TraceEvent> events;
+  CHECK(ring.copy(events) == 0);
+  CHECK(events.empty());
+  for (int64_t i = 0; i < 20; ++i) ring.push(numbered(i));
+  const uint64_t lost = ring.copy(events);
+  CHECK(lost + events.size() == 20);
+  // One place may be in the middle of being written: it is not trusted.
+  REQUIRE(events.size() == 7);
+  for (size_t i = 0; i < events.size(); ++i) CHECK(events[i].at == static_cast<int64_t>(lost + i));
+}
+
+TEST_CASE("trace ring: a copy beside a writer has whole events only, in order") {
+  TraceRing ring(64);
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int64_t i = 0; i < 200'000; ++i) ring.push(numbered(i));
+    done = true;
+  });
+  size_t seen = 0;
+  while (!done) {
+    std::vector<TraceEvent> events;
+    const uint64_t lost = ring.copy(events);
+    for (size_t i = 0; i < events.size(); ++i) {
+      REQUIRE(events[i].at == static_cast<int64_t>(lost + i));
+      REQUIRE(events[i].value == lost + i);
+    }
+    seen += events.size();
+  }
+  writer.join();
+  std::vector<TraceEvent> events;
+  CHECK(ring.copy(events) + events.size() == 200'000);
+}
+
+TEST_CASE("trace recorder: each thread has its ring, and events come out in order of time") {
+  TraceRecorder recorder(2, 1024);
+  std::thread first([&] {
+    recorder.attach(0);
+    for (int64_t i = 0; i < 100; i += 2) recorder.record(numbered(i));
+    TraceRecorder::detach();
+  });
+  std::thread second([&] {
+    for (int64_t i = 1; i < 100; i += 2) recorder.record(numbered(i));  // not attached
+  });
+  first.join();
+  second.join();
+  const auto content = recorder.content();
+  CHECK(content.lost == 0);
+  REQUIRE(content.events.size() == 100);
+  for (int64_t i = 0; i < 100; ++i) CHECK(content.events[static_cast<size_t>(i)].at == i);
+}
+
+TEST_CASE("trace file: reads what it wrote") {
+  const Trace trace = two_vcpus();
+  const auto read = parse_trace(bytes_of(trace), "x.trace");
+  REQUIRE(read);
+  CHECK(read->events.size() == trace.events.size());
+  CHECK(read->events[5].other == 0);
+  CHECK(read->vms[0].policy == "yield");
+  CHECK(read->window_end == 1000);
+  CHECK(read->name_of(1) == "0.1");
+  CHECK(read->name_of(2) == "-");
+}
+
+TEST_CASE("trace file: what is damaged is refused by name") {
+  const std::string good = bytes_of(two_vcpus());
+  const auto refused = [](std::string_view bytes, std::string_view why) {
+    const auto read = parse_trace(bytes, "x.trace");
+    REQUIRE_FALSE(read);
+    CHECK(read.error().kind == ErrorKind::kUsage);
+    CHECK(read.error().text().find("x.trace") != std::string::npos);
+    CHECK(read.error().text().find(why) != std::string::npos);
+  };
+  refused("", "no trace");
+  refused("#!/bin/sh\nexit 1\n                      ", "no trace");
+  refused(std::string_view{good}.substr(0, good.size() - 8), "cut off");
+  refused(std::string_view{good}.substr(0, 40), "cut off");
+  std::string other = good;
+  other[8] = 9;
+  refused(other, "version 9");
+  other = good;
+  other[other.size() - 8] = 99;  // the last event's kind and worker
+  other[other.size() - 6] = 99;
+  refused(other, "damaged");
+}
+
+TEST_CASE("timeline: stays, waits, and a lock that is held by who does not run") {
+  const Timeline timeline = timeline_of(two_vcpus(), 150, 800);
+  REQUIRE(timeline.stays.size() == 3);
+  CHECK(timeline.stays[0].vcpu == 0);
+  CHECK(timeline.stays[0].from == 150);
+  CHECK(timeline.stays[0].to == 300);
+  CHECK(timeline.stays[1].why == TraceOut::kYielded);
+  CHECK(timeline.stays[2].to == 800);
+  REQUIRE(timeline.guests.size() == 2);
+  CHECK(timeline.guests[0].kind == GuestStretch::Kind::kHolds);
+  CHECK(timeline.guests[0].from == 200);
+  CHECK(timeline.guests[0].to == 700);
+  CHECK(timeline.guests[1].to == 800);
+  REQUIRE(timeline.yields.size() == 1);
+  CHECK(timeline.yields[0].to == 0);
+}
+
+TEST_CASE("picture: a row a vCPU, a bar a stay, and text that is escaped") {
+  const Trace trace = two_vcpus();
+  const std::string svg = svg_picture({{&trace, "a < b & c", 100}}, 900);
+  CHECK(svg.starts_with("<svg "));
+  CHECK(svg.ends_with("</svg>\n"));
+  CHECK(svg.find("a &lt; b &amp; c") != std::string::npos);
+  CHECK(svg.find("vCPU 0.1") != std::string::npos);
+  // vCPU 0 begins at the left edge and stays for 200 of 900 ns.
+  CHECK(svg.find("<rect class=\"w0\" x=\"64.0\" y=\"34\" width=\"200.0\" height=\"12\"/>") !=
+        std::string::npos);
+}
+
+TEST_CASE("trace dump: filters by kind, vCPU and time") {
+  const Trace trace = two_vcpus();
+  std::ostringstream out;
+  dump_trace(trace, {.kinds = {TraceKind::kYield}}, out);
+  CHECK(out.str() == "      0.000400 ms    w0    0.1  yield    holder → 0.0  here\n");
+  out.str("");
+  dump_trace(trace, {.from = 300, .to = 400, .kinds = {}, .vcpu = 1}, out);
+  CHECK(out.str() == "      0.000200 ms    w0    0.1  in      \n");
+  for (const std::string_view name : trace_kind_names()) {
+    REQUIRE(trace_kind(name));
+    CHECK(name_of(*trace_kind(name)) == name);
+  }
+}
+
+}  // namespace vmm

@@ -1,0 +1,31 @@
+// A trace as text, an event a line. Pure.
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <vector>
+
+#include "vmm/trace/trace_file.h"
+
+namespace vmm {
+
+struct TraceFilter {
+  int64_t from = INT64_MIN;  // of the trace's clock
+  int64_t to = INT64_MAX;
+  std::vector<sched::TraceKind> kinds{};  // empty: all
+  std::optional<uint32_t> vcpu{};
+  std::optional<uint32_t> worker{};
+};
+
+bool passes(const TraceFilter& filter, const sched::TraceEvent& event);
+
+// "in", "out", …; and back.
+std::string_view name_of(sched::TraceKind kind);
+std::optional<sched::TraceKind> trace_kind(std::string_view name);
+std::vector<std::string_view> trace_kind_names();
+// The word for `why`, or its number.
+std::string why_of(const sched::TraceEvent& event);
+
+void dump_trace(const Trace& trace, const TraceFilter& filter, std::ostream& out);
+
+}  // namespace vmm
