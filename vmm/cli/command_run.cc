@@ -45,6 +45,9 @@ Result<std::unique_ptr<TraceRecorder>> recorder_for(const RunOptions& options, c
                                                     int64_t repeat) {
   if (options.trace.empty()) return nullptr;
   if (repeat != 1) return usage_error("--trace, --repeat", "a trace is of one run");
+  if (spec.backend != Backend::kSim) {
+    return usage_error("--trace", "a run on KVM is not traced; accepted with `kvmux sim run`");
+  }
   const auto events = parse_count("--trace-events", options.trace_events, {1024, int64_t{1} << 30});
   if (!events) return Failure(events.error());
   return std::make_unique<TraceRecorder>(spec.workers, static_cast<size_t>(*events));
