@@ -22,6 +22,7 @@ using sched::Nanos;
 enum class Backend : uint8_t { kKvm, kSim };
 enum class SpinDetect : uint8_t { kDoorbell, kSample, kBoth, kOff };
 enum class Irqchip : uint8_t { kUser, kSplit };
+enum class EventLoopKind : uint8_t { kAuto, kIoUring, kEpoll };
 
 struct VmSpec {
   std::string guest = "lock";  // an embedded guest's name, or a path to an ELF64 image
@@ -53,6 +54,7 @@ struct RunSpec {
   Nanos spin_window{0};       // 0: adapt to the measured exit cost
   Nanos rotate{100'000'000};  // workers move on by one CPU so often; 0: never
   Irqchip irqchip = Irqchip::kUser;
+  EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
   std::string cost_profile;    // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
   bool quiet_console = false;  // guests' console lines are not printed
 };

@@ -215,7 +215,7 @@ TEST_CASE("a doorbell exit is one KVM_RUN and no other system call") {
   }
 }
 
-// A turn that is over long before its timer leaves the timer to the next (PreemptTimer::arm).
+// A turn that is over long before its timer leaves the timer to the next (vmm/run/arming.h).
 TEST_CASE("a vCPU switch adds no system call, a timer_settime now and then excepted") {
   REQUIRE_KVM(system);
   const Syscalls found = syscalls_on(system, kSwitch);
@@ -241,8 +241,8 @@ TEST_CASE("an exit allocates nothing, and locks the worker's own queue at most")
   if (kvm_test::counts_locks()) {
     CHECK(spin.locks >= kExits);  // Scheduler::spin()
     CHECK(spin.locks <= kExits + kDisturbed);
-    // spin(), the yield, put() and pick(), each one time
+    // spin(), the yield, put() and pick(), each one time, and the timer's own where the tick changes
     CHECK(switching.locks >= 4 * kExits);
-    CHECK(switching.locks <= 4 * kExits + kDisturbed);
+    CHECK(switching.locks <= 6 * kExits + kDisturbed);
   }
 }

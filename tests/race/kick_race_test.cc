@@ -52,7 +52,7 @@ class Kicks {
     meeting_.begin(seed);
     for (Cell& cell : cells_) {
       cell.attention = std::make_unique<Attention>(0);
-      set_up_ = set_up_ && cell.attention->set_up();
+      set_up_ = set_up_ && cell.attention->set_up(trouble_).has_value();
       cell.timer = ManualTimer::created;
       cell.to_ask.store(meeting_.threads() - 1, std::memory_order_relaxed);
       cell.reasons.store(0, std::memory_order_relaxed);
@@ -119,6 +119,7 @@ class Kicks {
 
   std::vector<Cell> cells_ = std::vector<Cell>(kCells);
   Meeting meeting_;
+  vmm::Trouble trouble_;
   uint64_t stayed_ = 0;
   bool set_up_ = true;
 };

@@ -1,11 +1,14 @@
-// A preemption timer for vmm::BasicAttention whose signals are raised by hand: kick() makes one pending, as
-// the kernel does, and it is delivered to the owner between any two of the owner's steps.
+// A worker's timer for vmm::BasicAttention whose signals are raised by hand: kick(), or the clock's reaching the
+// instant it is armed for, makes one pending, as the kernel does, and it is delivered to the owner between any
+// two of the owner's steps. When it is armed for what is decided by the real vmm::Arming.
 #pragma once
 
 #include <atomic>
 #include <cerrno>
 #include <memory>
 
+#include "sched/mutex.h"
+#include "vmm/run/arming.h"
 #include "vmm/run/attention.h"
 
 namespace race {
@@ -40,7 +43,7 @@ class ManualTimer {
  public:
   using Target = Guest;
 
-  static vmm::Result<std::unique_ptr<ManualTimer>> create() {
+  static vmm::Result<std::unique_ptr<ManualTimer>> create(vmm::Trouble&) {
     auto timer = std::make_unique<ManualTimer>();
     created = timer.get();
     return timer;
@@ -49,23 +52,47 @@ class ManualTimer {
 
   // Any thread. The kernel orders a signal after all that its sender did before.
   void kick() { pending_.store(true, std::memory_order_seq_cst); }
-  void arm(vmm::Nanos at) { at_.store(at, std::memory_order_relaxed); }
+  // One call at a time.
+  void arm_tick(vmm::Nanos at) {
+    const sched::MutexLock lock(mutex_);
+    tick_at_.store(at.count(), std::memory_order_relaxed);
+    if (const auto instant = arming_.change_tick(at, vmm::monotonic_now())) set(*instant);
+  }
+  vmm::Nanos tick_at() const { return vmm::Nanos(tick_at_.load(std::memory_order_relaxed)); }
 
   // Owner.
   void announce(Guest* guest) {
     deliver();
     announced_ = guest;
   }
+  void arm_alarm(vmm::Nanos at) {
+    if (at == alarm_ && !uncovered_) return;
+    const sched::MutexLock lock(mutex_);
+    alarm_ = at;
+    uncovered_ = false;
+    if (const auto instant = arming_.change_alarm(at, vmm::monotonic_now())) set(*instant);
+  }
   bool has_fired() {
     deliver();
-    return vmm::monotonic_now() >= at_.load(std::memory_order_relaxed);
+    return fired_;
   }
   bool take_fired() {
-    vmm::Nanos at = at_.load(std::memory_order_relaxed);
-    return vmm::monotonic_now() >= at &&
-           at_.compare_exchange_strong(at, sched::kForever, std::memory_order_relaxed);
+    deliver();
+    if (!fired_) return false;
+    fired_ = false;
+    uncovered_ = true;
+    const sched::MutexLock lock(mutex_);
+    arming_.fired();
+    return true;
   }
+  // The timer is the kernel's: it fires once, when its instant has come.
   void deliver() {
+    int64_t at = armed_.load(std::memory_order_relaxed);
+    if (at != kDisarmed && vmm::monotonic_now().count() >= at &&
+        armed_.compare_exchange_strong(at, kDisarmed, std::memory_order_seq_cst)) {
+      fired_ = true;
+      pending_.store(true, std::memory_order_relaxed);
+    }
     if (pending_.load(std::memory_order_relaxed) && pending_.exchange(false, std::memory_order_seq_cst) &&
         announced_ != nullptr) {
       announced_->request_exit();
@@ -74,7 +101,16 @@ class ManualTimer {
 
  private:
   std::atomic<bool> pending_{false};
-  std::atomic<vmm::Nanos> at_{sched::kForever};
+  static constexpr int64_t kDisarmed = sched::kForever.count();
+  void set(vmm::Nanos at) { armed_.store(at.count(), std::memory_order_seq_cst); }
+
+  sched::Mutex mutex_;
+  vmm::Arming arming_;
+  std::atomic<int64_t> armed_{kDisarmed};
+  std::atomic<int64_t> tick_at_{kDisarmed};
+  vmm::Nanos alarm_ = sched::kForever;
+  bool uncovered_ = false;
+  bool fired_ = false;
   Guest* announced_ = nullptr;
 };
 

@@ -1,8 +1,9 @@
 // The whole protocol as workers use it (vmm/run/worker.cc): the real scheduler, two worker threads with their
 // Attentions, vCPUs with their IRRs, and a third thread that posts interrupts like a device. Tokens, each an
 // interrupt vector of its own, hop between the vCPUs of a VM; almost all of these sleep, so almost every hop
-// is an interrupt for one that halts, has halted or is being woken. A token that nobody takes any more is a
-// lost wake-up.
+// is an interrupt for one that halts, has halted or is being woken; every fourth is by the vCPU's own LAPIC timer,
+// while which it halts, waits in the queue, or computes. A token that nobody takes any more is a lost wake-up,
+// and a guest that computes on after its deadline has met a lost signal.
 #include <chrono>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "race_support.h"
 #include "sched/policy_parse.h"
 #include "sched/scheduler.h"
+#include "vmm/run/alarms.h"
 
 using namespace race;
 using namespace sched;
@@ -26,10 +28,16 @@ constexpr uint8_t kFirstToken = 64;
 constexpr uint8_t kDeviceVector = 200;
 constexpr uint64_t kHopsPerRun = 50'000;
 constexpr auto kGiveUp = std::chrono::seconds(30);  // without any hop
+constexpr Nanos kLongestTimer{20'000};
+constexpr Nanos kLost{1'000'000'000};
 constexpr std::array kPresets{"kvmux,balance-interval=100us", "rr", "v2", "gang", "v3", "fair", "yield"};
 
 struct alignas(64) Vcpu {
   apic::PendingVectors irr;
+  std::optional<vmm::Alarm> alarm;
+  // Its LAPIC's timer; the lease holder's.
+  Nanos deadline = kForever;
+  apic::Vector timer_vector{0};
   uint64_t stays = 0;  // no atomic: its lease, as TSan sees it
 };
 
@@ -43,6 +51,26 @@ class ShortGuest final : public Guest {
     for (uint64_t i = 0; i < units_ && !exit_requested(); ++i) pause(8);
   }
   uint64_t units_;
+};
+
+// Stays in the guest until it is taken out, or too late.
+class LongGuest final : public Guest {
+ public:
+  LongGuest(ManualTimer& timer, Nanos limit, const std::atomic<bool>& stop)
+      : Guest(timer), limit_(limit), stop_(stop) {}
+  bool gave_up() const { return gave_up_; }
+
+ private:
+  void inside() override {
+    while (!exit_requested() && !stop_.load(std::memory_order_relaxed)) {
+      if (vmm::monotonic_now() < limit_) continue;
+      gave_up_ = !exit_requested();
+      return;
+    }
+  }
+  const Nanos limit_;
+  const std::atomic<bool>& stop_;
+  bool gave_up_ = false;
 };
 
 Setup setup_of(uint64_t seed) {
@@ -61,7 +89,10 @@ Setup setup_of(uint64_t seed) {
 
 class Machine final : public Host {
  public:
-  explicit Machine(uint64_t seed) : seed_(seed), s_(setup_of(seed), *this) {}
+  explicit Machine(uint64_t seed) : seed_(seed), s_(setup_of(seed), *this) {
+    for (uint32_t v = 0; v < s_.vcpus(); ++v) vcpus_[v].alarm.emplace(VcpuId{v});
+  }
+  uint64_t timers() const { return timers_.load(); }
 
   // What went wrong, or nothing.
   std::string run() {
@@ -73,7 +104,8 @@ class Machine final : public Host {
       for (uint32_t t = 0; t < kTokens; ++t) post(s_.vcpu_id(VmId{vm}, t), token(t));
     }
     const bool arrived = be_a_device();
-    const std::string states = arrived ? std::string() : describe();
+    std::string states = arrived ? std::string() : describe();
+    if (lost_.load() != 0) states += "lost LAPIC deadlines: " + std::to_string(lost_.load());
     stop_.store(true);
     for (WorkerThread& w : workers_) ask(w, kStop, false);
     for (std::thread& thread : threads) thread.join();
@@ -85,13 +117,14 @@ class Machine final : public Host {
     WorkerThread& w = workers_[index_of(worker)];
     ask(w, kTick, &w == current);
   }
-  void arm_tick(WorkerId worker, Nanos at) override { workers_[index_of(worker)].attention.arm_timer(at); }
+  void arm_tick(WorkerId worker, Nanos at) override { workers_[index_of(worker)].attention.arm_tick(at); }
 
  private:
   enum Reason : uint32_t { kTick = 1, kLook = 2, kStop = 4 };
   enum class Departure : uint8_t { kPut, kHalt };
   struct alignas(64) WorkerThread {
     vmm::BasicAttention<ManualTimer> attention{0};
+    vmm::Alarms alarms{kVms * kVcpus};
     ManualTimer* timer = nullptr;
     std::atomic<bool> woken{false};
   };
@@ -151,16 +184,21 @@ class Machine final : public Host {
     WorkerThread& w = workers_[index_of(id)];
     current = &w;
     const Pinned here(index_of(id));
-    const bool good = w.attention.set_up().has_value();
+    const bool good = w.attention.set_up(trouble_).has_value();
     w.timer = ManualTimer::created;
     ready_.fetch_add(good ? 1 : 0);
     Rng rng(seed_ * kWorkers + index_of(id));
     for (;;) {
       if ((w.attention.take() & kStop) != 0) return;
+      post_due(w, kNoVcpu);
       if (const auto turn = s_.pick(id, vmm::monotonic_now())) {
         host(id, w, turn->vcpu, rng);
       } else {
-        w.attention.sleep([&] { wait_until([&] { return w.woken.exchange(false) || stop_.load(); }); });
+        w.attention.sleep([&] {
+          wait_until([&] {
+            return w.woken.exchange(false) || stop_.load() || vmm::monotonic_now() >= w.alarms.earliest();
+          });
+        });
       }
     }
   }
@@ -168,26 +206,48 @@ class Machine final : public Host {
   void host(WorkerId id, WorkerThread& w, VcpuId vcpu, Rng& rng) {
     ++vcpus_[index_of(vcpu)].stays;
     const Departure departure = stay(id, w, vcpu, rng);
+    w.alarms.keep(*vcpus_[index_of(vcpu)].alarm, vcpus_[index_of(vcpu)].deadline);
     if (departure == Departure::kPut) return s_.put(id, vmm::monotonic_now(), rng.below(2) == 0);
     s_.halt(id, vmm::monotonic_now());
     if (vcpus_[index_of(vcpu)].irr.highest()) tell(vcpu);
   }
 
+  void post_due(WorkerThread& w, VcpuId running) {
+    while (const auto due = w.alarms.take_due(vmm::monotonic_now())) {
+      if (*due != running) tell(*due);
+    }
+  }
+
+  // As before an entry: what its timer has to say becomes an interrupt.
+  static void expire_timer(Vcpu& vcpu) {
+    if (vcpu.deadline > vmm::monotonic_now()) return;
+    vcpu.irr.post(vcpu.timer_vector, apic::TriggerMode::kEdge);
+    vcpu.deadline = kForever;
+  }
+
   Departure stay(WorkerId id, WorkerThread& w, VcpuId vcpu, Rng& rng) {
-    apic::PendingVectors& irr = vcpus_[index_of(vcpu)].irr;
+    Vcpu& me = vcpus_[index_of(vcpu)];
+    apic::PendingVectors& irr = me.irr;
     for (;;) {
       const uint32_t reasons = w.attention.take();
       if ((reasons & kStop) != 0) {
         w.attention.put_back(kStop);
         return Departure::kPut;
       }
-      if ((w.attention.take_fired() || (reasons & kTick) != 0) && !s_.tick(id, vmm::monotonic_now())) {
-        return Departure::kPut;
-      }
+      const bool tick = w.attention.take_fired() && vmm::monotonic_now() >= w.attention.tick_at();
+      post_due(w, vcpu);
+      if ((tick || (reasons & kTick) != 0) && !s_.tick(id, vmm::monotonic_now())) return Departure::kPut;
       s_.interrupts_seen(vcpu);
+      expire_timer(me);
       while (const auto vector = irr.highest()) {
         static_cast<void>(irr.take(*vector));
         if (handle(vcpu, *vector, rng) && s_.sent(id, vmm::monotonic_now())) return Departure::kPut;
+      }
+      w.alarms.keep(*me.alarm, me.deadline);
+      w.attention.arm_alarm(w.alarms.earliest());
+      if (me.deadline != kForever && rng.below(2) == 0) {
+        wait_for_timer(w, me);
+        continue;
       }
       ShortGuest guest(*w.timer, rng.below(8));
       static_cast<void>(w.attention.run(guest));
@@ -195,6 +255,14 @@ class Machine final : public Host {
       if (spins && s_.spin(id, vmm::monotonic_now(), rng.below(2) == 0)) return Departure::kPut;
       if (!spins && !irr.highest()) return Departure::kHalt;
     }
+  }
+
+  // A guest that does nothing but wait for its timer: only a signal takes it out. One that nobody sends is a
+  // lost deadline.
+  void wait_for_timer(WorkerThread& w, const Vcpu& me) {
+    LongGuest guest(*w.timer, me.deadline + kLost, stop_);
+    static_cast<void>(w.attention.run(guest));
+    if (guest.gave_up()) lost_.fetch_add(1);
   }
 
   // The guest's handler: the token goes on. True: by an IPI.
@@ -207,6 +275,14 @@ class Machine final : public Host {
     }
     if (hops_.fetch_add(1, std::memory_order_relaxed) >= kHopsPerRun) {
       arrived_.fetch_add(1);
+      return false;
+    }
+    // Every fourth hop is by the vCPU's own timer, if that is free.
+    Vcpu& here = vcpus_[index_of(vcpu)];
+    if (here.deadline == kForever && rng.below(4) == 0) {
+      here.timer_vector = vector;
+      here.deadline = vmm::monotonic_now() + Nanos(static_cast<int64_t>(rng.below(kLongestTimer.count())));
+      timers_.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
     const uint32_t me = s_.index_in_vm(vcpu);
@@ -227,7 +303,10 @@ class Machine final : public Host {
   std::array<WorkerThread, kWorkers> workers_;
   std::array<Vcpu, kVms * kVcpus> vcpus_;
   std::atomic<uint32_t> ready_{0};
+  vmm::Trouble trouble_;
   std::atomic<uint64_t> hops_{0};
+  std::atomic<uint64_t> timers_{0};
+  std::atomic<uint64_t> lost_{0};
   std::atomic<uint32_t> arrived_{0};
   std::atomic<bool> devices_{false};
   std::atomic<bool> stop_{false};
@@ -238,9 +317,12 @@ class Machine final : public Host {
 
 TEST_CASE("race: no token that hops between sleeping vCPUs is ever lost, under any run queue") {
   const uint64_t runs = std::max<uint64_t>(kPresets.size(), races() / kHopsPerRun);
+  uint64_t timers = 0;
   for (uint64_t run = 0; run < runs; ++run) {
-    const std::string wrong = Machine(batch_seed(run)).run();
+    Machine machine(batch_seed(run));
+    const std::string wrong = machine.run();
     REQUIRE_MESSAGE(wrong.empty(), wrong);
+    timers += machine.timers();
   }
-  MESSAGE((runs * kHopsPerRun) << " hops");
+  MESSAGE((runs * kHopsPerRun) << " hops, " << timers << " of them by a LAPIC timer");
 }

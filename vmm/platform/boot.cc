@@ -105,6 +105,7 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   auto engine = make_engine(spec);
   if (!engine) return Failure(engine.error());
   bench.engine = std::move(*engine);
+  bench.engine->trouble().on_report([&wakeup = bench.wakeup] { wakeup.ring(); });
   const auto system = System::open();
   if (!system) return Failure(system.error());
   const bool split = spec.irqchip == Irqchip::kSplit;
@@ -184,7 +185,7 @@ BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, const s
     const Nanos now = monotonic_now();
     bench.board->run_timers(now);
     if (bench.vm->ended()) return BootEnd::kExit;
-    if (stop.load()) return BootEnd::kStopped;
+    if (stop.load() || bench.engine->trouble().any()) return BootEnd::kStopped;
     if (now >= end) return BootEnd::kTimeout;
     const Nanos until = std::min(end, bench.board->next_deadline().value_or(sched::kForever));
     const timespec wait = to_timespec(std::max(Nanos{}, until - now));
@@ -227,6 +228,7 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   const ConsoleBell bell(console, bench.wakeup);
   const BootEnd how = serve(bench, console, end, stop);
   bench.engine->stop();
+  if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   return result_of(bench, how);
 }
 

@@ -10,6 +10,17 @@
 // the last look and KVM_RUN. Hence the order in run(): announce the vCPU to the signal handler, clear its
 // exit request, look at reasons and timer, enter.
 //
+// The timer's signal is seen in the same way, with its handler in the asker's place; both are on one thread:
+//   handler: fired = true;      then request the exit of the announced vCPU
+//   owner:   announce; clear the exit request;      fired == false → KVM_RUN
+// A signal before the look at `fired` is seen by it; one after it finds the vCPU announced, whose KVM_RUN then
+// returns at once, or interrupts KVM_RUN itself. So a deadline for which the timer is armed is never slept
+// through inside the guest. That the timer is armed for every deadline: arming.h and alarms.h. What the owner
+// sleeps on instead of a guest takes the earliest deadline as its limit.
+//
+// Who asks for the same again need not signal again: the first signal is on its way. It may have failed
+// (PreemptTimer::kick reports that), hence `insist`.
+//
 // An interrupt for a halted vCPU is never lost on a thread that sleeps with it: its poster changes the LAPIC
 // before it asks, and the owner takes the reasons before it looks at the LAPIC, so that what the look missed
 // comes with a reason that forbids the sleep.
@@ -31,8 +42,8 @@ class BasicAttention {
   explicit BasicAttention(uint32_t reasons) : reasons_(reasons) {}
 
   // Owner thread, before anybody asks; and when nobody will ask again.
-  [[nodiscard]] Result<void> set_up() {
-    auto timer = Timer::create();
+  [[nodiscard]] Result<void> set_up(Trouble& trouble) {
+    auto timer = Timer::create(trouble);
     if (!timer) return Failure(timer.error());
     timer_ = std::move(*timer);
     return {};
@@ -40,11 +51,11 @@ class BasicAttention {
   void tear_down() { timer_.reset(); }
 
   // Any thread. What is asked for already, or by the owner itself, waits for the owner's next look.
-  // `wake` is called if the owner may be asleep.
+  // `wake` is called if the owner may be asleep. `insist`: signal even if it was asked for that before.
   template <class Wake>
-  void ask(uint32_t why, bool by_owner, Wake wake) {
+  void ask(uint32_t why, bool by_owner, Wake wake, bool insist = false) {
     const uint32_t before = reasons_.fetch_or(why, std::memory_order_seq_cst);
-    if ((before & why) == why || by_owner) return;
+    if (((before & why) == why && !insist) || by_owner) return;
     switch (phase_.load(std::memory_order_seq_cst)) {
       case Phase::kBusy:
         return;
@@ -54,8 +65,10 @@ class BasicAttention {
         return wake();
     }
   }
-  // One signal at this instant, which ends KVM_RUN; has_fired() until take_fired().
-  void arm_timer(Nanos at) { timer_->arm(at); }
+  // A signal at this instant at the latest, which ends KVM_RUN and is to be taken by take_fired(). One call at a
+  // time.
+  void arm_tick(Nanos at) { timer_->arm_tick(at); }
+  Nanos tick_at() const { return timer_->tick_at(); }
 
   // Owner thread.
   uint32_t take() {
@@ -63,7 +76,10 @@ class BasicAttention {
     return reasons_.exchange(0, std::memory_order_seq_cst);
   }
   void put_back(uint32_t reasons) { reasons_.fetch_or(reasons, std::memory_order_seq_cst); }
+  // True: the timer has fired, early perhaps. Then arm_alarm() must follow before run().
   bool take_fired() { return timer_->take_fired(); }
+  // Before each run(): the earliest LAPIC deadline.
+  void arm_alarm(Nanos at) { timer_->arm_alarm(at); }
 
   // Owner thread: KVM_RUN, unless there is something to look at. 0, EINTR or another errno of KVM_RUN.
   int run(typename Timer::Target& vcpu) {

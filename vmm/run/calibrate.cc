@@ -46,10 +46,13 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<b
   if (!tiny) return Failure(tiny.error());
   machine.add({tiny->vm.get(), tiny->board.get()});
   if (auto started = machine.start(); !started) return Failure(started.error());
-  for (Nanos waited{}; !machine.all_ended() && waited < kPatience && !stop.load(); waited += kPoll) {
+  for (Nanos waited{};
+       !machine.all_ended() && !machine.trouble().any() && waited < kPatience && !stop.load();
+       waited += kPoll) {
     std::this_thread::sleep_for(kPoll);
   }
   machine.stop();
+  if (const auto trouble = machine.trouble().first()) return Failure(*trouble);
   if (stop.load()) return host_error("calibrate", 0, "interrupted before anything was measured");
   if (tiny->vm->exit_code() != 0) {
     const std::string failure = tiny->vm->failure();

@@ -9,7 +9,7 @@ namespace vmm {
 
 using sched::Nanos;
 
-// CLOCK_MONOTONIC: the clock of the preemption timers and of the rings' timeouts as well.
+// CLOCK_MONOTONIC: the clock of the workers' timers and of their sleep as well.
 inline Nanos monotonic_now() {
   timespec t{};
   ::clock_gettime(CLOCK_MONOTONIC, &t);

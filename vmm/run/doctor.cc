@@ -10,7 +10,7 @@
 #include "vmm/kvm/system.h"
 #include "vmm/run/host_costs.h"
 #include "vmm/run/machine.h"
-#include "vmm/run/ring.h"
+#include "vmm/run/event_loop.h"
 #include "vmm/run/setup.h"
 
 namespace vmm {
@@ -49,10 +49,13 @@ DoctorCheck check_cpus() {
   return warn("CPUs", "1 to run workers on", "one worker: nothing runs at the same time as anything else");
 }
 
-DoctorCheck check_ring() {
-  const auto ring = Ring::create(8);
-  if (ring) return ok("io_uring", "usable");
-  return fail("io_uring", ring.error(), "workers wait in a ring: kvmux needs it");
+DoctorCheck check_event_loop() {
+  const auto ring = EventLoop::create(EventLoopKind::kIoUring);
+  if (ring) return ok("event loop", "io_uring");
+  if (const auto loop = EventLoop::create(EventLoopKind::kEpoll); !loop)
+    return fail("event loop", loop.error(), "workers cannot sleep");
+  return warn("event loop", fmt::format("epoll; {}", ring.error().text()),
+              "workers wake each other by two more system calls");
 }
 
 void check_capabilities(const System& system, std::vector<DoctorCheck>& checks) {
@@ -101,7 +104,7 @@ Result<DoctorReport> doctor_measure() {
   DoctorReport report;
   report.checks.push_back(check_kernel());
   report.checks.push_back(check_cpus());
-  report.checks.push_back(check_ring());
+  report.checks.push_back(check_event_loop());
   const auto system = System::open();
   if (!system) {
     report.checks.push_back(fail("/dev/kvm", system.error(), "guests cannot run; kvmux sim needs no KVM"));

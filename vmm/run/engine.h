@@ -12,7 +12,9 @@
 
 #include "sched/stats.h"
 #include "vmm/run/board.h"
+#include "vmm/run/gate.h"
 #include "vmm/run/notifier.h"
+#include "vmm/run/trouble.h"
 #include "vmm/run/vm.h"
 
 namespace vmm {
@@ -51,12 +53,29 @@ class Engine : public Notifier {
   // Paused: forgets the maxima.
   virtual void reset_peaks() = 0;
 
+  // What its threads could not cope with, or nothing: then the run is to be stopped, and its figures are void.
+  Trouble& trouble() { return trouble_; }
+  const Trouble& trouble() const { return trouble_; }
+
   bool all_ended() const {
     return std::all_of(vms_.begin(), vms_.end(), [](const RunningVm& vm) { return vm.vm->ended(); });
   }
 
  protected:
+  // What pause() does while it waits: threads that do not come are asked again; where that is known to be in
+  // vain, the process ends.
+  template <class Kick>
+  void wait_at_gate(Gate& gate, uint32_t threads, Kick kick_again) {
+    constexpr int kPatience = 50;  // of 100 ms
+    int asked = 0;
+    gate.wait_parked(threads, [&] {
+      kick_again();
+      if (++asked >= kPatience && trouble_.any()) trouble_.give_up();
+    });
+  }
+
   std::vector<RunningVm> vms_;
+  Trouble trouble_;
 };
 
 }  // namespace vmm

@@ -1,5 +1,7 @@
 #include "vmm/run/gate.h"
 
+#include <chrono>
+
 namespace vmm {
 
 void Gate::close() {
@@ -7,9 +9,14 @@ void Gate::close() {
   closed_ = true;
 }
 
-void Gate::wait_parked(uint32_t threads) {
+void Gate::wait_parked(uint32_t threads, const std::function<void()>& again) {
+  constexpr std::chrono::milliseconds kPatience{100};
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return parked_ == threads; });
+  while (!changed_.wait_for(lock, kPatience, [&] { return parked_ == threads; })) {
+    lock.unlock();
+    again();
+    lock.lock();
+  }
 }
 
 void Gate::open() {

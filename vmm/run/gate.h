@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 
 namespace vmm {
@@ -11,7 +12,8 @@ namespace vmm {
 class Gate {
  public:
   void close();                        // then ask all of them to come
-  void wait_parked(uint32_t threads);  // from here to open() they touch nothing
+  // From here to open() they touch nothing. `again` is called every 100 ms meanwhile: it asks them once more.
+  void wait_parked(uint32_t threads, const std::function<void()>& again);
   void open();
   void pass();  // a thread that was asked to come: waits while closed
 

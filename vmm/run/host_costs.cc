@@ -69,7 +69,7 @@ class Bench {
                      notifier_, console_);
     if (!tiny) return Failure(tiny.error());
     tiny_.emplace(std::move(*tiny));
-    auto timer = PreemptTimer::create();
+    auto timer = PreemptTimer::create(trouble_);
     if (!timer) return Failure(timer.error());
     timer_ = std::move(*timer);
     // Through the guest's own set-up into its endless loop.
@@ -83,7 +83,7 @@ class Bench {
   // From the moment for which the timer is armed until KVM_RUN has returned.
   Nanos timer_to_exit() {
     const Nanos at = monotonic_now() + 300us;
-    timer_->arm(at);
+    timer_->arm_tick(at);
     enter(vcpu(0));
     return monotonic_now() - at;
   }
@@ -110,7 +110,7 @@ class Bench {
     const int before = notifier_.eois;
     const Nanos start = monotonic_now();
     while (notifier_.eois == before && monotonic_now() - start < 50ms) {
-      timer_->arm(start + 50ms);
+      timer_->arm_tick(start + 50ms);
       step(v);
     }
     return monotonic_now() - start;
@@ -154,7 +154,7 @@ class Bench {
   bool run_for(Vcpu& v, Nanos time) {
     const Nanos end = monotonic_now() + time;
     while (monotonic_now() < end) {
-      timer_->arm(end);
+      timer_->arm_tick(end);
       if (!step(v)) return false;
     }
     return true;
@@ -165,6 +165,7 @@ class Bench {
   NoNotifier notifier_;
   Console console_{write_lines_to(1)};
   std::optional<TinyVm> tiny_;
+  Trouble trouble_;
   std::unique_ptr<PreemptTimer> timer_;
 };
 

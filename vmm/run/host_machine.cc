@@ -12,12 +12,12 @@ Result<void> HostMachine::start() {
   cpus.resize(std::min<size_t>(cpus.size(), workers_));
   for (const RunningVm& vm : vms_) {
     for (uint32_t i = 0; i < vm.vm->vcpu_count(); ++i) {
-      auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, gate_, cpus);
+      auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, gate_, trouble_, cpus);
       if (!thread) return Failure(thread.error());
       threads_.push_back(std::move(*thread));
     }
   }
-  gate_.wait_parked(static_cast<uint32_t>(threads_.size()));  // they kick each other
+  wait_parked();  // they kick each other
   gate_.open();
   return {};
 }
@@ -25,7 +25,13 @@ Result<void> HostMachine::start() {
 void HostMachine::pause() {
   gate_.close();
   for (const auto& thread : threads_) thread->kick(HostThread::kGate);
-  gate_.wait_parked(static_cast<uint32_t>(threads_.size()));
+  wait_parked();
+}
+
+void HostMachine::wait_parked() {
+  wait_at_gate(gate_, static_cast<uint32_t>(threads_.size()), [this] {
+    for (const auto& thread : threads_) thread->kick(HostThread::kGate, true);
+  });
 }
 
 void HostMachine::resume() { gate_.open(); }

@@ -35,6 +35,7 @@ class HostMachine final : public Engine {
   void vm_ended(VmId vm) override;
 
  private:
+  void wait_parked();
   HostThread& thread_of(const Vcpu& vcpu) const { return *threads_[index_of(vcpu.id)]; }
 
   const HostMode mode_;

@@ -12,6 +12,7 @@
 
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
+#include "vmm/run/retry.h"
 
 namespace vmm {
 namespace {
@@ -24,15 +25,21 @@ uint32_t* futex_word(const std::atomic<uint32_t>& word) {
   return reinterpret_cast<uint32_t*>(const_cast<std::atomic<uint32_t>*>(&word));
 }
 
-// Sleeps while the word is 0, at most until this instant of CLOCK_MONOTONIC. May end early.
-void futex_wait_while_zero(const std::atomic<uint32_t>& word, Nanos until) {
+// Sleeps while the word is 0, at most until this instant of CLOCK_MONOTONIC. May end early. 0 or an errno.
+[[nodiscard]] int futex_wait_while_zero(const std::atomic<uint32_t>& word, Nanos until) {
   const timespec at = to_timespec(until);
-  ::syscall(SYS_futex, futex_word(word), FUTEX_WAIT_BITSET_PRIVATE, 0,
-            until == sched::kForever ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY);
+  return retried([&] {
+    const long woken = ::syscall(SYS_futex, futex_word(word), FUTEX_WAIT_BITSET_PRIVATE, 0,
+                                 until == sched::kForever ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY);
+    // Not zero any more, a signal, the time is up: all as good as a wake-up.
+    return woken >= 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT ? 0 : -1;
+  });
 }
 
-void futex_wake(const std::atomic<uint32_t>& word) {
-  ::syscall(SYS_futex, futex_word(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+[[nodiscard]] int futex_wake(const std::atomic<uint32_t>& word) {
+  return retried([&] {
+    return ::syscall(SYS_futex, futex_word(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  });
 }
 
 }  // namespace
@@ -77,8 +84,9 @@ Nanos HandlingCost::scaled(Nanos measured) const {
 }
 
 Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode,
-                                                      Gate& gate, std::span<const int> cpus) {
-  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, gate));
+                                                      Gate& gate, Trouble& trouble,
+                                                      std::span<const int> cpus) {
+  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, gate, trouble));
   std::promise<Result<void>> ready;
   auto set_up = ready.get_future();
   try {
@@ -108,11 +116,15 @@ Result<void> HostThread::set_up(std::span<const int> cpus) {
   thread_id_ = os_thread_id();
   const std::string name = fmt::format("kvmux-v{}.{}", index_of(vcpu_.vm), index_of(vcpu_.index));
   if (auto settled = settle_thread(name, cpus); !settled) return settled;
-  return attention_.set_up();
+  return attention_.set_up(trouble_);
 }
 
-void HostThread::kick(uint32_t reasons) {
-  attention_.ask(reasons, this_host_thread == this, [this] { futex_wake(attention_.reasons()); });
+void HostThread::kick(uint32_t reasons, bool insist) {
+  const auto wake = [this] {
+    const int error = futex_wake(attention_.reasons());
+    if (error != 0) trouble_.report(host_error("futex", error, "waking a vCPU's thread").value());
+  };
+  attention_.ask(reasons, this_host_thread == this, wake, insist);
 }
 
 void HostThread::loop() {
@@ -135,7 +147,7 @@ void HostThread::loop() {
 // One entry into the guest and the handling of its exit, or one halt.
 void HostThread::turn() {
   handling_.entry_begins();
-  if (attention_.take_fired()) vcpu_.timer_armed = sched::kForever;  // perhaps early: arm it again
+  attention_.take_fired();  // perhaps early: it is armed again below
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
   const int error = attention_.run(vcpu_.kvm);
@@ -160,7 +172,8 @@ bool HostThread::ready_to_enter() {
     return true;
   }
   if (prepare_entry(vcpu_, monotonic_now()) == Entry::kAsleep) return false;
-  arm_lapic_timer();
+  // A vCPU inside the guest does not look at its LAPIC's clock.
+  attention_.arm_alarm(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
   return true;
 }
 
@@ -191,14 +204,6 @@ void HostThread::after_exit(Next next) {
   }
 }
 
-// A vCPU inside the guest does not look at its LAPIC's clock.
-void HostThread::arm_lapic_timer() {
-  const Nanos deadline = vcpu_.lapic.timer_deadline().value_or(sched::kForever);
-  if (deadline == vcpu_.timer_armed) return;
-  vcpu_.timer_armed = deadline;
-  attention_.arm_timer(deadline);
-}
-
 void HostThread::halt() {
   const Nanos from = monotonic_now();
   sleep_until(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
@@ -207,7 +212,12 @@ void HostThread::halt() {
 }
 
 void HostThread::sleep_until(Nanos at) {
-  attention_.sleep([&] { futex_wait_while_zero(attention_.reasons(), at); });
+  attention_.sleep([&] {
+    const int error = futex_wait_while_zero(attention_.reasons(), at);
+    if (error == 0) return;
+    trouble_.report(host_error("futex", error, "a vCPU's thread cannot sleep").value());
+    ::sched_yield();
+  });
 }
 
 void HostThread::pass_gate() {

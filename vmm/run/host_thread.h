@@ -71,7 +71,7 @@ class HostThread {
   // Starts the thread, bound to these CPUs; it waits at the gate, which must be closed.
   [[nodiscard]] static Result<std::unique_ptr<HostThread>> start(const RunningVm& vm, Vcpu& vcpu,
                                                                  const HostMode& mode, Gate& gate,
-                                                                 std::span<const int> cpus);
+                                                                 Trouble& trouble, std::span<const int> cpus);
   ~HostThread() { join(); }
   void join();  // after kick(kStop)
 
@@ -80,8 +80,8 @@ class HostThread {
     kGate = 2,  // come to the gate
     kStop = 4,
   };
-  // Any thread.
-  void kick(uint32_t reasons);
+  // Any thread. `insist`: although it may have been asked for that already.
+  void kick(uint32_t reasons, bool insist = false);
 
   // The vCPU's own thread, while it handles an exit.
   void count_ipis(uint32_t receivers) { stats_.ipis_sent += receivers; }
@@ -96,15 +96,14 @@ class HostThread {
     ThreadUse use;
   };
 
-  HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, Gate& gate)
-      : vm_(vm), vcpu_(vcpu), mode_(mode), gate_(gate) {}
+  HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, Gate& gate, Trouble& trouble)
+      : vm_(vm), vcpu_(vcpu), mode_(mode), gate_(gate), trouble_(trouble) {}
   Result<void> set_up(std::span<const int> cpus);
   void loop();
   void turn();
   bool ready_to_enter();
   void take_extint();
   void after_exit(Next next);
-  void arm_lapic_timer();
   void halt();
   void sleep_until(Nanos at);
   void pass_gate();
@@ -115,6 +114,7 @@ class HostThread {
   Vcpu& vcpu_;
   const HostMode mode_;
   Gate& gate_;
+  Trouble& trouble_;
   Attention attention_{kGate};  // a thread begins at the gate
   pid_t thread_id_ = 0;
   // The thread's own; others read them while it is parked.

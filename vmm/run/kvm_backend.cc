@@ -20,7 +20,8 @@ Result<RunResult> run_on_kvm(const RunSpec& spec, RunControl& control) {
   const auto setup = make_setup(spec, spin_window);
   if (!setup) return Failure(setup.error());
   return measured_run(spec, control,
-                      {.engine = std::make_unique<Machine>(*setup, samples(spec.spin_detect), spec.rotate),
+                      {.engine = std::make_unique<Machine>(*setup, samples(spec.spin_detect), spec.rotate,
+                                                 spec.event_loop),
                        .calibration = *calibrated,
                        .spin_window = spin_window,
                        .vm_options = {}});

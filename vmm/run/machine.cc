@@ -2,9 +2,10 @@
 
 namespace vmm {
 
-Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate)
+Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate, EventLoopKind event_loop)
     : scheduler_(setup, *this),
       sample_spins_(sample_spins),
+      event_loop_(event_loop),
       rotation_(allowed_cpus(), setup.workers, rotate) {}
 
 Machine::~Machine() { stop(); }
@@ -22,14 +23,15 @@ Result<void> Machine::start() {
   for (const RunningVm& running : vms_) keep_registers(*running.vm);
   // The workers wait at the gate until all are there: they kick each other.
   gate_.close();
-  const WorkerContext context{scheduler_, *this, gate_, vms_, sample_spins_, rotation_, workers_};
+  const WorkerContext context{scheduler_, *this,    gate_,    vms_,       sample_spins_,
+                              rotation_,  workers_, trouble_, event_loop_};
   workers_.reserve(scheduler_.workers());
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
     auto worker = Worker::start(sched::WorkerId{i}, context);
     if (!worker) return Failure(worker.error());
     workers_.push_back(std::move(*worker));
   }
-  gate_.wait_parked(scheduler_.workers());
+  wait_parked();
   const Nanos now = monotonic_now();
   for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(sched::VcpuId{i}, now);
   gate_.open();
@@ -48,7 +50,13 @@ void Machine::keep_registers(Vm& vm) const {
 void Machine::pause() {
   gate_.close();
   for (const auto& worker : workers_) worker->kick(Worker::kGate);
-  gate_.wait_parked(static_cast<uint32_t>(workers_.size()));
+  wait_parked();
+}
+
+void Machine::wait_parked() {
+  wait_at_gate(gate_, static_cast<uint32_t>(workers_.size()), [this] {
+    for (const auto& worker : workers_) worker->kick(Worker::kGate, true);
+  });
 }
 
 void Machine::resume() { gate_.open(); }

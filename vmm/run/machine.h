@@ -13,7 +13,8 @@ namespace vmm {
 
 class Machine final : public sched::Host, public Engine {
  public:
-  Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate = {});
+  Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate = {},
+          EventLoopKind event_loop = EventLoopKind::kAuto);
   ~Machine() override;
 
   sched::Scheduler& scheduler() { return scheduler_; }
@@ -39,10 +40,12 @@ class Machine final : public sched::Host, public Engine {
 
  private:
   void keep_registers(Vm& vm) const;
+  void wait_parked();
 
   Gate gate_;
   sched::Scheduler scheduler_;
   const bool sample_spins_;
+  const EventLoopKind event_loop_;
   Rotation rotation_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -69,7 +69,7 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
   return {};
 }
 
-// Until `end`, a stop request, or the end of all VMs. `done` and `share`: the part of the progress that this
+// Until `end`, a stop request, trouble, or the end of all VMs. `done` and `share`: the part of the progress that this
 // makes up.
 void wait_until(Nanos end, Nanos length, double done, double share, const Engine& engine,
                 RunControl& control) {
@@ -81,7 +81,7 @@ void wait_until(Nanos end, Nanos length, double done, double share, const Engine
           1.0 - std::max(0.0, static_cast<double>(left.count()) / static_cast<double>(length.count()));
       control.progress(done + share * part);
     }
-    if (left <= Nanos{} || control.stop.load() || engine.all_ended()) return;
+    if (left <= Nanos{} || control.stop.load() || engine.all_ended() || engine.trouble().any()) return;
     std::this_thread::sleep_for(std::min(left, kPoll));
   }
 }
@@ -108,6 +108,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   const Snapshot end = take_snapshot(engine, bench.vms);
   engine.resume();
   engine.stop();
+  if (const auto trouble = engine.trouble().first()) return Failure(*trouble);
 
   RunResult result = difference(spec, bench.plan.calibration, bench.vms, start, end);
   result.spin_window = bench.plan.spin_window;

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "vmm/run/retry.h"
+
 namespace vmm {
 namespace {
 
@@ -24,45 +26,71 @@ void PreemptTimer::on_signal(int, siginfo_t* info, void*) {
   if (VcpuFd* vcpu = timer->announced_.load(std::memory_order_relaxed)) vcpu->request_exit();
 }
 
-Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create() {
-  auto timer = std::unique_ptr<PreemptTimer>(new PreemptTimer);
+Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create(Trouble& trouble) {
+  auto timer = std::unique_ptr<PreemptTimer>(new PreemptTimer(trouble));
   timer->thread_ = static_cast<pid_t>(::syscall(SYS_gettid));
   this_threads_timer = timer.get();
 
   struct sigaction action {};
   action.sa_sigaction = on_signal;
-  action.sa_flags = SA_SIGINFO;  // no SA_RESTART: waits in the ring end as well
-  if (::sigaction(preempt_signal(), &action, nullptr) != 0) return host_error("sigaction", errno);
+  action.sa_flags = SA_SIGINFO;  // no SA_RESTART: waits in the event loop end as well
+  if (const int error = retried([&] { return ::sigaction(preempt_signal(), &action, nullptr); }); error != 0)
+    return host_error("sigaction", error);
 
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = preempt_signal();
   event._sigev_un._tid = timer->thread_;
-  if (::timer_create(CLOCK_MONOTONIC, &event, &timer->timer_) != 0) return host_error("timer_create", errno);
+  const auto create = [&] { return ::timer_create(CLOCK_MONOTONIC, &event, &timer->timer_); };
+  if (const int error = retried(create); error != 0)
+    return host_error("timer_create", error, "each worker needs one timer (limit: ulimit -i)");
   timer->created_ = true;
   return timer;
 }
 
 PreemptTimer::~PreemptTimer() {
-  if (created_) ::timer_delete(timer_);
+  // It cannot fail for a timer that is there; if something denies it, the timer goes with the process.
+  if (created_) (void)retried([&] { return ::timer_delete(timer_); });
   this_threads_timer = nullptr;
 }
 
-void PreemptTimer::arm(Nanos at) {
-  constexpr int kMemory = 8;
-  const Nanos now = monotonic_now();
-  usual_turn_ += (now - asked_ - usual_turn_) / kMemory;
-  asked_ = now;
-  const bool pending = armed_ != sched::kForever && armed_ > now;
-  if (pending && armed_ <= at && armed_ - now > kTurns * usual_turn_) return;
-  const bool wanted = at != sched::kForever;
-  armed_ = at;
-  if (!wanted && !pending) return;
-  itimerspec when{};
-  if (wanted) when.it_value = to_timespec(at);
-  ::timer_settime(timer_, TIMER_ABSTIME, &when, nullptr);
+void PreemptTimer::arm_tick(Nanos at) {
+  const sched::MutexLock lock(mutex_);
+  tick_at_.store(at.count(), std::memory_order_relaxed);
+  if (const auto instant = arming_.change_tick(at, monotonic_now())) set(*instant);
 }
 
-void PreemptTimer::kick() { ::syscall(SYS_tgkill, ::getpid(), thread_, preempt_signal()); }
+void PreemptTimer::change_alarm(Nanos at) {
+  const sched::MutexLock lock(mutex_);
+  alarm_ = at;
+  uncovered_ = false;
+  if (const auto instant = arming_.change_alarm(at, monotonic_now())) set(*instant);
+}
+
+bool PreemptTimer::take_fired() {
+  if (!fired_.load(std::memory_order_relaxed)) return false;
+  fired_.store(false, std::memory_order_relaxed);  // a signal in between is one with the one taken
+  uncovered_ = true;
+  const sched::MutexLock lock(mutex_);
+  arming_.fired();
+  return true;
+}
+
+void PreemptTimer::set(Nanos at) {
+  itimerspec when{};  // zero: disarmed
+  if (at != sched::kForever) when.it_value = to_timespec(std::max(at, Nanos{1}));
+  const int error = retried([&] { return ::timer_settime(timer_, TIMER_ABSTIME, &when, nullptr); });
+  if (error == 0) return;
+  arming_.fired();  // the next call tries again
+  trouble_.report(host_error("timer_settime", error, "vCPUs cannot be preempted").value());
+}
+
+void PreemptTimer::kick() {
+  constexpr int kTries = 4;
+  const auto signal = [&] { return ::syscall(SYS_tgkill, ::getpid(), thread_, preempt_signal()); };
+  if (retried(signal, kTries) == 0) return;
+  const sched::MutexLock lock(mutex_);
+  if (const auto instant = arming_.fire_now(monotonic_now())) set(*instant);
+}
 
 }  // namespace vmm

@@ -1,8 +1,14 @@
-// A worker's preemption timer and its kick: one real-time signal that ends KVM_RUN on that worker's thread.
+// A worker's timer and its kick: one real-time signal that ends KVM_RUN on that worker's thread, at the
+// scheduler's tick, at the earliest LAPIC deadline that the worker answers for, or because somebody asks.
 //
-// The worker creates it on its own thread. arm() and kick() may be called by any thread while it exists. The
-// signal handler sets immediate_exit in the vCPU that the worker has announced, so a signal that arrives just
-// before KVM_RUN is not lost.
+// The worker creates it on its own thread. arm_tick() and kick() may be called by any thread while it exists.
+// The signal handler, which runs on the worker's thread, notes that the timer fired and then sets
+// immediate_exit in the vCPU that the worker has announced, so a signal that arrives just before KVM_RUN is not
+// lost (attention.h).
+//
+// One kernel timer a worker, whatever guests do. Calls that fail for a moment are tried again; a kick that fails
+// for good makes the timer fire instead, whose signal is the kernel's own and always there (tgkill needs one
+// from a pool that RLIMIT_SIGPENDING bounds). What fails for good is reported as trouble.
 #pragma once
 
 #include <signal.h>
@@ -12,9 +18,12 @@
 #include <ctime>
 #include <memory>
 
+#include "sched/mutex.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/result.h"
+#include "vmm/run/arming.h"
 #include "vmm/run/clock.h"
+#include "vmm/run/trouble.h"
 
 namespace vmm {
 
@@ -22,40 +31,48 @@ class PreemptTimer {
  public:
   using Target = VcpuFd;
 
-  // For the calling thread.
-  [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create();
+  // For the calling thread. `trouble` outlives it.
+  [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create(Trouble& trouble);
   ~PreemptTimer();
   PreemptTimer(const PreemptTimer&) = delete;
   PreemptTimer& operator=(const PreemptTimer&) = delete;
 
-  // One signal at this instant of CLOCK_MONOTONIC, in place of the one asked for before; kForever: none. One
-  // call at a time.
-  //
-  // The signal asked for before may come as well, if it is more than kTurns usual turns away: then another
-  // call will most likely replace it in time, and no system call is needed at each switch between vCPUs that
-  // leave early. Who is woken too soon asks again.
-  void arm(Nanos at);
+  // A signal at this instant of CLOCK_MONOTONIC at the latest, in place of the tick asked for before; kForever:
+  // none. It may come early (arming.h): who is woken too soon asks again.
+  void arm_tick(Nanos at);
+  // Owner thread: the same for LAPIC deadlines. To be called before each entry: then has_fired() or a pending
+  // timer stands for both instants. Costs nothing if nothing has changed.
+  void arm_alarm(Nanos at) {
+    if (at == alarm_ && !uncovered_) return;
+    change_alarm(at);
+  }
   // A signal now.
   void kick();
 
   // Owner thread: the vCPU that is about to be entered, or null.
   void announce(VcpuFd* vcpu) { announced_.store(vcpu, std::memory_order_relaxed); }
   // Owner thread: did the timer fire since the last call?
-  bool take_fired() { return fired_.exchange(false, std::memory_order_relaxed); }
+  bool take_fired();
   bool has_fired() const { return fired_.load(std::memory_order_relaxed); }
+  // Any thread: the tick asked for last.
+  Nanos tick_at() const { return Nanos(tick_at_.load(std::memory_order_relaxed)); }
 
  private:
-  static constexpr int kTurns = 4;
-
-  PreemptTimer() = default;
+  explicit PreemptTimer(Trouble& trouble) : trouble_(trouble) {}
   static void on_signal(int, siginfo_t* info, void*);
+  void change_alarm(Nanos at);
+  void set(Nanos at) SCHED_REQUIRES(mutex_);
 
+  Trouble& trouble_;
   pid_t thread_ = 0;
   timer_t timer_{};
   bool created_ = false;
-  Nanos armed_ = sched::kForever;  // the signal that the kernel has been asked for
-  Nanos asked_{};                  // when arm() was called last
-  Nanos usual_turn_{};             // between two calls; a moving average
+  sched::Mutex mutex_;
+  Arming arming_ SCHED_GUARDED_BY(mutex_);
+  std::atomic<int64_t> tick_at_{sched::kForever.count()};
+  // Owner's.
+  Nanos alarm_ = sched::kForever;  // asked for last
+  bool uncovered_ = false;         // a signal was taken, and nobody has armed the timer since
   // Handler and owner are one thread: relaxed, the compiler alone must keep the order.
   std::atomic<VcpuFd*> announced_{nullptr};
   std::atomic<bool> fired_{false};

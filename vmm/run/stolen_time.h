@@ -1,8 +1,12 @@
 // How much of its time a worker's thread wanted its CPU and did not get it: preempted by other threads of
-// this host, or by the hypervisor below it where the host's kernel accounts for steal time.
+// this host, or by the hypervisor below it where the host's kernel accounts for steal time. And whose loss it
+// was.
 //
-// Owner thread only. Asking costs a system call, so ask only after stretches that may have lost something
-// worth knowing.
+// Owner thread only. Time comes in as arguments: `wall` is monotonic_now(), `cpu` thread_cpu_now(). The latter
+// costs a system call, so it is asked for only where something worth knowing may have been lost: after a long
+// stretch in the guest, and before a vCPU leaves, so that what piled up in short stretches is not taken for its
+// successor's loss. What piles up below kWorthAsking before a vCPU comes may still be; that is the error's
+// bound.
 #pragma once
 
 #include <algorithm>
@@ -13,25 +17,33 @@ namespace vmm {
 
 class StolenTime {
  public:
-  // A shorter stretch in the guest is not looked at: what the host takes, it takes for longer than this.
+  // Less than this is not looked at: what the host takes, it takes for longer, and asking costs up to half a µs.
   static constexpr Nanos kWorthAsking{200'000};
 
-  // Time since the last call that was lost, at most `limit`, the stretch in which it was.
-  Nanos take(Nanos limit) {
-    const Nanos wall = monotonic_now();
-    const Nanos cpu = thread_cpu_now();
+  // Less than this is how far apart the two clocks are read.
+  static constexpr Nanos kNoise{2'000};
+
+  StolenTime(Nanos wall, Nanos cpu) : wall_(wall), cpu_(cpu), came_(wall) {}
+
+  // A vCPU comes on.
+  void came(Nanos wall) { came_ = wall; }
+  // The thread waited because it had nothing to do.
+  void slept(Nanos time) { slept_ += time; }
+  bool worth_asking(Nanos wall) const { return wall - wall_ - slept_ >= kWorthAsking; }
+  // Time since the last call that was lost, at most what the vCPU has been on since then.
+  Nanos take(Nanos wall, Nanos cpu) {
     const Nanos lost = (wall - wall_) - slept_ - (cpu - cpu_);
+    const Nanos limit = wall - std::max(came_, wall_);
     wall_ = wall;
     cpu_ = cpu;
     slept_ = Nanos{};
-    return std::clamp(lost, Nanos{}, limit);
+    return lost < kNoise ? Nanos{} : std::clamp(lost, Nanos{}, std::max(limit, Nanos{}));
   }
-  // The thread waited because it had nothing to do.
-  void slept(Nanos time) { slept_ += time; }
 
  private:
-  Nanos wall_ = monotonic_now();
-  Nanos cpu_ = thread_cpu_now();
+  Nanos wall_;
+  Nanos cpu_;
+  Nanos came_;
   Nanos slept_{};
 };
 

@@ -16,6 +16,7 @@
 #include "vmm/check.h"
 #include "vmm/ids.h"
 #include "vmm/kvm/vcpu.h"
+#include "vmm/run/alarms.h"
 #include "vmm/run/clock.h"
 
 namespace vmm {
@@ -55,6 +56,7 @@ struct Vcpu {
         kvm(std::move(fd)),
         lapic(config),
         tsc_offset(tsc_offset_value),
+        alarm(dense),
         receivers(siblings),
         accepted(siblings) {}
 
@@ -77,9 +79,9 @@ struct Vcpu {
   bool halted = false;       // executed HLT; goes on when something is deliverable
   bool halted_deaf = false;  // … with interrupts off: only NMI, INIT and SIPI count
   bool waiting_for_sipi = false;
-  unsigned held_nmis = 0;               // that came while it waited for a SIPI
-  Nanos timer_armed = sched::kForever;  // the LAPIC deadline that some ring will report
-  sched::Wait wait{};                   // what its last ring said
+  unsigned held_nmis = 0;  // that came while it waited for a SIPI
+  Alarm alarm;             // its LAPIC deadline, as some worker knows it
+  sched::Wait wait{};      // what its last ring said
   uint64_t sampled_rip = 0;  // spin sampling: where the last sample stood in a PAUSE loop; 0: nowhere
   // Scratch of the IPI path, so that it allocates nothing: who is named, and who takes it.
   sched::VcpuSet receivers;

@@ -1,6 +1,7 @@
 #include "vmm/run/worker.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <array>
 #include <cerrno>
@@ -16,7 +17,6 @@
 namespace vmm {
 namespace {
 
-constexpr unsigned kRingEntries = 256;
 thread_local Worker* this_worker = nullptr;
 
 }  // namespace
@@ -45,18 +45,21 @@ void Worker::join() {
 Result<void> Worker::set_up() {
   this_worker = this;
   thread_id_ = os_thread_id();
-  stolen_.emplace();
+  stolen_.emplace(monotonic_now(), thread_cpu_now());
   const std::array cpus{context_.rotation.cpu_of(id_)};
   if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), cpus); !settled) return settled;
-  auto ring = Ring::create(kRingEntries);
-  if (!ring) return Failure(ring.error());
-  ring_ = std::move(*ring);
-  return attention_.set_up();
+  auto loop = EventLoop::create(context_.event_loop);
+  if (!loop) return Failure(loop.error());
+  event_loop_ = std::move(*loop);
+  return attention_.set_up(context_.trouble);
 }
 
-void Worker::kick(uint32_t reasons) {
-  attention_.ask(reasons, this_worker == this,
-                 [&] { ring_->wake(this_worker != nullptr ? this_worker->ring_.get() : nullptr); });
+void Worker::kick(uint32_t reasons, bool insist) {
+  const auto wake = [this] {
+    const int error = event_loop_->wake(this_worker != nullptr ? this_worker->event_loop_.get() : nullptr);
+    if (error != 0) context_.trouble.report(host_error("waking a worker", error).value());
+  };
+  attention_.ask(reasons, this_worker == this, wake, insist);
 }
 
 Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
@@ -85,8 +88,8 @@ void Worker::loop() {
       stolen_->slept(monotonic_now() - from);
       continue;  // it may have been closed to stop us
     }
-    ring_->drain([this](Ring::Token token) { on_event(token); });
     const Nanos now = monotonic_now();
+    post_due(now, nullptr);
     if (const auto turn = context_.scheduler.pick(id_, now)) {
       host(VcpuLease(vcpu_of(turn->vcpu)), now);
     } else {
@@ -108,6 +111,11 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
   const Vcpu& left_behind = *vcpu;
   const sched::VcpuId id = vcpu->id;
+  if (departure == Departure::kStop) {
+    alarms_.keep(vcpu->alarm, sched::kForever);
+  } else {
+    keep_alarm(*vcpu);
+  }
   vcpu.release();
   // From here on another worker may hold it; what any thread may ask may still be asked.
   switch (departure) {
@@ -128,17 +136,18 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
 // microsecond that the others take counts as the guest's.
 Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
   const RunningVm& vm = context_.vms[index_of(vcpu.vm)];
-  for (;;) {
-    if (ring_->has_events()) ring_->drain([this](Ring::Token token) { on_event(token); });
+  stolen_->came(now);
+  for (bool has_run = false;; has_run = true) {
     if (vm.vm->ended()) return Departure::kStop;
-    if (turn_over(vcpu, now)) return Departure::kPut;
+    if (turn_over(vcpu, now, has_run)) return Departure::kPut;
 
     context_.scheduler.interrupts_seen(vcpu.id);
     const uint64_t injections = vcpu.account.injections;
     const Entry entry = prepare_entry(vcpu, now);
     if (std::exchange(vcpu.was_reset, false)) context_.scheduler.reset(vcpu.id);
-    keep_timer(vcpu, now);
+    keep_alarm(vcpu);
     if (entry == Entry::kAsleep) return Departure::kHalt;
+    attention_.arm_alarm(alarms_.earliest());
     const Nanos entered = vcpu.account.injections != injections ? monotonic_now() : now;
     vcpu.account.entry += entered - now;
     const int error = attention_.run(vcpu.kvm);
@@ -146,7 +155,6 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     vcpu.account.guest += exited - entered;
     note_cr8(vcpu);
     burn_handicap(exited - entered, vm.handicap_percent);
-    if (exited - entered >= StolenTime::kWorthAsking) excuse_stolen(vcpu, exited - entered);
     const bool kicked = error == EINTR || error == EAGAIN;
     ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
     if (error != 0 && !kicked) {
@@ -156,6 +164,8 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     const Next next = kicked ? Next::kEnter : handle_exit(vcpu, vcpu.kvm.area(), *vm.board, exited);
     now = monotonic_now();
     vcpu.account.exits += now - exited;
+    const bool may_leave = kicked || next != Next::kEnter;
+    if (may_leave || exited - entered >= StolenTime::kWorthAsking) excuse_stolen(vcpu, now);
     if (const auto departure = after_exit(vcpu, next, now)) return *departure;
   }
 }
@@ -164,9 +174,10 @@ bool Worker::is_in_kernel(const Vcpu& vcpu) const {
   return needs_cpl(context_.scheduler.policy(vcpu.vm).features) && vcpu.kvm.cpl() == 0;
 }
 
-// What the host took of this stretch in the guest is not the vCPU's doing.
-void Worker::excuse_stolen(Vcpu& vcpu, Nanos in_guest) {
-  const Nanos lost = stolen_->take(in_guest);
+// What the host took while the vCPU was on is not its doing. Before the scheduler charges for it.
+void Worker::excuse_stolen(Vcpu& vcpu, Nanos now) {
+  if (!stolen_->worth_asking(now)) return;
+  const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;
   context_.scheduler.excuse(id_, lost);
@@ -179,8 +190,6 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
       return std::nullopt;
     case Next::kHalt:
       if (vcpu.has_deliverable()) return std::nullopt;  // the next entry takes it
-      // Its timer must be known to a ring before nobody looks at it any more.
-      keep_timer(vcpu, now);
       return Departure::kHalt;
     case Next::kSpin:
       if (!context_.scheduler.spin(id_, now, is_in_kernel(vcpu), vcpu.wait)) return std::nullopt;
@@ -196,8 +205,8 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
 }
 
 // Looks at what came in since the last look. True: the vCPU's turn is over, or the worker is wanted
-// elsewhere.
-bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
+// elsewhere. has_run: in this stay; a sample of where it stood before is worth nothing.
+bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
   if (context_.rotation.due(now)) {
     // With a tick: should a timer's signal ever be lost (ThreadSanitizer keeps one pending signal of a
     // number), no vCPU is left running for good.
@@ -208,35 +217,36 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now) {
     attention_.put_back(reasons & (kGate | kStop));  // for loop()
     return true;
   }
-  const bool timer = attention_.take_fired();
-  if (!timer && (reasons & kTick) == 0) return false;
-  if (timer && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
+  const bool tick = attention_.take_fired() && now >= attention_.tick_at();
+  post_due(now, &vcpu);
+  if (!tick && (reasons & kTick) == 0) return false;
+  if (tick && has_run && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
       context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) {
     return true;
   }
   return !context_.scheduler.tick(id_, now).has_value();
 }
 
-// The LAPIC's next deadline must be known to some ring, because a vCPU that is inside the guest, queued or
-// halted does not look at its clock.
-void Worker::keep_timer(Vcpu& vcpu, Nanos now) {
-  const auto deadline = vcpu.lapic.timer_deadline();
-  if (!deadline) return;
-  const bool covered = vcpu.timer_armed > now && vcpu.timer_armed <= *deadline;
-  if (covered) return;
-  vcpu.timer_armed = *deadline;
-  ring_->arm_timer(*deadline, index_of(vcpu.id));
+// Before the vCPU enters the guest, or its lease goes: alarms.h.
+void Worker::keep_alarm(Vcpu& vcpu) {
+  alarms_.keep(vcpu.alarm, vcpu.lapic.timer_deadline().value_or(sched::kForever));
 }
 
-// A timer of some vCPU, which may be halted, queued, here, or on another worker by now.
-void Worker::on_event(Ring::Token token) {
-  context_.notifier.interrupt_posted(sched::VcpuId{static_cast<uint32_t>(token)});
+// The deadlines of vCPUs that may be halted, queued or on another worker by now. The one that runs here looks
+// at its own before it enters.
+void Worker::post_due(Nanos now, const Vcpu* running) {
+  while (const auto due = alarms_.take_due(now)) {
+    if (running == nullptr || running->id != *due) context_.notifier.interrupt_posted(*due);
+  }
 }
 
 void Worker::wait_for_work() {
   const Nanos from = monotonic_now();
   attention_.sleep([this] {
-    if (!ring_->has_events()) ring_->wait();
+    const int error = event_loop_->wait(alarms_.earliest());
+    if (error == 0) return;
+    context_.trouble.report(host_error("a worker cannot sleep", error).value());
+    ::sched_yield();
   });
   stolen_->slept(monotonic_now() - from);
 }

@@ -1,4 +1,4 @@
-// A worker: one host thread on one CPU with one io_uring, running one vCPU at a time as its scheduler says.
+// A worker: one host thread on one CPU with one event loop and one timer, running one vCPU at a time as its scheduler says.
 // Anyone may ask it to look up: attention.h says why no kick is lost.
 #pragma once
 
@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "sched/scheduler.h"
+#include "vmm/run/alarms.h"
 #include "vmm/run/attention.h"
 #include "vmm/run/engine.h"
+#include "vmm/run/event_loop.h"
 #include "vmm/run/gate.h"
 #include "vmm/run/os_thread.h"
-#include "vmm/run/ring.h"
 #include "vmm/run/rotation.h"
 #include "vmm/run/stolen_time.h"
 
@@ -28,11 +29,13 @@ struct WorkerContext {
   bool sample_spins;
   Rotation& rotation;
   const std::vector<std::unique_ptr<Worker>>& workers;  // all of them, as soon as a vCPU runs
+  Trouble& trouble;
+  EventLoopKind event_loop = EventLoopKind::kAuto;
 };
 
 class Worker {
  public:
-  // Starts the thread, pinned to its CPU of the moment; returns when ring and timer are there. The gate
+  // Starts the thread, pinned to its CPU of the moment; returns when event loop and timer are there. The gate
   // should be closed.
   [[nodiscard]] static Result<std::unique_ptr<Worker>> start(sched::WorkerId id,
                                                              const WorkerContext& context);
@@ -46,9 +49,9 @@ class Worker {
     kStop = 8,
     kMove = 16,  // to another CPU
   };
-  // Any thread.
-  void kick(uint32_t reasons);
-  void arm_tick(Nanos at) { attention_.arm_timer(at); }
+  // Any thread. `insist`: although it may have been asked for that already.
+  void kick(uint32_t reasons, bool insist = false);
+  void arm_tick(Nanos at) { attention_.arm_tick(at); }
   // The worker whose thread this is, or null.
   static Worker* current();
 
@@ -59,25 +62,27 @@ class Worker {
  private:
   enum class Departure : uint8_t { kPut, kHalt, kStop };
 
-  Worker(sched::WorkerId id, const WorkerContext& context) : id_(id), context_(context) {}
+  Worker(sched::WorkerId id, const WorkerContext& context)
+      : id_(id), context_(context), alarms_(context.scheduler.vcpus()) {}
   Result<void> set_up();
   void loop();
   void host(VcpuLease vcpu, Nanos now);
   Departure stay(Vcpu& vcpu, Nanos& now);
   uint32_t take_reasons();
-  bool turn_over(Vcpu& vcpu, Nanos now);
+  bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);
   bool is_in_kernel(const Vcpu& vcpu) const;
-  void excuse_stolen(Vcpu& vcpu, Nanos in_guest);
+  void excuse_stolen(Vcpu& vcpu, Nanos now);
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
-  void keep_timer(Vcpu& vcpu, Nanos now);
+  void keep_alarm(Vcpu& vcpu);
+  void post_due(Nanos now, const Vcpu* running);
   void wait_for_work();
-  void on_event(Ring::Token token);
   Vcpu& vcpu_of(sched::VcpuId id) const;
 
   const sched::WorkerId id_;
   const WorkerContext context_;
-  std::unique_ptr<Ring> ring_;
+  std::unique_ptr<EventLoop> event_loop_;
+  Alarms alarms_;
   Attention attention_{kGate};  // a worker begins at the gate
   pid_t thread_id_ = 0;
   Nanos busy_{};
