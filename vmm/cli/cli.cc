@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "sched/text.h"
+#include "vmm/cli/empty_values.h"
 
 namespace vmm {
 namespace {
@@ -14,6 +15,8 @@ namespace {
 constexpr const char* kAbout =
     "kvmux runs many vCPUs on few host threads under a scheduler of its own and compares scheduling "
     "policies.";
+
+}  // namespace
 
 std::vector<Command> add_commands(CLI::App& app) {
   std::vector<Command> commands{add_run(app, Backend::kKvm),
@@ -36,6 +39,8 @@ std::vector<Command> add_commands(CLI::App& app) {
   for (const Command& command : commands) command.app->allow_extras();
   return commands;
 }
+
+namespace {
 
 // The innermost command that was named.
 CLI::App* chosen(CLI::App& app) {
@@ -92,7 +97,13 @@ Result<int> dispatch(CLI::App& app, const std::vector<Command>& commands, Servic
     services.out << help(at);
     return usage_error(full_name(at), "a command is needed, see above");
   }
+  if (auto ok = check_empty_values(*at); !ok) return Failure(ok.error());
   return command->execute(services);
+}
+
+// Without the program's own name.
+std::vector<std::string> words_of(const std::vector<std::string>& command_line) {
+  return {command_line.begin() + (command_line.empty() ? 0 : 1), command_line.end()};
 }
 
 int fail(Services& services, const Error& error) {
@@ -109,9 +120,10 @@ int run_program(Services& services) {
   app.set_version_flag("--version", kVersion);
   const std::vector<Command> commands = add_commands(app);
   try {
-    std::vector<std::string> arguments(services.command_line.rbegin(), services.command_line.rend());
-    if (!arguments.empty()) arguments.pop_back();  // the program's own name
-    app.parse(arguments);
+    auto arguments = separate_empty_values(app, words_of(services.command_line));
+    if (!arguments) return fail(services, arguments.error());
+    std::reverse(arguments->begin(), arguments->end());  // as CLI11 takes them
+    app.parse(std::move(*arguments));
   } catch (const CLI::CallForHelp&) {
     services.out << help(chosen(app));
     return kExitOk;

@@ -6,6 +6,7 @@
 
 #include "sched/policy_parse.h"
 #include "sched/text.h"
+#include "vmm/cli/empty_values.h"
 
 namespace vmm {
 namespace {
@@ -49,7 +50,7 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   add(app, "--weight", flags.weights, "W[,…]", "scheduling weights of the VMs in turn, default 1024", group);
   add(app, "--memory", flags.memory, "SIZE", "memory of each VM", group);
   add(app, "--ring", flags.ring, "0|3", "privilege level that guests work at", group);
-  add(app, "--guest-args", flags.guest_args, "TEXT", "handed to the guest", group);
+  add(app, "--guest-args", flags.guest_args, kTextType, "handed to the guest", group);
 }
 
 void add_run_time_flags(CLI::App& app, RunFlags& flags) {

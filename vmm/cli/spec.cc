@@ -203,6 +203,17 @@ Result<void> check_setup(const Setup& setup) {
   return {};
 }
 
+void warn_of_rounding(const RunFlags& flags, uint64_t standard_bytes, Request& request) {
+  auto words = rounding_words("--memory", flags.memory, standard_bytes);
+  if (words) request.warnings.push_back(std::move(*words));
+  if (flags.vm.empty()) return;
+  for (const VmSpec& vm : request.setups.front().spec.vms) {
+    if (vm.memory_bytes == standard_bytes) continue;
+    words = rounding_words("--vm memory", fmt::format("{}K", vm.memory_bytes >> 10), vm.memory_bytes);
+    if (words) request.warnings.push_back(std::move(*words));
+  }
+}
+
 }  // namespace
 
 HostLimits host_limits() {
@@ -250,6 +261,7 @@ Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimi
     request.warnings.push_back(fmt::format(
         "--workers {}: only {} CPUs are allowed here, so workers share CPUs", common.workers, limits.cpus));
   }
+  warn_of_rounding(flags, standard.memory_bytes, request);
   return request;
 }
 

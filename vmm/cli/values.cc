@@ -19,6 +19,18 @@ std::optional<double> parse_decimal(std::string_view text) {
   return value;
 }
 
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kHugePageBytes = uint64_t{2} << 20;
+
+// "", or K, M, G in either case, alone or as KiB, MiB, GiB.
+std::optional<uint64_t> unit_bytes(std::string_view unit) {
+  if (unit.empty()) return 1;
+  constexpr std::string_view kUnits = "kmg";
+  const size_t place = kUnits.find(static_cast<char>(unit.front() | 0x20));
+  if (place == std::string_view::npos || (unit.size() > 1 && unit.substr(1) != "iB")) return std::nullopt;
+  return uint64_t{1} << (10 * (place + 1));
+}
+
 }  // namespace
 
 Failure bad_value(std::string_view flag, std::string_view value, std::string_view accepted) {
@@ -55,7 +67,8 @@ Result<Nanos> parse_time_flag(std::string_view flag, std::string_view value, Nan
 
 Result<Nanos> parse_seconds(std::string_view flag, std::string_view value, Nanos min, Nanos max) {
   std::optional<Nanos> time = sched::parse_time(value);
-  if (!time) time = sched::parse_time(std::string{value} + "s");
+  const bool is_bare = !value.empty() && value.back() >= '0' && value.back() <= '9';
+  if (is_bare) time = sched::parse_time(std::string{value} + "s");  // "10m" must not become "10ms"
   if (!time && value.ends_with('m')) {
     if (const auto minutes = parse_decimal(value.substr(0, value.size() - 1)); minutes && *minutes < 1e6) {
       time = Nanos{static_cast<int64_t>(*minutes * 60e9)};
@@ -69,19 +82,43 @@ Result<Nanos> parse_seconds(std::string_view flag, std::string_view value, Nanos
   return *time;
 }
 
-Result<uint64_t> parse_size(std::string_view flag, std::string_view value, uint64_t max) {
-  constexpr std::string_view kUnits = "KMG";
-  std::string_view digits = value;
-  uint64_t unit = 1;
-  if (!digits.empty() && kUnits.find(digits.back()) != std::string_view::npos) {
-    unit <<= 10 * (kUnits.find(digits.back()) + 1);
-    digits.remove_suffix(1);
-  }
+Result<uint64_t> parse_size(std::string_view flag, std::string_view value, SizeRange range) {
+  const std::string_view digits = value.substr(0, value.find_first_not_of("0123456789"));
   const auto count = sched::parse_integer(digits);
-  if (!count || *count <= 0 || static_cast<uint64_t>(*count) > max / unit) {
-    return bad_value(flag, value, fmt::format("a size like 64M or 1G, at most {}M", max >> 20));
+  const auto unit = unit_bytes(value.substr(digits.size()));
+  const bool fits = count && unit && static_cast<uint64_t>(*count) <= range.max / *unit;
+  if (!fits || static_cast<uint64_t>(*count) * *unit < range.min) {
+    return bad_value(flag, value,
+                     fmt::format("a size like 64M, 64MiB, 1g or a number of bytes, from {}M to {}M",
+                                 range.min >> 20, range.max >> 20));
   }
-  return static_cast<uint64_t>(*count) * unit;
+  const uint64_t bytes = static_cast<uint64_t>(*count) * *unit;
+  if (bytes % kPageBytes != 0) {
+    return bad_value(flag, value, fmt::format("whole pages: a multiple of {} bytes", kPageBytes));
+  }
+  return bytes;
+}
+
+uint64_t whole_huge_pages(uint64_t bytes) { return (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes; }
+
+std::optional<std::string> rounding_words(std::string_view flag, std::string_view value, uint64_t bytes) {
+  const uint64_t whole = whole_huge_pages(bytes);
+  if (whole == bytes) return std::nullopt;
+  return fmt::format("{}: {} is rounded up to {}M, guests have whole pages of {}M", flag, value, whole >> 20,
+                     kHugePageBytes >> 20);
+}
+
+Result<uint64_t> parse_address(std::string_view flag, std::string_view value, uint64_t max) {
+  const bool is_hex = value.starts_with("0x") || value.starts_with("0X");
+  const std::string_view digits = is_hex ? value.substr(2) : value;
+  uint64_t address = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [rest, error] = std::from_chars(digits.data(), end, address, is_hex ? 16 : 10);
+  const bool octal = !is_hex && digits.size() > 1 && digits.front() == '0';  // C's, or somebody's decimal?
+  if (error != std::errc{} || rest != end || octal || address > max) {
+    return bad_value(flag, value, fmt::format("an address up to {:#x}, like 0x7c00 or 31744", max));
+  }
+  return address;
 }
 
 Result<double> parse_percent(std::string_view flag, std::string_view value) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,8 +33,20 @@ struct Range {
 // The same, but a bare number counts seconds: `5`, `0.5`, `500ms`, `10m`.
 [[nodiscard]] Result<Nanos> parse_seconds(std::string_view flag, std::string_view value, Nanos min,
                                           Nanos max);
-// Bytes with K, M or G (powers of 1024).
-[[nodiscard]] Result<uint64_t> parse_size(std::string_view flag, std::string_view value, uint64_t max);
+// Bytes: a whole number, alone or with K, M, G in either case or KiB, MiB, GiB (all powers of 1024). What is
+// not whole pages of 4 KiB is refused.
+struct SizeRange {
+  uint64_t min;
+  uint64_t max;
+};
+[[nodiscard]] Result<uint64_t> parse_size(std::string_view flag, std::string_view value, SizeRange range);
+// Guests' memory comes in pages of 2 MiB: so many bytes a size becomes, and what to tell the user if that is
+// more than was asked for.
+[[nodiscard]] uint64_t whole_huge_pages(uint64_t bytes);
+[[nodiscard]] std::optional<std::string> rounding_words(std::string_view flag, std::string_view value,
+                                                        uint64_t bytes);
+// Decimal, or hexadecimal behind 0x. A leading zero is refused: it could mean octal.
+[[nodiscard]] Result<uint64_t> parse_address(std::string_view flag, std::string_view value, uint64_t max);
 // `5%` or `5`, as a fraction: 0.05; from 0 to below 100 %.
 [[nodiscard]] Result<double> parse_percent(std::string_view flag, std::string_view value);
 // One of some words; the answer is its place.

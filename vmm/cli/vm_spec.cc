@@ -11,6 +11,7 @@ namespace vmm {
 namespace {
 
 constexpr std::string_view kFlag = "--vm";
+constexpr uint64_t kMinGuestMemory = uint64_t{2} << 20;  // one page of the kind that guests get
 constexpr uint64_t kMaxGuestMemory = uint64_t{3} << 30;
 
 struct VmBuilder {
@@ -118,7 +119,7 @@ Result<uint32_t> parse_ring(std::string_view flag, std::string_view value) {
 
 Result<uint64_t> parse_memory(std::string_view flag, std::string_view value) {
   if (value == "auto") return 0;
-  return parse_size(flag, value, kMaxGuestMemory);
+  return parse_size(flag, value, {kMinGuestMemory, kMaxGuestMemory});
 }
 
 Result<void> check_guest_args(std::string_view flag, std::string_view value) {

@@ -1,5 +1,7 @@
 #include "vmm/device/serial.h"
 
+#include <algorithm>
+
 #include "vmm/check.h"
 
 namespace vmm {
@@ -37,10 +39,18 @@ enum Identification : uint8_t {
 enum FifoControl : uint8_t { kFcrEnable = 1, kFcrClearReceiver = 2, kFcrClearTransmitter = 4 };
 
 constexpr uint8_t kLcrDivisorAccess = 0x80;
+constexpr uint8_t kLcrBreak = 0x40;
 constexpr uint8_t kMcrLoop = 0x10;
 constexpr uint8_t kMcrMask = 0x1f;
 
-enum LineStatus : uint8_t { kLsrDataReady = 0x01, kLsrOverrun = 0x02, kLsrTransmitterEmpty = 0x60 };
+enum LineStatus : uint8_t {
+  kLsrDataReady = 0x01,
+  kLsrOverrun = 0x02,
+  kLsrFraming = 0x08,
+  kLsrBreak = 0x10,
+  kLsrTransmitterEmpty = 0x60,
+  kLsrErrorInFifo = 0x80,
+};
 
 enum ModemStatus : uint8_t { kMsrCts = 0x10, kMsrDsr = 0x20, kMsrRing = 0x40, kMsrCarrier = 0x80 };
 constexpr uint8_t kMsrTrailingRing = 0x04;  // the delta bit of RI tells its end only
@@ -95,9 +105,11 @@ void Uart16550::write(uint8_t offset, uint8_t value) {
       return;
     case kIdentify:
       return write_fifo_control(value);
-    case kLineControl:
+    case kLineControl: {
+      const bool was_spacing = is_spacing();
       lcr_ = value;
-      return;
+      return take_break(was_spacing);
+    }
     case kModemControl:
       return write_modem_control(value);
     case kLineStatus:
@@ -113,7 +125,7 @@ void Uart16550::write(uint8_t offset, uint8_t value) {
 
 void Uart16550::receive(std::span<const uint8_t> bytes) {
   if ((mcr_ & kMcrLoop) != 0) return;  // the line is cut off from the receiver
-  for (const uint8_t byte : bytes) accept(byte);
+  for (const uint8_t byte : bytes) accept({byte, 0});
 }
 
 size_t Uart16550::receive_room() const {
@@ -124,7 +136,7 @@ size_t Uart16550::receive_room() const {
 bool Uart16550::interrupt_line() const { return identify() != kIirNone; }
 
 uint8_t Uart16550::identify() const {
-  if ((ier_ & kIerLineStatus) != 0 && overrun_) return kIirLineStatus;
+  if ((ier_ & kIerLineStatus) != 0 && (overrun_ || (!received_.empty() && received_.front().errors != 0))) return kIirLineStatus;
   if ((ier_ & kIerReceived) != 0 && !received_.empty()) return kIirReceived;
   if ((ier_ & kIerTransmitterEmpty) != 0 && transmitter_empty_pending_) return kIirTransmitterEmpty;
   if ((ier_ & kIerModem) != 0 && modem_delta_ != 0) return kIirModem;
@@ -142,7 +154,7 @@ uint8_t Uart16550::modem_inputs() const {
 
 uint8_t Uart16550::take_received() {
   if (received_.empty()) return 0;
-  const uint8_t byte = received_.front();
+  const uint8_t byte = received_.front().byte;
   received_.pop_front();
   return byte;
 }
@@ -150,7 +162,12 @@ uint8_t Uart16550::take_received() {
 uint8_t Uart16550::take_line_status() {
   listened_to_ = true;
   uint8_t status = sending_.empty() ? kLsrTransmitterEmpty : 0;
-  if (!received_.empty()) status |= kLsrDataReady;
+  const auto has_error = [](const Received& r) { return r.errors != 0; };
+  if (fifo_enabled_ && std::any_of(received_.begin(), received_.end(), has_error)) status |= kLsrErrorInFifo;
+  if (!received_.empty()) {
+    status = static_cast<uint8_t>(status | kLsrDataReady | received_.front().errors);
+    received_.front().errors = 0;
+  }
   if (overrun_) status |= kLsrOverrun;
   overrun_ = false;
   return status;
@@ -162,17 +179,26 @@ uint8_t Uart16550::take_modem_status() {
   return status;
 }
 
-void Uart16550::accept(uint8_t byte) {
-  if (received_.size() >= (fifo_enabled_ ? kFifoDepth : 1)) {
-    overrun_ = true;
-    return;
-  }
-  received_.push_back(byte);
+// Data sheet, line status bit 1: without FIFOs the new character destroys the one in the buffer register; a
+// full FIFO stays as it is, and the character in the shift register is lost.
+void Uart16550::accept(Received received) {
+  const bool full = received_.size() >= (fifo_enabled_ ? kFifoDepth : 1);
+  if (full) overrun_ = true;
+  if (full && fifo_enabled_) return;
+  if (full) received_.clear();
+  received_.push_back(received);
+}
+
+bool Uart16550::is_spacing() const { return (mcr_ & kMcrLoop) != 0 && (lcr_ & kLcrBreak) != 0; }
+
+// One character for a break, however long: all bits 0, the stop bit too.
+void Uart16550::take_break(bool was_spacing) {
+  if (is_spacing() && !was_spacing) accept({0, kLsrBreak | kLsrFraming});
 }
 
 void Uart16550::transmit(uint8_t byte) {
   if ((mcr_ & kMcrLoop) != 0) {
-    accept(byte);
+    if (!is_spacing()) accept({byte, 0});
   } else if (sending_.empty() && line_takes()) {
     output_(byte);
   } else {
@@ -223,7 +249,9 @@ void Uart16550::write_fifo_control(uint8_t value) {
 
 void Uart16550::write_modem_control(uint8_t value) {
   const uint8_t before = modem_inputs();
+  const bool was_spacing = is_spacing();
   mcr_ = value & kMcrMask;
+  take_break(was_spacing);
   const uint8_t after = modem_inputs();
   auto delta = static_cast<uint8_t>((before ^ after) >> 4);
   if ((after & kMsrRing) != 0) delta &= static_cast<uint8_t>(~kMsrTrailingRing);

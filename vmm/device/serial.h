@@ -33,7 +33,8 @@ class Uart16550 {
   // Bytes that were written although the transmitter had no room for them.
   [[nodiscard]] uint64_t lost() const { return lost_; }
 
-  // Bytes typed at the console. What does not fit into the bounded queue is dropped as overrun.
+  // Bytes typed at the console. What does not fit is an overrun: with FIFOs the new
+  // byte is lost, without them the one that waited.
   void receive(std::span<const uint8_t> bytes);
   // The guest has asked for what is received: it read the line status or wants the interrupt. A byte from
   // before that would go with the FIFOs that drivers clear when they begin.
@@ -46,13 +47,20 @@ class Uart16550 {
   [[nodiscard]] bool interrupt_line() const;
 
  private:
+  struct Received {
+    uint8_t byte;
+    uint8_t errors;  // line status bits that show while it is next to be read
+  };
   [[nodiscard]] bool divisor_access() const;
   [[nodiscard]] uint8_t identify() const;
   [[nodiscard]] uint8_t modem_inputs() const;
   uint8_t take_received();
   uint8_t take_line_status();
   uint8_t take_modem_status();
-  void accept(uint8_t byte);
+  void accept(Received received);
+  // In loopback the transmitter's break arrives at the receiver.
+  [[nodiscard]] bool is_spacing() const;
+  void take_break(bool was_spacing);
   void transmit(uint8_t byte);
   [[nodiscard]] bool line_takes() const { return !clear_ || clear_(); }
   [[nodiscard]] size_t depth() const;
@@ -63,7 +71,7 @@ class Uart16550 {
 
   Output output_;
   Clear clear_;
-  std::deque<uint8_t> received_;
+  std::deque<Received> received_;
   std::deque<uint8_t> sending_;  // waits for the line; the line status says so
   uint8_t ier_ = 0;
   uint8_t lcr_ = 0;

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fmt/format.h>
 
+#include "vmm/load/image_kind.h"
 #include "vmm/load/linux_boot.h"
 #include "vmm/platform/firmware.h"
 
@@ -55,6 +56,11 @@ Result<StartState> load_linux_image(const BootImage& boot, const GuestMemory& me
   const auto image = parse_linux(boot.file);
   if (!image) return Failure(image.error());
   const ImageBytes initrd = boot.modules.empty() ? ImageBytes{} : boot.modules.front().bytes;
+  const auto other = foreign_kind(initrd);
+  if (other && !other->is_initrd) {
+    return usage_error("--initrd", fmt::format("'{}' is {}, accepted is an initramfs, or a file system image",
+                                               boot.modules.front().text, other->name));
+  }
   return load_linux(boot.file, *image, initrd, boot.cmdline, memory);
 }
 
@@ -73,7 +79,14 @@ BootFormat detect_format(ImageBytes file) {
 }
 
 Result<StartState> load_boot_image(const BootImage& image, const GuestMemory& memory) {
-  switch (image.format.value_or(detect_format(image.file))) {
+  const BootFormat format = image.format.value_or(detect_format(image.file));
+  const bool is_guess = !image.format && (format == BootFormat::kElf || format == BootFormat::kFlat);
+  if (const auto other = is_guess ? foreign_kind(image.file) : std::nullopt) {
+    return usage_error("load image",
+                       fmt::format("{}; --format {} starts it all the same", foreign_words(*other),
+                                   format == BootFormat::kElf ? "elf" : "flat"));
+  }
+  switch (format) {
     case BootFormat::kLinux:
       return load_linux_image(image, memory);
     case BootFormat::kMultiboot:

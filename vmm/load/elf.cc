@@ -8,6 +8,8 @@
 #include <cstring>
 #include <optional>
 
+#include "vmm/load/elf_kind.h"
+
 namespace vmm {
 
 namespace {
@@ -35,30 +37,12 @@ bool overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes) {
 Failure refuse(std::string why) { return usage_error("load ELF image", std::move(why)); }
 
 Result<Elf64_Ehdr> read_header(Bytes file) {
-  if (file.size() < EI_NIDENT || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) {
-    return refuse("not an ELF file: the magic number at offset 0 is missing");
-  }
-  const auto at = [&](unsigned index) { return static_cast<unsigned>(file[index]); };
-  if (at(EI_CLASS) != ELFCLASS64) {
-    return refuse(fmt::format("not a 64-bit image: class {} at offset {}", at(EI_CLASS), EI_CLASS));
-  }
-  if (at(EI_DATA) != ELFDATA2LSB) {
-    return refuse(fmt::format("not little-endian: data encoding {} at offset {}", at(EI_DATA), EI_DATA));
-  }
+  if (auto ok = check_elf_ident(file, ElfClasses::k64); !ok) return Failure(ok.error());
   if (file.size() < sizeof(Elf64_Ehdr)) {
     return refuse(fmt::format("truncated: {} bytes, the ELF header has {}", file.size(), sizeof(Elf64_Ehdr)));
   }
   const auto header = read_at<Elf64_Ehdr>(file, 0);
-  if (header.e_machine != EM_X86_64) {
-    return refuse(fmt::format("foreign machine {}, an x86-64 image has {}", header.e_machine, EM_X86_64));
-  }
-  if (header.e_type != ET_EXEC && header.e_type != ET_DYN) {
-    return refuse(fmt::format(
-        "type {} is not an executable (ET_EXEC 2, ET_DYN 3): link it with -static -no-pie", header.e_type));
-  }
-  if (at(EI_VERSION) != EV_CURRENT || header.e_version != EV_CURRENT) {
-    return refuse(fmt::format("unknown ELF version {}/{}", at(EI_VERSION), header.e_version));
-  }
+  if (auto ok = check_elf_kind(header); !ok) return Failure(ok.error());
   return header;
 }
 

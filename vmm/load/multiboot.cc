@@ -80,7 +80,7 @@ class Handover {
   }
   Result<void> finish() const {
     if (at_ <= kEbda) return result_;
-    return refuse(fmt::format("command line and module texts have {} bytes, there is room for {}",
+    return usage_error("--cmdline, --module", fmt::format("the texts and their tables have {} bytes, there is room for {}",
                               at_.value - kHandoverStart.value, kEbda.value - kHandoverStart.value));
   }
 
@@ -96,7 +96,7 @@ Result<std::vector<ModuleEntry>> place_modules(std::span<const BootModule> modul
   uint64_t at = round_up(from.value);
   for (const BootModule& module : modules) {
     if (!is_guests(Gpa{at}, module.bytes.size(), memory.size())) {
-      return refuse(fmt::format("module '{}' of {} bytes does not fit: memory ends at {:#x}", module.text,
+      return usage_error("--module", fmt::format("'{}' of {} bytes does not fit: memory ends at {:#x}", module.text,
                                 module.bytes.size(), memory.size()));
     }
     if (auto ok = memory.write(Gpa{at}, module.bytes); !ok) return Failure(ok.error());

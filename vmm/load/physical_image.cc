@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "vmm/load/elf.h"
+#include "vmm/load/elf_kind.h"
 #include "vmm/platform/firmware.h"
 
 namespace vmm {
@@ -27,20 +28,6 @@ using Elf32 = ElfClass<Elf32_Ehdr, Elf32_Phdr>;
 using Elf64 = ElfClass<Elf64_Ehdr, Elf64_Phdr>;
 
 bool is_64bit(ImageBytes file) { return file[EI_CLASS] == std::byte{ELFCLASS64}; }
-
-Result<void> check_ident(ImageBytes file) {
-  if (file.size() < EI_NIDENT || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) {
-    return refuse("not an ELF file: the magic number at offset 0 is missing");
-  }
-  const auto at = [&](unsigned index) { return static_cast<unsigned>(file[index]); };
-  if (at(EI_CLASS) != ELFCLASS32 && at(EI_CLASS) != ELFCLASS64) {
-    return refuse(fmt::format("unknown class {} at offset {}", at(EI_CLASS), EI_CLASS));
-  }
-  if (at(EI_DATA) != ELFDATA2LSB) {
-    return refuse(fmt::format("not little-endian: data encoding {} at offset {}", at(EI_DATA), EI_DATA));
-  }
-  return {};
-}
 
 Result<void> check_load(ImageBytes file, const Load& load, unsigned index) {
   const auto bad = [&](std::string why) { return refuse(fmt::format("program header {}: {}", index, why)); };
@@ -74,10 +61,10 @@ Result<std::vector<Load>> read_loads(ImageBytes file, const typename Class::Ehdr
     const uint64_t offset = uint64_t{h.e_phoff} + uint64_t{i} * h.e_phentsize;
     const auto p = offset >= h.e_phoff ? read_field<Phdr>(file, offset) : std::nullopt;
     if (!p) return refuse(fmt::format("truncated: program header {} lies beyond the file", i));
-    if (p->p_type != PT_LOAD || p->p_memsz == 0) continue;
+    if (p->p_type != PT_LOAD) continue;
     const Load load{p->p_offset, p->p_vaddr, p->p_paddr, p->p_filesz, p->p_memsz};
     if (auto ok = check_load(file, load, i); !ok) return Failure(ok.error());
-    loads.push_back(load);
+    if (load.memory_bytes != 0) loads.push_back(load);
   }
   if (loads.empty()) return refuse("no loadable segment");
   return loads;
@@ -100,12 +87,7 @@ template <class Class>
 Result<PhysicalImage> parse(ImageBytes file) {
   const auto header = read_field<typename Class::Ehdr>(file, 0);
   if (!header) return refuse(fmt::format("truncated: {} bytes are less than an ELF header", file.size()));
-  if (header->e_machine != EM_386 && header->e_machine != EM_X86_64) {
-    return refuse(fmt::format("foreign machine {}: an x86 image has 3 or 62", header->e_machine));
-  }
-  if (header->e_type != ET_EXEC && header->e_type != ET_DYN) {
-    return refuse(fmt::format("type {} is not an executable", header->e_type));
-  }
+  if (auto ok = check_elf_kind(*header); !ok) return Failure(ok.error());
   const auto loads = read_loads<Class>(file, *header);
   if (!loads) return Failure(loads.error());
   const auto entry = find_entry(*loads, header->e_entry);
@@ -141,7 +123,7 @@ Result<void> check_place(const PhysicalImage& image, uint64_t memory_bytes) {
 }  // namespace
 
 Result<PhysicalImage> parse_elf_physical(ImageBytes file) {
-  if (auto ok = check_ident(file); !ok) return Failure(ok.error());
+  if (auto ok = check_elf_ident(file, ElfClasses::kBoth); !ok) return Failure(ok.error());
   return is_64bit(file) ? parse<Elf64>(file) : parse<Elf32>(file);
 }
 

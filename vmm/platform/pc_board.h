@@ -1,6 +1,6 @@
 // The PC board: what surrounds the vCPUs of a guest that expects a PC. COM1 (IRQ 4), 8259s at the bootstrap
 // processor's LINT0, IOAPIC, PIT (IRQ 0, IOAPIC pin 2), RTC (IRQ 8), keyboard controller, ACPI fixed
-// hardware, reset and debug ports. Whatever nobody claims reads as ones and ignores writes, and is counted.
+// hardware, reset and debug ports, a PCI bus without devices. Whatever nobody claims reads as ones and ignores writes, and is counted.
 //
 // Threads. Board's functions: any lease holder of the VM's vCPUs, several at a time; one lock guards the
 // devices. Besides, one thread serves the board: it calls receive() with what was typed, console_clear() when
@@ -156,6 +156,7 @@ class PcBoard final : public Board, private ExtIntSource {
   KeyboardController keyboard_ SCHED_GUARDED_BY(mutex_);
   apic::IoApic ioapic_ SCHED_GUARDED_BY(mutex_);
   TickQueue ticks_ SCHED_GUARDED_BY(mutex_);
+  uint32_t pci_address_ SCHED_GUARDED_BY(mutex_) = 0;  // configuration mechanism #1, of a bus without devices
   uint16_t pm_enable_ SCHED_GUARDED_BY(mutex_) = 0;
   uint16_t pm_control_ SCHED_GUARDED_BY(mutex_) = 1;    // SCI_EN: ACPI is on
   std::optional<Nanos> told_ SCHED_GUARDED_BY(mutex_);  // the deadline that the serving thread knows

@@ -23,6 +23,14 @@ constexpr uint8_t kFastReset = 0x01;
 constexpr uint8_t kResetProcessor = 0x04;  // of port CF9H
 constexpr uint16_t kSleepEnable = 1u << 13;
 
+// PCI configuration mechanism #1 (PCI Local Bus Specification 3.0, 3.2.2.3.2). It is there so that software
+// which looks for devices gets its answer: there is none.
+constexpr uint16_t kPciAddress = 0xcf8;  // only as a whole; its bytes are ports of their own, like CF9H
+constexpr uint16_t kPciData = 0xcfc;
+constexpr uint32_t kPciAddressBits = 0x80fffffc;
+
+bool is_pci(uint16_t port) { return port >= kPciAddress && port < kPciData + 4; }
+
 bool is_serial(uint16_t port) { return port >= kSerialPort && port < kSerialPort + kSerialPorts; }
 bool is_power(uint16_t port) { return port >= kPmEventPort && port < kPmEnd; }
 
@@ -46,6 +54,10 @@ uint8_t byte_of(uint64_t value, unsigned offset) { return static_cast<uint8_t>(v
 Next PcBoard::port_read(Vcpu&, uint16_t port, std::span<uint8_t> data) {
   const Nanos now = monotonic_now();
   const sched::MutexLock lock(mutex_);
+  if (port == kPciAddress && data.size() == sizeof(pci_address_)) {
+    std::memcpy(data.data(), &pci_address_, sizeof(pci_address_));
+    return Next::kEnter;
+  }
   bool claimed = false;
   for (size_t i = 0; i < data.size(); ++i) {
     const auto byte = read_byte(static_cast<uint16_t>(port + i), now);
@@ -64,6 +76,10 @@ Next PcBoard::port_write(Vcpu&, uint16_t port, std::span<const uint8_t> data) {
   bool ends = false;
   {
     const sched::MutexLock lock(mutex_);
+    if (port == kPciAddress && data.size() == sizeof(pci_address_)) {
+      pci_address_ = static_cast<uint32_t>(to_value(data)) & kPciAddressBits;
+      return Next::kEnter;
+    }
     bool claimed = false;
     for (size_t i = 0; i < data.size(); ++i) {
       // Byte 1 of a store to CF8H is part of a PCI address, not a reset.
@@ -104,6 +120,7 @@ std::optional<uint8_t> PcBoard::read_byte(uint16_t port, Nanos now) {
   if (port == kDebugConsolePort) return static_cast<uint8_t>(kDebugConsolePort);  // "I am here"
   if (port == kSystemControlA) return kA20Open;
   if (port == kResetPort) return uint8_t{0};
+  if (is_pci(port)) return uint8_t{0xff};  // no device at any address
   return std::nullopt;
 }
 
@@ -140,7 +157,7 @@ bool PcBoard::write_byte(uint16_t port, uint8_t value, Nanos now) {
   } else if (port == kSystemControlA) {
     ends_ = (value & kFastReset) != 0 || ends_;
   } else {
-    return port == kPostPort || port == kResetPort;
+    return port == kPostPort || port == kResetPort || is_pci(port);
   }
   return true;
 }

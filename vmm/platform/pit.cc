@@ -62,7 +62,7 @@ bool Pit::Channel::output(Nanos now) const {
   const uint64_t clocks = elapsed(now);
   switch (mode_) {
     case 0:
-      return clocks >= reload_;
+      return !write_high_ && clocks >= reload_;
     case 1:
       return !running_ || clocks >= reload_;
     case 2:
@@ -75,7 +75,7 @@ bool Pit::Channel::output(Nanos now) const {
 }
 
 uint64_t Pit::Channel::edges(Nanos now) const {
-  if (!loaded_) return 0;
+  if (!loaded_ || (mode_ == 0 && write_high_)) return 0;
   const uint64_t clocks = elapsed(now);
   if (periodic()) return clocks / reload_;
   return clocks >= reload_ + (mode_ >= 4 ? 1u : 0u) ? 1 : 0;
@@ -99,22 +99,19 @@ void Pit::Channel::control(uint8_t word, Nanos now) {
   latched_status_.reset();
 }
 
-void Pit::Channel::write(uint8_t value, Nanos now) {
-  switch (access_) {
-    case 1:
-      return load(value, now);
-    case 2:
-      return load(static_cast<uint16_t>(value << 8), now);
-    default:
-      if (!write_high_) {
-        low_written_ = value;
-        write_high_ = true;
-        if (mode_ == 0) running_ = false;  // the first byte stops the counting
-        return;
-      }
-      write_high_ = false;
-      return load(static_cast<uint16_t>(low_written_ | value << 8), now);
+bool Pit::Channel::write(uint8_t value, Nanos now) {
+  if (access_ == 3 && !write_high_) {
+    low_written_ = value;
+    write_high_ = true;
+    if (mode_ != 0) return false;
+    before_ = elapsed(now);  // the first byte stops the counting where it is, and OUT falls
+    running_ = false;
+    return false;
   }
+  write_high_ = false;
+  const int count = access_ == 1 ? value : access_ == 2 ? value << 8 : low_written_ | value << 8;
+  load(static_cast<uint16_t>(count), now);
+  return true;
 }
 
 // Modes 1 and 5 wait for the gate's rising edge. A periodic mode that runs takes the new count at once and
@@ -186,11 +183,11 @@ void Pit::write(uint16_t port, uint8_t value, Nanos now) {
     return channels_[kSpeaker].set_gate((value & kGate2) != 0, now);
   }
   if (port == kControl) return control(value, now);
-  if (port == kFirstChannel) {
-    ++programmed_;
-    ticks_taken_ = 0;
-  }
-  channels_[port - kFirstChannel].write(value, now);
+  // Until the second byte of a pair the old count runs on, and so does the counting of its ticks.
+  const bool loaded = channels_[port - kFirstChannel].write(value, now);
+  if (!loaded || port != kFirstChannel) return;
+  ++programmed_;
+  ticks_taken_ = 0;
 }
 
 void Pit::control(uint8_t word, Nanos now) {

@@ -39,7 +39,8 @@ class Pit {
   class Channel {
    public:
     void control(uint8_t word, Nanos now);
-    void write(uint8_t value, Nanos now);
+    // True: a count was loaded.
+    bool write(uint8_t value, Nanos now);
     [[nodiscard]] uint8_t read(Nanos now);
     void latch_count(Nanos now);
     void latch_status(Nanos now);

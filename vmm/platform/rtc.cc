@@ -27,6 +27,7 @@ enum Register : uint8_t {
 };
 
 constexpr uint8_t kUpdateInProgress = 0x80;
+constexpr uint8_t kDividerReset = 0x60;
 enum B : uint8_t {
   kSet = 0x80,
   kPeriodic = 0x40,
@@ -43,6 +44,7 @@ constexpr uint8_t kAfternoon = 0x80;
 constexpr uint8_t kAnyAlarm = 0xc0;  // these two bits set: matches always
 
 constexpr Nanos kSecond{1'000'000'000};
+constexpr Nanos kFirstUpdate{500'000'000};  // after the divider's reset
 constexpr Nanos kUpdateNotice{244'000};  // UIP goes up so long before the time changes
 
 }  // namespace
@@ -54,7 +56,12 @@ void Rtc::set_cmos(uint8_t index, uint8_t value) {
   cmos_[index] = value;
 }
 
-int64_t Rtc::utc(Nanos now) const { return base_utc_ + (now - base_at_) / kSecond; }
+// Register A's DV bits, data sheet, table 4: 010 runs from the PC's crystal, 11x hold the divider in reset.
+bool Rtc::divider_in_reset() const { return (a_ & kDividerReset) == kDividerReset; }
+
+int64_t Rtc::utc(Nanos now) const {
+  return divider_in_reset() ? base_utc_ : base_utc_ + (now - base_at_) / kSecond;
+}
 
 Nanos Rtc::second_start(int64_t utc) const { return base_at_ + (utc - base_utc_) * kSecond; }
 
@@ -80,7 +87,7 @@ void Rtc::set_fields(const Fields& f, Nanos now) {
   const sys_days date = sys_days(year(f.year) / month(month_number) / 1) + days(day_number - 1);
   const auto time = hours(f.hour) + minutes(f.minute) + seconds(f.second);
   base_utc_ = (date.time_since_epoch() + time) / seconds(1);
-  base_at_ = now;
+  if (!divider_in_reset()) base_at_ += (now - base_at_) / kSecond * kSecond;  // the divider runs on
 }
 
 uint8_t Rtc::encode(int value) const {
@@ -159,6 +166,15 @@ void Rtc::write_time(uint8_t index, uint8_t value, Nanos now) {
   }
 }
 
+void Rtc::write_a(uint8_t value, Nanos now) {
+  const bool was_in_reset = divider_in_reset();
+  const int64_t time = utc(now);
+  a_ = value & 0x7f;
+  if (divider_in_reset() == was_in_reset) return;
+  base_utc_ = time;
+  base_at_ = was_in_reset ? now - (kSecond - kFirstUpdate) : now;
+}
+
 void Rtc::write_b(uint8_t value, Nanos now) {
   const bool set = (value & kSet) != 0;
   if (set && !frozen_) frozen_ = fields(utc(now));
@@ -170,7 +186,7 @@ void Rtc::write_b(uint8_t value, Nanos now) {
 }
 
 uint8_t Rtc::read_a(Nanos now) const {
-  if (frozen_) return a_;
+  if (frozen_ || divider_in_reset()) return a_;
   const Nanos left = second_start(utc(now) + 1) - now;
   return left <= kUpdateNotice ? a_ | kUpdateInProgress : a_;
 }
@@ -208,8 +224,7 @@ void Rtc::write(uint16_t port, uint8_t value, Nanos now) {
   advance(now);
   switch (index_) {
     case kA:
-      a_ = value & 0x7f;
-      return;
+      return write_a(value, now);
     case kB:
       return write_b(value, now);
     case kC:
@@ -270,7 +285,7 @@ std::optional<Nanos> Rtc::next_event() const {
   if ((b_ & kPeriodic) != 0) {
     if (const auto length = period()) next = (seen_ / *length + 1) * *length;
   }
-  if ((b_ & (kAlarm | kUpdate)) != 0 && !frozen_) {
+  if ((b_ & (kAlarm | kUpdate)) != 0 && !frozen_ && !divider_in_reset()) {
     const Nanos update = second_start(utc(seen_) + 1);
     next = next ? std::min(*next, update) : update;
   }

@@ -48,13 +48,17 @@ class Rtc {
   [[nodiscard]] uint8_t read_time(uint8_t index, Nanos now) const;
   void write_time(uint8_t index, uint8_t value, Nanos now);
   void set_fields(const Fields& f, Nanos now);
+  void write_a(uint8_t value, Nanos now);
   void write_b(uint8_t value, Nanos now);
+  [[nodiscard]] bool divider_in_reset() const;
   [[nodiscard]] bool alarm_matches(int64_t utc) const;
   [[nodiscard]] bool alarm_between(int64_t after, int64_t until) const;
   [[nodiscard]] std::optional<Nanos> period() const;
   [[nodiscard]] uint8_t read_a(Nanos now) const;
   uint8_t take_c();
 
+  // The time was base_utc_ at base_at_, which also is where seconds begin. While the divider is in reset it
+  // stays at base_utc_.
   int64_t base_utc_;
   Nanos base_at_;
   std::optional<Fields> frozen_;  // register B's SET: the time stands still and may be set

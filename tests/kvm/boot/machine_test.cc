@@ -52,6 +52,26 @@ TEST_CASE("ports and addresses that nobody claims read as ones, ignore writes, a
   CHECK(memory.result.unclaimed.total() == 2);
 }
 
+TEST_CASE("the PCI bus answers, has no device, and is no unclaimed port") {
+  REQUIRE_KVM(system);
+  const Booted pci = run({
+      0xba, 0xf8, 0x0c,                          // mov $0xcf8,%dx
+      0x66, 0xb8, 0x00, 0x08, 0x00, 0x80,        // mov $0x80000800,%eax
+      0x66, 0xef,                                // out %eax,%dx
+      0x66, 0xed,                                // in %dx,%eax
+      0x66, 0x89, 0xc3,                          // mov %eax,%ebx
+      0xba, 0xfc, 0x0c,                          // mov $0xcfc,%dx
+      0x66, 0xed,                                // in %dx,%eax
+      0x66, 0x40,                                // inc %eax: 0 if all were ones
+      0x66, 0x81, 0xeb, 0x00, 0x08, 0x00, 0x80,  // sub $0x80000800,%ebx: 0 if the address was kept
+      0x66, 0x09, 0xd8,                          // or %ebx,%eax
+      0x74, 0x02, 0xb0, 0x01,                    // jz .+2; mov $1,%al
+      0xe6, 0xf4,                                // out %al,$0xf4
+  });
+  CHECK(pci.result.exit_code == 1);  // the guest's 0
+  CHECK(pci.result.unclaimed.total() == 0);
+}
+
 TEST_CASE("a triple fault ends the guest, and is named") {
   REQUIRE_KVM(system);
   const Booted guest = run_protected({

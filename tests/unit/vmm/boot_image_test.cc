@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "tests/unit/vmm/elf_builder.h"
+#include "vmm/load/elf.h"
 #include "vmm/load/linux_boot.h"
 #include "vmm/platform/firmware.h"
 
@@ -235,6 +236,45 @@ TEST_CASE("ELF: hostile images are refused") {
   const Bytes whole = ElfBuilder().bytes();
   for (size_t size = 0; size + 1 < ElfBuilder().payload_offset(); ++size) {
     CHECK(!vmm::parse_elf_physical(std::span(whole).first(size)));
+  }
+}
+
+TEST_CASE("ELF: what one loader refuses the other refuses too") {
+  const std::pair<const char*, std::function<void(ElfBuilder&)>> cases[] = {
+      {"foreign machine 3 (x86-32), accepted is 62", [](ElfBuilder& e) { e.header.e_machine = EM_386; }},
+      {"foreign machine 183 (ARM64)", [](ElfBuilder& e) { e.header.e_machine = EM_AARCH64; }},
+      {"unknown ELF version 1/0", [](ElfBuilder& e) { e.header.e_version = 0; }},
+      {"unknown ELF version 0/1", [](ElfBuilder& e) { e.header.e_ident[EI_VERSION] = 0; }},
+      {"0x0 bytes in memory cannot hold 0x40", [](ElfBuilder& e) { e.add(0x300000, 64, 0); }},
+      {"an object file: link it", [](ElfBuilder& e) { e.header.e_type = ET_REL; }},
+      {"a core dump", [](ElfBuilder& e) { e.header.e_type = ET_CORE; }},
+      {"not little-endian", [](ElfBuilder& e) { e.header.e_ident[EI_DATA] = ELFDATA2MSB; }},
+  };
+  for (const auto& [why, change] : cases) {
+    const std::string part = why;
+    CAPTURE(part);
+    ElfBuilder elf;
+    change(elf);
+    const Bytes file = elf.bytes();
+    const auto run = vmm::parse_elf64(file);
+    const auto boot = vmm::parse_elf_physical(file);
+    REQUIRE(!run);
+    REQUIRE(!boot);
+    CHECK_MESSAGE(run.error().text().find(part) != std::string::npos, run.error().text());
+    CHECK_MESSAGE(boot.error().text().find(part) != std::string::npos, boot.error().text());
+  }
+}
+
+TEST_CASE("an over-long command line is named as such, whatever the format") {
+  const GuestMemory memory = make_memory();
+  const std::string cmdline(100'000, 'x');
+  const Bytes flat(600, std::byte{0xf4});
+  const Bytes elf = ElfBuilder().bytes();
+  const Bytes multiboot = multiboot_elf();
+  for (const Bytes* file : {&flat, &elf, &multiboot}) {
+    check_refused(
+        vmm::load_boot_image({.file = *file, .format = {}, .modules = {}, .cmdline = cmdline}, memory),
+        "--cmdline, --module: the texts and their tables have");
   }
 }
 

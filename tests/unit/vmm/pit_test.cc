@@ -137,3 +137,30 @@ TEST_CASE("single-byte access and BCD") {
   CHECK(pit.next_tick() == at(1000));
   CHECK(read_count(pit, 0, at(1)) == 0x0999);
 }
+
+TEST_CASE("the first byte of a new count leaves a periodic channel and its ticks alone") {
+  Pit pit;
+  program(pit, 0, 2, 1000);
+  CHECK(pit.take_ticks(at(10'500)) == 10);
+  pit.write(0x40, 0xd0, at(10'500));
+  CHECK(pit.take_ticks(at(10'600)) == 0);
+  CHECK(pit.next_tick() == at(11'000));
+  pit.write(0x40, 0x07, at(10'700));
+  CHECK(pit.take_ticks(at(12'600)) == 0);
+  CHECK(pit.take_ticks(at(12'700)) == 1);
+}
+
+TEST_CASE("mode 0: the first byte of a new count stops the counting where it is, and the output falls") {
+  Pit pit;
+  pit.write(0x61, 1, {});
+  program(pit, 2, 0, 1000);
+  CHECK(speaker_output(pit, at(1000)));
+  pit.write(0x42, 0xe8, at(1200));
+  CHECK(!speaker_output(pit, at(1300)));
+  const unsigned stopped = read_count(pit, 2, at(1300));
+  CHECK(stopped == read_count(pit, 2, at(1900)));
+  CHECK(stopped == 65536 - 200);
+  pit.write(0x42, 0x03, at(2000));
+  CHECK(!speaker_output(pit, at(2999)));
+  CHECK(speaker_output(pit, at(3000)));
+}

@@ -106,3 +106,44 @@ TEST_CASE("CMOS memory keeps what firmware and guest store") {
   CHECK(get(rtc, 0x0f) == 0x0a);
   CHECK((get(rtc, 13) & 0x80) != 0);  // the battery is good
 }
+
+TEST_CASE("a divider in reset stops the clock; its first update comes 500 ms after the release") {
+  for (const uint8_t reset : {uint8_t{0x66}, uint8_t{0x76}}) {
+    Rtc rtc(kNewYearsEve, {});
+    set(rtc, 11, 0x12);  // update-ended interrupts
+    set(rtc, 10, reset, kSecond / 4);
+    CHECK(!rtc.next_event());
+    CHECK(get(rtc, 0, 10 * kSecond) == 0x59);
+    CHECK(get(rtc, 10, 10 * kSecond - Nanos(1000)) == reset);  // no update in progress
+    CHECK(get(rtc, 12, 10 * kSecond) == 0);
+    set(rtc, 0, 0x10, 10 * kSecond);
+    const Nanos release = 10 * kSecond + kSecond / 8;
+    set(rtc, 10, 0x26, release);
+    REQUIRE(rtc.next_event());
+    CHECK(*rtc.next_event() == release + kSecond / 2);
+    CHECK(get(rtc, 0, release + kSecond / 2 - Nanos(1)) == 0x10);
+    CHECK((get(rtc, 10, release + kSecond / 2 - Nanos(1000)) & 0x80) != 0);
+    CHECK(get(rtc, 0, release + kSecond / 2) == 0x11);
+    CHECK(get(rtc, 0, release + kSecond * 3 / 2) == 0x12);
+  }
+}
+
+TEST_CASE("setting the time as Linux does: SET, divider reset, fields, SET off, divider on") {
+  Rtc rtc(kNewYearsEve, {});
+  set(rtc, 11, 0x82, kSecond / 4);
+  set(rtc, 10, 0x76, kSecond / 4);
+  set(rtc, 0, 0x30, kSecond / 2);
+  set(rtc, 11, 0x02, kSecond / 2);
+  set(rtc, 10, 0x26, kSecond / 2);
+  CHECK(get(rtc, 0, kSecond - Nanos(1)) == 0x30);
+  CHECK(get(rtc, 0, kSecond) == 0x31);
+}
+
+TEST_CASE("SET alone does not move the divider: seconds go on beginning when they did") {
+  Rtc rtc(kNewYearsEve, {});
+  set(rtc, 11, 0x82, kSecond / 4);
+  set(rtc, 0, 0x30, kSecond / 4);
+  set(rtc, 11, 0x02, kSecond * 3 / 4);
+  CHECK(get(rtc, 0, kSecond - Nanos(1)) == 0x30);
+  CHECK(get(rtc, 0, kSecond) == 0x31);
+}
