@@ -10,6 +10,7 @@
 #include "vmm/cli/interrupt.h"
 #include "vmm/output/standard.h"
 #include "vmm/output/stream.h"
+#include "vmm/sandbox/sandbox.h"
 
 // As results record it: where the program lies is nobody's business there.
 static std::vector<std::string> command_line(int argc, char** argv) {
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
       .host = vmm::describe_host(),
       .limits = vmm::host_limits(),
       .command_line = command_line(argc, argv),
+      .sandbox = {vmm::sandbox::switch_off, vmm::sandbox::confine_process},
   };
   return vmm::finish_standard_output(vmm::run_program(services));
 }

@@ -47,7 +47,8 @@ bool parse(CLI::App& app, const std::vector<std::string>& words) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto words = words_of({reinterpret_cast<const char*>(data), size});
   CLI::App program{"", "kvmux"};
-  const auto commands = vmm::add_commands(program);
+  std::string sandbox = "on";
+  const auto commands = vmm::add_commands(program, sandbox);
   parse(program, words);
 
   CLI::App run{"", "run"};

@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <ostream>
 
 #include "sched/text.h"
 #include "vmm/cli/empty_values.h"
+#include "vmm/cli/values.h"
 
 namespace vmm {
 namespace {
@@ -16,9 +18,26 @@ constexpr const char* kAbout =
     "kvmux runs many vCPUs on few host threads under a scheduler of its own and compares scheduling "
     "policies.";
 
+// For the commands that run guests.
+void add_sandbox_flag(CLI::App& app, std::string& value) {
+  constexpr std::array<std::string_view, 5> kRunGuests{"run", "compare", "sweep", "boot", "doctor"};
+  if (std::find(kRunGuests.begin(), kRunGuests.end(), app.get_name()) == kRunGuests.end()) return;
+  app.add_option("--sandbox", value, "whether kvmux gives up system calls and files before guests run")
+      ->type_name("on|off")
+      ->default_str(value);
+}
+
+Result<void> read_sandbox_flag(const std::string& value, Services& services) {
+  constexpr std::array<std::string_view, 2> kWords{"on", "off"};
+  const auto word = parse_word("--sandbox", value, kWords);
+  if (!word) return tl::unexpected(word.error());
+  if (kWords[*word] == "off" && services.sandbox.switch_off) services.sandbox.switch_off();
+  return {};
+}
+
 }  // namespace
 
-std::vector<Command> add_commands(CLI::App& app) {
+std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
   std::vector<Command> commands{add_run(app, Backend::kKvm),
                                 add_compare(app, Backend::kKvm),
                                 add_sweep(app, Backend::kKvm),
@@ -36,7 +55,10 @@ std::vector<Command> add_commands(CLI::App& app) {
   }
   // Unknown words are reported here, with what was probably meant.
   app.allow_extras();
-  for (const Command& command : commands) command.app->allow_extras();
+  for (const Command& command : commands) {
+    command.app->allow_extras();
+    add_sandbox_flag(*command.app, sandbox);
+  }
   return commands;
 }
 
@@ -118,7 +140,8 @@ int fail(Services& services, const Error& error) {
 int run_program(Services& services) {
   CLI::App app{kAbout, "kvmux"};
   app.set_version_flag("--version", kVersion);
-  const std::vector<Command> commands = add_commands(app);
+  std::string sandbox = "on";
+  const std::vector<Command> commands = add_commands(app, sandbox);
   try {
     auto arguments = separate_empty_values(app, words_of(services.command_line));
     if (!arguments) return fail(services, arguments.error());
@@ -133,6 +156,7 @@ int run_program(Services& services) {
   } catch (const CLI::ParseError& error) {
     return fail(services, usage_error(full_name(chosen(app)), error.what()).value());
   }
+  if (const auto read = read_sandbox_flag(sandbox, services); !read) return fail(services, read.error());
   const auto status = dispatch(app, commands, services);
   return status ? *status : fail(services, status.error());
 }

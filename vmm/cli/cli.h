@@ -9,8 +9,9 @@
 
 namespace vmm {
 
-// Every command with its flags; `app` must be new. run_program()'s first step, and what tests and fuzzers walk.
-std::vector<Command> add_commands(CLI::App& app);
+// Every command with its flags; `app` must be new. `sandbox` gets the value of --sandbox and must outlive the
+// parsing. run_program()'s first step, and what tests and fuzzers walk.
+std::vector<Command> add_commands(CLI::App& app, std::string& sandbox);
 
 // `services.command_line` without the program's name is what is parsed.
 int run_program(Services& services);

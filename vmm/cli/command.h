@@ -11,6 +11,7 @@
 #include "vmm/cli/spec.h"
 #include "vmm/doctor.h"
 #include "vmm/run/run.h"
+#include "vmm/sandbox/landlock.h"
 
 namespace CLI {
 class App;
@@ -21,6 +22,12 @@ namespace vmm {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitGuest = 1;          // a guest failed, or a gate did not hold
 inline constexpr int kExitInterrupted = 130;  // Ctrl-C
+
+// What a process gives up before guests run (vmm/sandbox/). Empty functions: nothing.
+struct SandboxServices {
+  std::function<void()> switch_off;
+  std::function<Result<void>(sandbox::Files)> confine;
+};
 
 // What commands need from the rest of the program and from the process. Tests put fakes here.
 struct Services {
@@ -34,6 +41,7 @@ struct Services {
   HostDescription host;
   HostLimits limits;
   std::vector<std::string> command_line;
+  SandboxServices sandbox = {};
 };
 
 struct Command {
@@ -54,6 +62,13 @@ std::vector<Command> add_trace(CLI::App& parent);
 // Writes a whole file, or the standard output for "-".
 [[nodiscard]] Result<void> write_output(std::string_view flag, const std::string& path,
                                         const std::string& text, std::ostream& standard_output);
+
+// Called by a command that runs guests once it knows what it will read and write: `outputs` are values of
+// flags, "-" and empty ones among them.
+[[nodiscard]] Result<void> confine(Services& services, std::vector<std::string> reads,
+                                   const std::vector<std::string>& outputs);
+// What runs of this specification read: guests that are files, the cost profile.
+[[nodiscard]] std::vector<std::string> files_read_by(const RunSpec& spec);
 
 void print_warnings(const Request& request, std::ostream& err);
 

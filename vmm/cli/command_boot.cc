@@ -161,6 +161,8 @@ Result<int> execute(const BootOptions& options, Services& services) {
   loaded.spec = std::move(setup->spec);
   if (auto ok = read_files(options, loaded); !ok) return Failure(ok.error());
   for (const std::string& warning : setup->warnings) services.err << "kvmux: warning: " << warning << "\n";
+  loaded.spec.confine_caller = true;
+  if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());
   const auto result = run_guest(setup->drop_console, loaded.spec, services);
   if (!result) return Failure(result.error());
   report_losses(*result, options, services);

@@ -69,6 +69,7 @@ Json doctor_json(const DoctorReport& report, const Services& services) {
 }
 
 Result<int> execute(const std::string& json, Services& services) {
+  if (auto confined = confine(services, {}, {json}); !confined) return tl::unexpected(confined.error());
   const auto report = services.doctor();
   if (!report) return tl::unexpected(report.error());
   if (json != "-") services.out << doctor_text(*report, services.host);

@@ -75,6 +75,9 @@ Result<int> execute(const RunOptions& options, Services& services) {
   if (!spec) return tl::unexpected(spec.error());
   const auto recorder = recorder_for(options, *spec, *repeat);
   if (!recorder) return tl::unexpected(recorder.error());
+  if (auto confined = confine(services, files_read_by(*spec), {options.json}); !confined) {
+    return tl::unexpected(confined.error());
+  }
   const uint64_t seed = spec->seed;
   const VcpuDetail detail = options.per_vcpu ? VcpuDetail::kAlways : VcpuDetail::kAuto;
 

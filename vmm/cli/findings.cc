@@ -85,6 +85,14 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   auto journal = open_results(options.out, experiment, services);
   if (!journal) return tl::unexpected(journal.error());
   print_warnings(request, services.err);
+  std::vector<std::string> reads;
+  for (const Setup& setup : request.setups) {
+    for (std::string& file : files_read_by(setup.spec)) reads.push_back(std::move(file));
+  }
+  if (auto confined = confine(services, std::move(reads), {options.csv, options.markdown, options.json});
+      !confined) {
+    return tl::unexpected(confined.error());
+  }
   Findings findings;
   findings.margin = design->margin;
   findings.measured = measure_all(experiment, *journal ? &**journal : nullptr, max_time, services);

@@ -17,6 +17,7 @@
 #include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
 #include "vmm/run/setup.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
@@ -117,7 +118,8 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   bench.vm = std::move(*vm);
   const uint8_t ioapic_id = ioapic_id_for(spec.vcpus);
   if (auto ok = write_firmware({spec.vcpus, ioapic_id}, bench.vm->memory()); !ok) return ok;
-  const auto start = load_boot_image(spec.image, bench.vm->memory());
+  const auto start =
+      sandbox::in_loader([&] { return load_boot_image(spec.image, bench.vm->memory()); });
   if (!start) return Failure(start.error());
   if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile); !ok) return ok;
   set_start(*bench.vm, *start, split);
@@ -225,6 +227,9 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (auto built = build(spec, console, bench); !built) return Failure(built.error());
   const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
   if (auto started = bench.engine->start(); !started) return Failure(started.error());
+  if (spec.confine_caller) {
+    if (auto in = sandbox::enter_sandbox(sandbox::ThreadKind::kDevice); !in) return Failure(in.error());
+  }
   const ConsoleBell bell(console, bench.wakeup);
   const BootEnd how = serve(bench, console, end, stop);
   bench.engine->stop();

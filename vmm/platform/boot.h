@@ -31,6 +31,9 @@ struct BootSpec {
   Irqchip irqchip = Irqchip::kUser;
   std::optional<Nanos> timeout;
   uint64_t seed = 1;
+  // The calling thread creates nothing after this boot: while it serves the board, and for good, it has the
+  // sandbox of a device thread.
+  bool confine_caller = false;
 };
 
 struct BootConsole {

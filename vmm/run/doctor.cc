@@ -12,6 +12,7 @@
 #include "vmm/run/machine.h"
 #include "vmm/run/event_loop.h"
 #include "vmm/run/setup.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
@@ -56,6 +57,19 @@ DoctorCheck check_event_loop() {
     return fail("event loop", loop.error(), "workers cannot sleep");
   return warn("event loop", fmt::format("epoll; {}", ring.error().text()),
               "workers wake each other by two more system calls");
+}
+
+DoctorCheck check_sandbox() {
+  const sandbox::State state = sandbox::state();
+  if (!state.why_off.empty()) {
+    return warn("sandbox", fmt::format("off: {}", state.why_off),
+                "a guest that breaks out of KVM or kvmux has all that this user has");
+  }
+  if (state.landlock == 0) {
+    return warn("sandbox", "seccomp; no Landlock in this kernel",
+                "the main thread may still open what this user may; threads that run guests open nothing");
+  }
+  return ok("sandbox", fmt::format("seccomp, Landlock version {}", state.landlock));
 }
 
 void check_capabilities(const System& system, std::vector<DoctorCheck>& checks) {
@@ -105,6 +119,7 @@ Result<DoctorReport> doctor_measure() {
   report.checks.push_back(check_kernel());
   report.checks.push_back(check_cpus());
   report.checks.push_back(check_event_loop());
+  report.checks.push_back(check_sandbox());
   const auto system = System::open();
   if (!system) {
     report.checks.push_back(fail("/dev/kvm", system.error(), "guests cannot run; kvmux sim needs no KVM"));

@@ -13,6 +13,7 @@
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
 #include "vmm/run/retry.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
@@ -116,7 +117,11 @@ Result<void> HostThread::set_up(std::span<const int> cpus) {
   thread_id_ = os_thread_id();
   const std::string name = fmt::format("kvmux-v{}.{}", index_of(vcpu_.vm), index_of(vcpu_.index));
   if (auto settled = settle_thread(name, cpus); !settled) return settled;
-  return attention_.set_up(trouble_);
+  auto use = OwnUse::open();
+  if (!use) return Failure(use.error());
+  own_use_ = std::move(*use);
+  if (auto attentive = attention_.set_up(trouble_); !attentive) return attentive;
+  return sandbox::enter_sandbox(sandbox::ThreadKind::kHostThread);
 }
 
 void HostThread::kick(uint32_t reasons, bool insist) {
@@ -221,14 +226,14 @@ void HostThread::sleep_until(Nanos at) {
 }
 
 void HostThread::pass_gate() {
-  const Nanos waited = thread_use(thread_id_).waited;
+  const Nanos waited = own_use_.read().waited;
   const Nanos since = monotonic_now();
   parked_since_ = since;
   gate_.pass();
   parked_since_.reset();
   if (ended_) return;
   // Once let go it had to wait for a CPU: that is not the gate's doing.
-  parked_ += (monotonic_now() - since) - (thread_use(thread_id_).waited - waited);
+  parked_ += (monotonic_now() - since) - (own_use_.read().waited - waited);
 }
 
 void HostThread::end_vcpu() {
@@ -237,7 +242,7 @@ void HostThread::end_vcpu() {
 
 // The thread's own: its statistics lag behind while it runs, its clock does not.
 HostThread::Moment HostThread::moment_now() const {
-  Moment moment{monotonic_now(), thread_use(thread_id_)};
+  Moment moment{monotonic_now(), own_use_.read()};
   moment.use.ran = thread_cpu_now();
   return moment;
 }

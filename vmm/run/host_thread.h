@@ -117,6 +117,7 @@ class HostThread {
   Trouble& trouble_;
   Attention attention_{kGate};  // a thread begins at the gate
   pid_t thread_id_ = 0;
+  OwnUse own_use_;
   // The thread's own; others read them while it is parked.
   HandlingCost handling_;
   Moment started_;

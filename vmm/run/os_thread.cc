@@ -1,13 +1,17 @@
 #include "vmm/run/os_thread.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fstream>
 
 namespace vmm {
@@ -55,6 +59,31 @@ ThreadUse thread_use(pid_t thread) {
   for (std::string key; status >> key;) {
     if (key == "nonvoluntary_ctxt_switches:") status >> use.preemptions;
   }
+  return use;
+}
+
+Result<OwnUse> OwnUse::open() {
+  OwnUse own;
+  own.schedstat_ = UniqueFd(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
+  if (!own.schedstat_ && errno != ENOENT) {
+    return host_error("open /proc/thread-self/schedstat", errno,
+                      errno == EMFILE ? "raise the limit of open files (ulimit -n)" : "");
+  }
+  return own;
+}
+
+ThreadUse OwnUse::read() const {
+  ThreadUse use;
+  std::array<char, 96> text{};  // three numbers of at most twenty digits
+  if (::pread(schedstat_.get(), text.data(), text.size() - 1, 0) > 0) {
+    char* end = text.data();
+    use.ran = Nanos(std::strtoll(end, &end, 10));
+    use.waited = Nanos(std::strtoll(end, &end, 10));
+    use.stretches = std::strtoull(end, &end, 10);
+  }
+  rusage resources{};
+  if (::getrusage(RUSAGE_THREAD, &resources) == 0)
+    use.preemptions = static_cast<uint64_t>(resources.ru_nivcsw);
   return use;
 }
 

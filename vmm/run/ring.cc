@@ -6,16 +6,16 @@
 #include <cerrno>
 
 #include "vmm/run/retry.h"
+#include "vmm/sandbox/ring_limits.h"
 
 namespace vmm {
 
 Result<std::unique_ptr<EventLoop>> Ring::create() {
   auto ring = std::make_unique<Ring>();
-  if (const int error = io_uring_queue_init(kEntries, &ring->ring_, 0); error < 0) {
+  if (const int error = io_uring_queue_init(kEntries, &ring->ring_, sandbox::kDisabledRing); error < 0) {
     return host_error("io_uring_setup", -error,
                       error == -EPERM || error == -ENOSYS
-                          ? "io_uring is switched off here (seccomp, or sysctl kernel.io_uring_disabled): "
-                            "use --event-loop epoll"
+                          ? "io_uring is switched off here (seccomp, or sysctl kernel.io_uring_disabled)"
                           : "");
   }
   ring->initialised_ = true;
@@ -25,6 +25,7 @@ Result<std::unique_ptr<EventLoop>> Ring::create() {
     ring->messages_ = io_uring_opcode_supported(probe, IORING_OP_MSG_RING) != 0;
     io_uring_free_probe(probe);
   }
+  if (auto limited = sandbox::limit_ring(ring->ring_); !limited) return Failure(limited.error());
   return ring;
 }
 

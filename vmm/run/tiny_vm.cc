@@ -6,6 +6,7 @@
 #include "guest/embedded.h"
 #include "vmm/load/elf.h"
 #include "vmm/load/long_mode.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
@@ -22,6 +23,12 @@ Result<Image> find_image(const std::string& guest) {
   Image image{std::move(*file), {}};
   image.bytes = image.owned;
   return image;
+}
+
+// Files come from anybody: they are parsed where there is nothing to win.
+template <class Parse>
+auto parse_image(const Image& image, Parse parse) {
+  return image.owned.empty() ? parse() : sandbox::in_loader(parse);
 }
 
 kvmux_boot_info boot_info(const TinyVmSetup& setup, const TinyVm& tiny, Gpa image_end) {
@@ -43,7 +50,9 @@ kvmux_boot_info boot_info(const TinyVmSetup& setup, const TinyVm& tiny, Gpa imag
 
 Result<void> fill(const TinyVmSetup& setup, const Image& image, const ElfImage& elf, TinyVm& tiny) {
   const GuestMemory& memory = tiny.vm->memory();
-  if (auto loaded = load_elf64(image.bytes, elf, memory, tiny.plan.guest_end); !loaded) return loaded;
+  auto loaded =
+      parse_image(image, [&] { return load_elf64(image.bytes, elf, memory, tiny.plan.guest_end); });
+  if (!loaded) return loaded;
   if (auto tables = write_tables(tiny.plan, memory); !tables) return tables;
   if (auto added = tiny.vm->add_vcpus(setup.spec.vcpus, CpuProfile::kHost); !added) return added;
   if (auto stored = memory.store(tiny.plan.boot_info(), boot_info(setup, tiny, elf.end)); !stored)
@@ -76,7 +85,7 @@ Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Noti
   const auto in_vm = [&](const Error& error) { return Failure(error.in(setup.options.id)); };
   const auto image = find_image(setup.spec.guest);
   if (!image) return in_vm(image.error());
-  const auto elf = parse_elf64(image->bytes);
+  const auto elf = parse_image(*image, [&] { return parse_elf64(image->bytes); });
   if (!elf) return in_vm(elf.error());
   const auto plan = plan_layout({setup.spec.vcpus, setup.spec.memory_bytes, elf->end});
   if (!plan) return in_vm(plan.error());

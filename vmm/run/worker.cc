@@ -13,6 +13,7 @@
 #include "vmm/run/exit.h"
 #include "vmm/run/handicap.h"
 #include "vmm/run/spin_sample.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
@@ -51,7 +52,8 @@ Result<void> Worker::set_up() {
   auto loop = EventLoop::create(context_.event_loop);
   if (!loop) return Failure(loop.error());
   event_loop_ = std::move(*loop);
-  return attention_.set_up(context_.trouble);
+  if (auto attentive = attention_.set_up(context_.trouble); !attentive) return attentive;
+  return sandbox::enter_sandbox(sandbox::ThreadKind::kWorker);
 }
 
 void Worker::kick(uint32_t reasons, bool insist) {

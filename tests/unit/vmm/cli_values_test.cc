@@ -38,7 +38,8 @@ struct Got {
 
 Got parse(std::vector<std::string> words, const std::string& flag) {
   CLI::App app{"test", "kvmux"};
-  const auto commands = add_commands(app);
+  std::string sandbox = "on";
+  const auto commands = add_commands(app, sandbox);
   auto separated = separate_empty_values(app, words);
   REQUIRE(separated);
   std::reverse(separated->begin(), separated->end());
@@ -56,8 +57,9 @@ Got parse(std::vector<std::string> words, const std::string& flag) {
 
 TEST_CASE("every flag of every command: an empty value is empty, and refused by name unless it is text") {
   CLI::App app{"test", "kvmux"};
+  std::string sandbox = "on";
   size_t walked = 0;
-  for (const Command& command : add_commands(app)) {
+  for (const Command& command : add_commands(app, sandbox)) {
     for (const CLI::Option* option : command.app->get_options()) {
       if (option->get_lnames().empty() || option->get_items_expected_max() == 0) continue;
       const std::string flag = "--" + option->get_lnames().front();

@@ -1,0 +1,106 @@
+#include "vmm/sandbox/filter.h"
+
+#include <fmt/format.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "vmm/kvm/fd.h"
+#include "vmm/sandbox/policy.h"
+
+namespace vmm::sandbox {
+namespace {
+
+struct Release {
+  void operator()(void* context) const { ::seccomp_release(context); }
+};
+using Context = std::unique_ptr<void, Release>;
+
+constexpr uint8_t kFirst = 255;  // priority of ioctl: in front of all other comparisons
+
+int add(scmp_filter_ctx context, const SyscallRule& rule, ThreadKind kind) {
+  const auto allow = [&](auto... comparisons) {
+    return ::seccomp_rule_add_exact(context, SCMP_ACT_ALLOW, rule.number, sizeof...(comparisons),
+                                    comparisons...);
+  };
+  switch (rule.condition) {
+    case Condition::kAlways:
+      return allow();
+    case Condition::kOfTable:
+      for (const IoctlRule& ioctl : ioctls()) {
+        if (!holds(ioctl.kinds, kind)) continue;
+        if (const int error = allow(SCMP_A1_32(SCMP_CMP_EQ, ioctl.request)); error != 0) return error;
+      }
+      return 0;
+    case Condition::kOwnProcess:
+      return allow(SCMP_A0_32(SCMP_CMP_EQ, static_cast<uint32_t>(::getpid())));
+    case Condition::kNotExecutable:
+      return allow(SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    case Condition::kThread:
+      return allow(SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
+    case Condition::kAnswerNoAccess:
+      return ::seccomp_rule_add_exact(context, SCMP_ACT_ERRNO(EACCES), rule.number, 0);
+    case Condition::kAnswerNoSuchCall:
+      return ::seccomp_rule_add_exact(context, SCMP_ACT_ERRNO(ENOSYS), rule.number, 0);
+  }
+  return -EINVAL;
+}
+
+// The filter as the kernel takes it. libseccomp 2.5 writes it to a descriptor only.
+Result<Program> exported(scmp_filter_ctx context) {
+  const UniqueFd file(::memfd_create("kvmux-filter", MFD_CLOEXEC));
+  if (!file) return host_error("memfd_create", errno);
+  if (const int error = ::seccomp_export_bpf(context, file.get()); error != 0) {
+    return host_error("seccomp_export_bpf", -error);
+  }
+  const off_t bytes = ::lseek(file.get(), 0, SEEK_END);
+  Program program(static_cast<size_t>(std::max<off_t>(0, bytes)) / sizeof(sock_filter));
+  if (bytes <= 0 || ::pread(file.get(), program.data(), static_cast<size_t>(bytes), 0) != bytes) {
+    return host_error("read the filter", errno);
+  }
+  return program;
+}
+
+}  // namespace
+
+Result<Program> build_filter(ThreadKind kind) {
+  const Context context(::seccomp_init(SCMP_ACT_TRAP));
+  if (context == nullptr) return host_error("seccomp_init", ENOMEM);
+  for (const SyscallRule& rule : syscalls()) {
+    if (!holds(rule.kinds, kind)) continue;
+    if (const int error = add(context.get(), rule, kind); error != 0) {
+      return host_error(fmt::format("seccomp rule for system call {}", rule.number), -error);
+    }
+  }
+  if (const int error = ::seccomp_syscall_priority(context.get(), SYS_ioctl, kFirst); error != 0) {
+    return host_error("seccomp_syscall_priority", -error);
+  }
+  return exported(context.get());
+}
+
+Result<void> install(const Program& program) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return host_error("prctl PR_SET_NO_NEW_PRIVS", errno);
+  sock_fprog filter{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
+  // Kernels before 5.16 take a filter for a wish to be slowed down by mitigations, guests included. Without
+  // that flag's bit (before 4.17) they do not.
+  constexpr unsigned kFlags[] = {SECCOMP_FILTER_FLAG_SPEC_ALLOW, 0};
+  for (const unsigned flags : kFlags) {
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) == 0) return {};
+    if (errno != EINVAL) break;
+  }
+  return host_error("seccomp", errno, "--sandbox off does without");
+}
+
+bool kernel_has_seccomp() {
+  const uint32_t action = SECCOMP_RET_TRAP;
+  return ::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+}  // namespace vmm::sandbox
