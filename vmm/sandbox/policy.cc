@@ -156,7 +156,10 @@ constexpr IoctlRule kIoctls[] = {
     {request(KVM_GET_FPU), kVcpus, "FWAIT, completed here"},
     {request(KVM_GET_XCRS), kVcpus, "XGETBV, completed here"},
     {request(KVM_GET_DEVICE_ATTR), kVcpus, "the TSC's offset, which a guest may change"},
-    {request(kKvmGetMsrs), kVcpus, "the TSC before Linux 5.16"},
+    {request(KVM_SET_DEVICE_ATTR), kVcpus, "the TSC's offset, which a guest may change"},
+    {request(kKvmGetMsrs), kVcpus, "the TSC and its adjustment"},
+    {request(kKvmSetMsrs), kVcpus, "the TSC and its adjustment"},
+    {request(KVM_GET_VCPU_EVENTS), kVcpus, "events that KVM did not write out"},
     {request(KVM_NMI), kBoards, "an NMI for KVM's LAPICs"},
 
 #define PUT_BACK "the terminal is put back whichever thread fails"
