@@ -135,7 +135,7 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_geteuid, kMain, kAlways, "the C library"},
     {SYS_getgid, kMain, kAlways, "the C library"},
     {SYS_getegid, kMain, kAlways, "the C library"},
-    {SYS_getpgrp, kMain, kAlways, "job control"},
+    {SYS_getpgrp, kAll, kAlways, "job control"},
 };
 
 constexpr Kinds kBoards = kVcpus | kDevice;  // those on which a device's pin may change
@@ -164,6 +164,8 @@ constexpr IoctlRule kIoctls[] = {
 
 #define PUT_BACK "the terminal is put back whichever thread fails"
     {TCGETS, kAll, PUT_BACK},
+    {TCFLSH, kAll, PUT_BACK},
+    {TIOCGPGRP, kAll, PUT_BACK},
     {TCSETS, kAll, PUT_BACK},
     {TCSETSW, kAll, PUT_BACK},
     {TCSETSF, kAll, PUT_BACK},
