@@ -212,7 +212,7 @@ TEST_CASE("ELF: hostile images are refused") {
   const Case cases[] = {
       {"unknown class", [](ElfBuilder& e) { e.header.e_ident[EI_CLASS] = 7; }},
       {"foreign machine", [](ElfBuilder& e) { e.header.e_machine = EM_ARM; }},
-      {"not an executable", [](ElfBuilder& e) { e.header.e_type = ET_REL; }},
+      {"type 1 is an object file", [](ElfBuilder& e) { e.header.e_type = ET_REL; }},
       {"0 program headers", [](ElfBuilder& e) { e.header.e_phnum = 0; }},
       {"program headers of 8 bytes", [](ElfBuilder& e) { e.header.e_phentsize = 8; }},
       {"lies beyond the file", [](ElfBuilder& e) { e.header.e_phoff = ~uint64_t{0} - 3; }},
@@ -298,7 +298,7 @@ TEST_CASE("flat: real mode below 1 MiB, protected mode above") {
 TEST_CASE("Linux: boot parameters, command line and initrd") {
   const GuestMemory memory = make_memory();
   const Bytes file = bzimage();
-  const Bytes initrd(5000, std::byte{0x77});
+  const Bytes initrd(5000, std::byte{0xf7});
   const std::vector<vmm::BootModule> modules{{initrd, "initrd"}};
   const auto start = vmm::load_boot_image(
       {.file = file, .format = {}, .modules = modules, .cmdline = "console=ttyS0"}, memory);
@@ -314,7 +314,7 @@ TEST_CASE("Linux: boot parameters, command line and initrd") {
   CHECK(field32(0x21c) == 5000);
   CHECK(field32(0x218) % 4096 == 0);
   CHECK(field32(0x218) + 5000 <= memory.size());
-  CHECK(memory.load<uint8_t>(Gpa{field32(0x218) + 4999}).value() == 0x77);
+  CHECK(memory.load<uint8_t>(Gpa{field32(0x218) + 4999}).value() == 0xf7);
   CHECK(memory.load<uint64_t>(Gpa{params + 0x70}).value() == vmm::kAcpiStart.value);
   CHECK(memory.load<uint8_t>(Gpa{params + 0x1e8}).value() == 5);
   CHECK(field32(0x1e0) == 7 * 1024);

@@ -22,10 +22,14 @@ Result<uint64_t> size(std::string_view text) { return parse_size("--mem", text, 
 // The words that choose a command, and the positionals it needs.
 std::vector<std::string> start_of(const CLI::App* command) {
   std::vector<std::string> words;
+  size_t files = 0;
+  for (const CLI::Option* option : command->get_options()) {
+    if (option->get_positional() && option->get_required()) ++files;
+  }
   for (; command->get_parent() != nullptr; command = command->get_parent()) {
     words.insert(words.begin(), command->get_name());
   }
-  if (words.back() == "boot") words.push_back("image.elf");
+  words.insert(words.end(), files, "image.elf");
   return words;
 }
 
@@ -65,7 +69,7 @@ TEST_CASE("every flag of every command: an empty value is empty, and refused by 
       const std::string flag = "--" + option->get_lnames().front();
       CAPTURE(flag);
       std::vector<std::string> words = start_of(command.app);
-      const std::string name = words.back() == "image.elf" ? "boot" : words.back();
+      const std::string name = command.app->get_name();
       CAPTURE(name);
       words.push_back(flag + "=");
       const bool has_seed = command.app->get_option_no_throw("--seed") != nullptr && flag != "--seed";
