@@ -10,7 +10,7 @@
 #include "apic/pending_vectors.h"
 #include "manual_timer.h"
 #include "race_support.h"
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "sched/scheduler.h"
 
 using namespace race;

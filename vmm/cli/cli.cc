@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <ostream>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 
 namespace vmm {
 namespace {

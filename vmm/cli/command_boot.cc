@@ -8,7 +8,7 @@
 #include <memory>
 #include <ostream>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/terminal.h"
 #include "vmm/cli/values.h"

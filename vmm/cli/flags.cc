@@ -4,8 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include "sched/policy_parse.h"
-#include "sched/text.h"
+#include "sched/base/text.h"
+#include "sched/policy/parse.h"
 
 namespace vmm {
 namespace {
