@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "sched/check.h"
+#include "sched/base/check.h"
 #include "sched/scheduler.h"
 
 namespace sched {
@@ -81,7 +81,7 @@ Vcpu* Scheduler::take_waiting(WorkerId victim_id, Nanos now) {
 
 // For balance: whoever brings the two loads closest; else, when moving one would only swap them, whoever has
 // been here longest, so that of three equal vCPUs on two workers each has one alone for a third of the time.
-Vcpu* Scheduler::choose_vcpu(const Worker& from, Excess excess, Nanos now) {
+Vcpu* Scheduler::choose_vcpu(const Worker& from, Imbalance excess, Nanos now) {
   Vcpu* best = nullptr;
   Vcpu* longest = nullptr;
   int64_t left = excess.bar();
@@ -115,7 +115,7 @@ bool Scheduler::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
     Worker& from = worker_at(from_id);
     MutexLock lock(from.mutex);
     if (!can_spare(*from.queue)) return false;
-    const Excess excess(from.queue->load().value, worker_at(to).load.load(std::memory_order_relaxed));
+    const Imbalance excess(from.queue->load().value, worker_at(to).load.load(std::memory_order_relaxed));
     if (moves_whole(from)) {
       Vm* vm = choose_vm(from, to, excess, now);
       if (vm == nullptr) return false;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "sched/check.h"
-#include "sched/fifo_queue.h"
-#include "sched/first_places.h"
-#include "sched/gang_queue.h"
+#include "sched/base/check.h"
+#include "sched/place/first_places.h"
+#include "sched/queue/fifo_queue.h"
+#include "sched/queue/gang_queue.h"
 
 namespace sched {
 namespace {

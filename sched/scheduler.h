@@ -17,42 +17,19 @@
 #include <string>
 #include <vector>
 
-#include "sched/candidate.h"
-#include "sched/eevdf_queue.h"
-#include "sched/excess.h"
-#include "sched/host.h"
-#include "sched/idle_workers.h"
-#include "sched/ipi_model.h"
-#include "sched/mutex.h"
-#include "sched/penalty.h"
-#include "sched/policy.h"
-#include "sched/status.h"
-#include "sched/trial.h"
+#include "sched/base/host.h"
+#include "sched/base/mutex.h"
+#include "sched/base/status.h"
+#include "sched/ipi/model.h"
+#include "sched/learn/ab_test.h"
+#include "sched/place/idle_workers.h"
+#include "sched/place/imbalance.h"
+#include "sched/policy/setup.h"
+#include "sched/queue/eevdf_queue.h"
+#include "sched/yield/candidate.h"
+#include "sched/yield/penalty.h"
 
 namespace sched {
-
-struct GroupSetup {
-  std::string path;  // "prod/web"
-  GroupId parent = kRootGroup;
-  Weight weight{};
-};
-
-struct VmSetup {
-  uint32_t vcpus = 1;
-  Weight weight{};
-  GroupId parent = kRootGroup;
-  Policy policy;
-};
-
-struct Setup {
-  uint32_t workers = 1;
-  QueueKind queue = QueueKind::kEevdf;  // kEevdf, kRoundRobin or kGang
-  std::vector<GroupSetup> groups;       // a parent comes before its children
-  std::vector<VmSetup> vms;             // vCPU ids are dealt in this order
-  Tuning tuning;                        // of the queues themselves
-  Nanos spin_window{50'000};  // a wait shorter than twice this after a yield means that it did not help
-  uint64_t seed = 1;
-};
 
 // Why a vCPU would yield.
 struct YieldCause {
@@ -96,7 +73,7 @@ class Scheduler {
   // will do, here and for spin(), where the policy does not ask (needs_cpl()).
   void put(WorkerId worker, Nanos now, bool in_kernel);
   // It executed HLT with nothing to take. Afterwards the caller must look at its interrupts once more and
-  // call interrupt_posted() if there are any (status.h says why).
+  // call interrupt_posted() if there are any (base/status.h says why).
   void halt(WorkerId worker, Nanos now);
   // INIT: it begins anew, and what was known of its IPIs is void.
   void reset(VcpuId vcpu);
@@ -114,7 +91,7 @@ class Scheduler {
   bool sent(WorkerId worker, Nanos now) { return yield(worker, now, {YieldCause::Kind::kSend}); }
 
   // --- any thread ---
-  // First run of a vCPU: on the worker of first_places.h, or on an idle one.
+  // First run of a vCPU: on the worker of place/first_places.h, or on an idle one.
   void start(VcpuId vcpu, Nanos now);
   enum class Posted : uint8_t { kNothing, kWoken, kRunning };
   // Call after the interrupt is visible in the target's LAPIC. Wakes the target if it is halted; kRunning:
@@ -166,7 +143,7 @@ class Scheduler {
     std::atomic<uint32_t> awaiting{0};      // vCPUs that are known to wait for those to whom they send
     std::atomic<WorkerId> home{kNoWorker};  // where a VM that stays whole lives; else kNoWorker
     std::atomic<Nanos> moved_at{Nanos{}};   // when it came to live there
-    Trial loans;  // kvmux: do they pay here? Locks: yes, queues that somebody fills bit by bit: no
+    AbTest loans;  // kvmux: do they pay here? Locks: yes, queues that somebody fills bit by bit: no
   };
   struct alignas(64) Worker {
     Mutex mutex;
@@ -203,7 +180,7 @@ class Scheduler {
   Vcpu* detach(Worker& worker, WorkerId id, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   static bool can_spare(const RunQueue& queue);
   Vcpu* take_waiting(WorkerId victim, Nanos now);
-  Vcpu* choose_vcpu(const Worker& from, Excess excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  Vcpu* choose_vcpu(const Worker& from, Imbalance excess, Nanos now) SCHED_REQUIRES(from.mutex);
   bool move_excess(WorkerId from, WorkerId to, Nanos now);
   bool steal(WorkerId thief, Nanos now);
   bool balance(WorkerId worker, Nanos now);
@@ -216,7 +193,7 @@ class Scheduler {
   }
   WorkerId next_place(const Worker& here, WorkerId id, Vcpu& vcpu) const SCHED_REQUIRES(here.mutex);
   bool moves_whole(const Worker& from) const SCHED_REQUIRES(from.mutex);
-  Vm* choose_vm(const Worker& from, WorkerId to, Excess excess, Nanos now) SCHED_REQUIRES(from.mutex);
+  Vm* choose_vm(const Worker& from, WorkerId to, Imbalance excess, Nanos now) SCHED_REQUIRES(from.mutex);
   Vm* furthest_ahead(const Worker& than) SCHED_REQUIRES(than.mutex);
   void forgive();
   uint32_t detach_vm(Worker& from, WorkerId id, Vm& vm, std::span<Vcpu*> out, Nanos now)

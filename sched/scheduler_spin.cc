@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "sched/candidate.h"
-#include "sched/check.h"
+#include "sched/base/check.h"
 #include "sched/scheduler.h"
-#include "sched/yield_effect.h"
+#include "sched/yield/candidate.h"
+#include "sched/yield/effect.h"
 
 namespace sched {
 namespace {

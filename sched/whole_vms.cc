@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "sched/check.h"
+#include "sched/base/check.h"
 #include "sched/scheduler.h"
 
 namespace sched {
@@ -27,7 +27,7 @@ bool Scheduler::moves_whole(const Worker& from) const { return whole_ && from.ee
 // For balance, as for vCPUs: the VM that brings the two loads closest; else, when moving one would only swap
 // them, the one that has had most service. That it does once all have been here for a while, to where the VM
 // lives that is furthest ahead, and if those that stay are behind that one.
-Scheduler::Vm* Scheduler::choose_vm(const Worker& from, WorkerId to, Excess excess, Nanos now) {
+Scheduler::Vm* Scheduler::choose_vm(const Worker& from, WorkerId to, Imbalance excess, Nanos now) {
   Vm* best = nullptr;
   Vm* most = nullptr;
   bool settled = true;

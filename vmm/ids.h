@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

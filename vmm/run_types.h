@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "guest/abi.h"
-#include "sched/policy.h"
-#include "sched/stats.h"
-#include "sched/types.h"
+#include "sched/base/stats.h"
+#include "sched/base/types.h"
+#include "sched/policy/policy.h"
 
 namespace vmm {
 

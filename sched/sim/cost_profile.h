@@ -9,7 +9,7 @@
 #include <span>
 #include <string_view>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace sched::sim {
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace sched::sim {
 

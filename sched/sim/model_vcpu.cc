@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "sched/check.h"
+#include "sched/base/check.h"
 
 namespace sched::sim {
 

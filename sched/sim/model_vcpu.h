@@ -10,8 +10,8 @@
 
 #include <optional>
 
+#include "sched/base/types.h"
 #include "sched/sim/program.h"
-#include "sched/types.h"
 
 namespace sched::sim {
 

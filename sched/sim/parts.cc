@@ -1,6 +1,6 @@
 #include "sched/sim/parts.h"
 
-#include "sched/check.h"
+#include "sched/base/check.h"
 
 namespace sched::sim {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "sched/sim/program.h"
 
 namespace sched::sim {

@@ -11,9 +11,9 @@
 #include <memory>
 #include <vector>
 
+#include "sched/base/trace.h"
+#include "sched/base/types.h"
 #include "sched/sim/bits.h"
-#include "sched/trace.h"
-#include "sched/types.h"
 
 namespace sched::sim {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "sched/check.h"
+#include "sched/base/check.h"
 #include "sched/sim/model_vm.h"
 
 namespace sched::sim {

@@ -13,13 +13,13 @@
 #include <memory>
 #include <vector>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
+#include "sched/base/trace.h"
 #include "sched/scheduler.h"
 #include "sched/sim/cost_profile.h"
 #include "sched/sim/event_tree.h"
 #include "sched/sim/model_vcpu.h"
 #include "sched/sim/program.h"
-#include "sched/trace.h"
 
 namespace sched::sim {
 

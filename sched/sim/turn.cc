@@ -1,6 +1,6 @@
 // A worker's turn: pick → switch → inject → guest → exit → handle → again. Each function ends with the
 // worker's next event being set.
-#include "sched/check.h"
+#include "sched/base/check.h"
 #include "sched/sim/model_vm.h"
 #include "sched/sim/simulator.h"
 

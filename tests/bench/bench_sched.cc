@@ -8,12 +8,12 @@
 #include <memory>
 #include <string>
 
-#include "sched/eevdf_queue.h"
-#include "sched/ipi_model.h"
-#include "sched/penalty.h"
-#include "sched/policy_parse.h"
-#include "sched/rng.h"
+#include "sched/base/rng.h"
+#include "sched/ipi/model.h"
+#include "sched/policy/parse.h"
+#include "sched/queue/eevdf_queue.h"
 #include "sched/scheduler.h"
+#include "sched/yield/penalty.h"
 
 namespace {
 

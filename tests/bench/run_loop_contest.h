@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/code_vm.h"
 #include "vmm/run/machine.h"
 #include "vmm/run/tiny_vm.h"

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,7 +1,7 @@
 // Guests of their own images under the thread-per-vCPU baselines: LAPIC timers, and the end of a VM.
 #include <sys/mman.h>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/guest_code.h"
 #include "tests/kvm/require_kvm.h"
 #include "tests/unit/vmm/elf_builder.h"

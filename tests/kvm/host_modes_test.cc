@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/require_kvm.h"
 #include "vmm/cli/guests.h"
 #include "vmm/run/run.h"

@@ -2,7 +2,7 @@
 // on workers than there is.
 #include <cmath>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/require_kvm.h"
 #include "vmm/cli/guests.h"
 #include "vmm/run/run.h"

@@ -14,7 +14,7 @@
 #include <fstream>
 #include <string>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/guest_code.h"
 #include "tests/kvm/require_kvm.h"
 #include "tests/unit/vmm/elf_builder.h"

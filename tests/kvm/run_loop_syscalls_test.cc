@@ -12,7 +12,7 @@
 #include <semaphore>
 #include <set>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/code_vm.h"
 #include "tests/kvm/counted_calls.h"
 #include "tests/kvm/guest_code.h"

@@ -1,12 +1,12 @@
-// The halt/wake protocol (sched/status.h, apic/pending_vectors.h): one thread halts vCPUs as their worker
-// does, two others post interrupts to them as Scheduler::interrupt_posted() does, all at once. Each vCPU must
-// end up woken by exactly one of the three, with every interrupt and the hint still there.
+// The halt/wake protocol (sched/base/status.h, apic/pending_vectors.h): one thread halts vCPUs as their
+// worker does, two others post interrupts to them as Scheduler::interrupt_posted() does, all at once. Each
+// vCPU must end up woken by exactly one of the three, with every interrupt and the hint still there.
 #include <bit>
 #include <string>
 
 #include "apic/pending_vectors.h"
 #include "race_support.h"
-#include "sched/status.h"
+#include "sched/base/status.h"
 
 using namespace race;
 using sched::RunState;

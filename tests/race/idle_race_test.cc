@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "race_support.h"
-#include "sched/idle_workers.h"
-#include "sched/trial.h"
+#include "sched/learn/ab_test.h"
+#include "sched/place/idle_workers.h"
 
 using namespace race;
 using namespace sched;
@@ -68,7 +68,7 @@ TEST_CASE("race: no vCPU waits while a worker sleeps") {
 
 TEST_CASE("race: exits of one VM are counted by several workers at once") {
   for (int round = 0; round < 50; ++round) {
-    Trial trial;
+    AbTest trial;
     std::vector<std::thread> threads;
     for (uint32_t t = 0; t < kThreads; ++t) {
       threads.emplace_back([&trial] {

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <memory>
 
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/run/arming.h"
 #include "vmm/run/attention.h"
 

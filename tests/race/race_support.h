@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 
 namespace race {
 

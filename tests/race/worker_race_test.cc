@@ -11,7 +11,7 @@
 #include "apic/pending_vectors.h"
 #include "manual_timer.h"
 #include "race_support.h"
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "sched/scheduler.h"
 #include "vmm/run/alarms.h"
 

@@ -8,7 +8,7 @@
 
 #include <thread>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/code_vm.h"
 #include "tests/kvm/guest_code.h"
 #include "tests/kvm/require_kvm.h"

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "sim_support.h"
 
 using namespace sched;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "property_plan.h"
-#include "sched/candidate.h"
+#include "sched/yield/candidate.h"
 
 using namespace sched_test;
 

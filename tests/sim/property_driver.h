@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "property_plan.h"
-#include "sched/eevdf_queue.h"
+#include "sched/queue/eevdf_queue.h"
 
 namespace sched_test {
 

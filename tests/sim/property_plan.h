@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "sched/scheduler.h"
 
 namespace sched_test {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "sched/sim/bits.h"
 #include "sched/sim/event_tree.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "sched/sim/simulator.h"
 
 namespace sched::sim {

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <array>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/empty_values.h"
 #include "vmm/cli/spec.h"
 #include "vmm/cli/values.h"

@@ -7,7 +7,7 @@
 #include <array>
 #include <ostream>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 #include "vmm/cli/empty_values.h"
 #include "vmm/cli/values.h"
 

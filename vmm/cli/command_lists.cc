@@ -5,8 +5,8 @@
 #include <memory>
 #include <ostream>
 
-#include "sched/policy_parse.h"
-#include "sched/text.h"
+#include "sched/base/text.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/guests.h"
 #include "vmm/cli/run_json.h"

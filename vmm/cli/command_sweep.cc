@@ -6,7 +6,7 @@
 #include <memory>
 #include <ostream>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 #include "vmm/cli/compare_options.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"

@@ -5,7 +5,7 @@
 #include <memory>
 #include <ostream>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/values.h"
 #include "vmm/trace/dump.h"

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 
 namespace vmm {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include "sched/policy_parse.h"
-#include "sched/text.h"
+#include "sched/policy/parse.h"
+#include "sched/base/text.h"
 #include "vmm/cli/empty_values.h"
 
 namespace vmm {

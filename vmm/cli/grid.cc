@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/run_json.h"
 
 namespace vmm {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 
 namespace vmm {
 namespace {

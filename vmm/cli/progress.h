@@ -6,7 +6,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

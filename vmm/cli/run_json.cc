@@ -1,6 +1,6 @@
 #include "vmm/cli/run_json.h"
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
 

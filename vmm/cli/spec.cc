@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <array>
 
-#include "sched/policy_parse.h"
-#include "sched/text.h"
+#include "sched/base/text.h"
+#include "sched/policy/parse.h"
 
 namespace vmm {
 namespace {

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
 
 namespace vmm {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 #include "vmm/result.h"
 
 namespace vmm {

@@ -3,8 +3,8 @@
 
 #include <filesystem>
 
-#include "sched/policy_parse.h"
-#include "sched/text.h"
+#include "sched/base/text.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/spec.h"
 
 namespace vmm {

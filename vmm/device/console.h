@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/ids.h"
 
 namespace vmm {

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <ctime>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/platform/firmware.h"
 #include "vmm/platform/kvm_bus.h"
 #include "vmm/platform/user_bus.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "sched/policy.h"
+#include "sched/policy/policy.h"
 #include "vmm/kvm/cpuid.h"
 #include "vmm/load/boot_image.h"
 #include "vmm/platform/pc_board.h"

@@ -16,7 +16,7 @@
 #include <span>
 
 #include "apic/ioapic.h"
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/device/serial.h"
 #include "vmm/platform/keyboard.h"
 #include "vmm/platform/pic.h"

@@ -1,16 +1,16 @@
 // The PC's 8254 interval timer (Intel 8254 data sheet) with port 61H: channel 0 drives IRQ 0, channel 2 the
 // speaker, whose output software reads to calibrate its clocks. Channel 1 (memory refresh) counts too.
 //
-// Counting is arithmetic on the time that comes in, so polling loses nothing. The chip's clock runs freely from
-// time 0, whatever is programmed when: a count is loaded at one of its edges. A channel that nobody has programmed
-// stands still. Pure; one caller at a time. Time must not go backwards.
+// Counting is arithmetic on the time that comes in, so polling loses nothing. The chip's clock runs freely
+// from time 0, whatever is programmed when: a count is loaded at one of its edges. A channel that nobody has
+// programmed stands still. Pure; one caller at a time. Time must not go backwards.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <optional>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

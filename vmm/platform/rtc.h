@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "apic/types.h"
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

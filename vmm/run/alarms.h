@@ -20,8 +20,8 @@
 #include <optional>
 #include <vector>
 
-#include "sched/mutex.h"
-#include "sched/types.h"
+#include "sched/base/mutex.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

@@ -3,7 +3,7 @@
 
 #include <ctime>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 
 namespace vmm {
 

@@ -10,7 +10,7 @@
 #include <atomic>
 #include <vector>
 
-#include "sched/stats.h"
+#include "sched/base/stats.h"
 #include "vmm/run/board.h"
 #include "vmm/run/gate.h"
 #include "vmm/run/notifier.h"

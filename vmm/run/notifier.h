@@ -2,7 +2,7 @@
 // thread-per-vCPU baseline. Any thread; boards call it right after the LAPIC was changed.
 #pragma once
 
-#include "sched/ipi_model.h"
+#include "sched/ipi/model.h"
 #include "vmm/ids.h"
 
 namespace vmm {

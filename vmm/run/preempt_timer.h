@@ -18,7 +18,7 @@
 #include <ctime>
 #include <memory>
 
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/result.h"
 #include "vmm/run/arming.h"

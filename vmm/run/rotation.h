@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "sched/types.h"
+#include "sched/base/types.h"
 #include "vmm/run/clock.h"
 
 namespace vmm {

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <functional>
 
-#include "sched/trace.h"
+#include "sched/base/trace.h"
 #include "vmm/result.h"
 #include "vmm/run_types.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 
 namespace vmm {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/device/console.h"
 #include "vmm/device/serial.h"
 #include "vmm/run/board.h"

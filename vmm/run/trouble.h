@@ -8,7 +8,7 @@
 #include <functional>
 #include <optional>
 
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/result.h"
 
 namespace vmm {

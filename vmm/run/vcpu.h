@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "apic/lapic.h"
-#include "sched/ipi_model.h"
-#include "sched/types.h"
+#include "sched/base/types.h"
+#include "sched/ipi/model.h"
 #include "vmm/check.h"
 #include "vmm/ids.h"
 #include "vmm/kvm/vcpu.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "apic/router.h"
-#include "sched/mutex.h"
+#include "sched/base/mutex.h"
 #include "vmm/kvm/memory.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/run/notifier.h"

@@ -127,7 +127,7 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
       return context_.scheduler.stop(id_, left);
     case Departure::kHalt:
       context_.scheduler.halt(id_, left);
-      // The halting side of the protocol in sched/status.h: state first, then one more look.
+      // The halting side of the protocol in sched/base/status.h: state first, then one more look.
       if (deaf ? left_behind.lapic.has_event() : left_behind.has_deliverable())
         context_.notifier.interrupt_posted(id);
       return;

@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 
 namespace vmm {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "vmm/stats/sample.h"
 
 namespace vmm {

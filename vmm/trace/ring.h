@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "sched/trace.h"
+#include "sched/base/trace.h"
 
 namespace vmm {
 

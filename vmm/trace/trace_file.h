@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "sched/trace.h"
+#include "sched/base/trace.h"
 #include "vmm/json.h"
 #include "vmm/result.h"
 

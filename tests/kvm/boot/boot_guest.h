@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/require_kvm.h"
 #include "vmm/load/elf.h"
 #include "vmm/platform/boot.h"

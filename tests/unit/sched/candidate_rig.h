@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "sched/candidate.h"
+#include "sched/yield/candidate.h"
 #include "support.h"
 
 namespace sched_test {

@@ -2,8 +2,8 @@
 // are 1 ms without jitter.
 #include <doctest/doctest.h>
 
-#include "sched/eevdf_queue.h"
-#include "sched/yield_effect.h"
+#include "sched/queue/eevdf_queue.h"
+#include "sched/yield/effect.h"
 #include "support.h"
 
 using namespace sched_test;

@@ -1,7 +1,7 @@
 // Groups: weights, nesting, and shares that follow load over workers.
 #include <doctest/doctest.h>
 
-#include "sched/eevdf_queue.h"
+#include "sched/queue/eevdf_queue.h"
 #include "support.h"
 
 using namespace sched_test;

@@ -1,4 +1,4 @@
-#include "sched/eevdf_queue.h"
+#include "sched/queue/eevdf_queue.h"
 
 #include <doctest/doctest.h>
 

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "sched/eevdf_queue.h"
+#include "sched/queue/eevdf_queue.h"
 #include "support.h"
 
 using namespace sched_test;

@@ -1,4 +1,4 @@
-#include "sched/fifo_queue.h"
+#include "sched/queue/fifo_queue.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "sched/gang_queue.h"
+#include "sched/queue/gang_queue.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
 // The three IPI models, each promise and each known fault.
 #include <doctest/doctest.h>
 
-#include "sched/ipi_kvmux.h"
-#include "sched/ipi_pair.h"
+#include "sched/ipi/kvmux.h"
+#include "sched/ipi/pair.h"
 #include "support.h"
 
 using namespace sched_test;

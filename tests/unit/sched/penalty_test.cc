@@ -2,7 +2,7 @@
 //   penalty = gran + need + need/10, at most max(need, gran) for a reversed pair,
 //   then clamped to [gran, cap · gran], cap by queue length: 2 → 6, 3 → 4, 4–6 → 2.5, 7–8 → 2, 9–12 → 1.5,
 //   >12 → 1.
-#include "sched/penalty.h"
+#include "sched/yield/penalty.h"
 
 #include <doctest/doctest.h>
 

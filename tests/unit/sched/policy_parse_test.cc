@@ -1,10 +1,9 @@
-#include "sched/policy_parse.h"
-
 #include <doctest/doctest.h>
 
 #include <set>
 
-#include "sched/text.h"
+#include "sched/base/text.h"
+#include "sched/policy/parse.h"
 
 using namespace sched;
 using namespace std::chrono_literals;

@@ -2,8 +2,8 @@
 // Slices of 1 ms without jitter, spin windows of 50 µs, so a loan is 100 µs.
 #include <doctest/doctest.h>
 
+#include "sched/learn/ab_test.h"
 #include "sched/scheduler.h"
-#include "sched/trial.h"
 #include "support.h"
 
 using namespace sched_test;
@@ -79,7 +79,7 @@ TEST_CASE("trial: an epoch the one way, an epoch the other, then the longer one"
   constexpr uint32_t kEpoch = 128;
   for (const bool first_better : {true, false}) {
     CAPTURE(first_better);
-    Trial trial;
+    AbTest trial;
     Nanos now = 1s;
     uint32_t first = 0;
     for (uint32_t epoch = 0; epoch < 64; ++epoch) {

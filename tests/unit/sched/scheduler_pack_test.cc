@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "sched/first_places.h"
+#include "sched/place/first_places.h"
 #include "sched/scheduler.h"
 #include "support.h"
 

@@ -2,8 +2,8 @@
 // without jitter.
 #include <doctest/doctest.h>
 
-#include "sched/ipi_kvmux.h"
-#include "sched/ipi_pair.h"
+#include "sched/ipi/kvmux.h"
+#include "sched/ipi/pair.h"
 #include "sched/scheduler.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 // Yielding at the send: a sender that is known to wait for its receivers does not begin to spin.
 #include <doctest/doctest.h>
 
+#include "sched/learn/saturating_predictor.h"
 #include "sched/scheduler.h"
-#include "sched/send_habit.h"
 #include "support.h"
 
 using namespace sched_test;
@@ -112,7 +112,7 @@ TEST_CASE("a receiver that runs is waited for where the sender is") {
 }
 
 TEST_CASE("habit: what was foretold is not taken as seen") {
-  SendHabit habit;
+  SaturatingPredictor habit;
   for (int i = 0; i < 4; ++i) {
     CHECK_FALSE(habit.sends());
     habit.waits();

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "sched/first_places.h"
+#include "sched/place/first_places.h"
 #include "sched/scheduler.h"
 #include "support.h"
 

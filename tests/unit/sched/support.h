@@ -10,8 +10,8 @@
 #include <ostream>
 #include <vector>
 
-#include "sched/eevdf_queue.h"
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
+#include "sched/queue/eevdf_queue.h"
 #include "sched/scheduler.h"
 
 namespace sched {

@@ -1,10 +1,10 @@
-#include "sched/timeline.h"
+#include "sched/queue/timeline.h"
 
 #include <doctest/doctest.h>
 
 #include <deque>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "support.h"
 
 using namespace sched_test;

@@ -1,4 +1,4 @@
-#include "sched/tree.h"
+#include "sched/queue/tree.h"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <set>
 #include <tuple>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "support.h"
 
 using namespace sched_test;

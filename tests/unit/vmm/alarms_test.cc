@@ -6,7 +6,7 @@
 #include <array>
 #include <deque>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 
 using vmm::Alarm;
 using vmm::Alarms;

@@ -3,7 +3,7 @@
 #include <map>
 
 #include "cli_fake.h"
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "vmm/stats/journal.h"
 
 using namespace vmm;

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "cli_fake.h"
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "vmm/stats/journal.h"
 
 using namespace vmm;

@@ -2,7 +2,7 @@
 // refused.
 #include <doctest/doctest.h>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/run/host_backend.h"
 #include "vmm/run/host_thread.h"
 #include "vmm/run/setup.h"

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/run/setup.h"
 
 using namespace vmm;

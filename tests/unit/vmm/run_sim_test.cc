@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/guests.h"
 #include "vmm/run/sim_backend.h"
 #include "vmm/run/sim_profile.h"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "vmm/stats/histogram.h"
 
 using namespace vmm;

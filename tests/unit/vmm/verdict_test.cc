@@ -8,7 +8,7 @@
 #include <numbers>
 
 #include "cli_fake.h"
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 #include "vmm/stats/analysis.h"
 
 using namespace vmm;

@@ -1,0 +1,71 @@
+// What the scheduler and its surroundings say of what they do, event by event: the vocabulary of traces.
+//
+// The simulator and the real run loop write the same events, so that a simulated and a real run lie side by
+// side. Numbers are part of the file format (docs/trace.md): values are appended, never changed.
+//
+// Threads: an event is recorded by the thread that does what it says. A null sink costs one branch that is
+// never taken.
+#pragma once
+
+#include <cstdint>
+
+#include "sched/base/types.h"
+
+namespace sched {
+
+enum class TraceKind : uint8_t {
+  kLost = 0,      // value: events that are missing here, because the ring was full
+  kIn = 1,        // vcpu comes onto worker
+  kOut = 2,       // it leaves the worker; why: TraceOut
+  kEnter = 3,     // enters the guest
+  kExit = 4,      // leaves the guest; why: TraceExit
+  kSpin = 5,      // spin exit; why: Wait
+  kYield = 6,     // directed yield to `other`; why: YieldReason, value: TraceYield
+  kOutcome = 7,   // what became of the vCPU's last yield; why: TraceOutcome
+  kPenalty = 8,   // vcpu pays; value: virtual nanoseconds
+  kCredit = 9,    // vcpu is credited
+  kDonate = 10,   // vcpu donates a turn to `other`; value: its length in ns, 0: until the acknowledgement
+  kIpiSend = 11,  // to `other`; value: vector
+  kInject = 12,   // value: vector
+  kEoi = 13,      // value: vector
+  kKick = 14,     // worker is kicked
+  kWake = 15,     // vcpu, which was halted, is runnable and goes to worker
+  kMove = 16,     // vcpu goes to worker, value: from there; why: TraceMove
+  kMark = 17,     // the guest says; why: TraceMark or its own, value: its own
+  kStolen = 18,   // the host took the worker's CPU from vcpu; value: ns
+  kPolicy = 19,   // the policy of VM `other` changes; value: which change of the run
+  kCount,
+};
+
+enum class TraceOut : uint8_t { kPreempted, kYielded, kHalted, kStopped };
+enum class TraceExit : uint8_t { kOther, kSpin, kIpi, kEoi, kHalt, kWindow, kKick, kTimer, kIo, kMsr };
+enum class TraceYield : uint8_t { kFailed, kHere, kThere, kPulled };
+enum class TraceOutcome : uint8_t { kHit, kMiss, kHarmful };
+enum class TraceMove : uint8_t { kSteal, kBalance, kPull, kHome };
+// What the guests of this project mark: a wait on a lock or for an acknowledgement, and holding a lock.
+enum class TraceMark : uint8_t { kWaits, kWaitOver, kTakesLock, kReleasesLock };
+
+inline constexpr uint32_t kNoOne = 0xffffffff;  // TraceEvent::vcpu, other: nobody
+inline constexpr uint16_t kNoTraceWorker = 0xffff;
+
+struct TraceEvent {
+  int64_t at = 0;  // ns, of the clock of the run
+  uint32_t vcpu = kNoOne;
+  uint32_t other = kNoOne;
+  uint64_t value = 0;
+  uint16_t worker = kNoTraceWorker;
+  TraceKind kind{};
+  uint8_t why = 0;
+  uint32_t reserved = 0;
+};
+static_assert(sizeof(TraceEvent) == 32);
+
+class TraceSink {
+ public:
+  virtual void record(const TraceEvent& event) = 0;
+
+ protected:
+  ~TraceSink() = default;
+};
+
+}  // namespace sched

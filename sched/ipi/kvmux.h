@@ -1,0 +1,57 @@
+// kvmux's model: for every sender the set of receivers that have not acknowledged yet, by vector, multicast
+// and broadcast included. Two senders to one receiver do not hide each other, and how long a send counts
+// follows the send → EOI times of this VM.
+//
+// Memory: five bits per pair of vCPUs.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "sched/ipi/model.h"
+
+namespace sched {
+
+class KvmuxIpiModel final : public IpiModel {
+ public:
+  KvmuxIpiModel(uint32_t vcpus, Nanos longest_window);
+  void sending(const IpiSend& send, Nanos now) override;
+  void accepted(const IpiSend& send, const VcpuSet& by, Nanos now) override;
+  void eoi(uint32_t receiver, IrqVector vector, Nanos now) override;
+  void forget(uint32_t vcpu) override;
+  bool awaits(uint32_t sender, uint32_t receiver, Nanos now) const override;
+  std::optional<uint32_t> next_awaited(uint32_t sender, uint32_t after, Nanos now) const override;
+
+  // How long a send counts now: eight times the mean send → EOI time, between 1 ms and the longest window.
+  Nanos window() const;
+
+ private:
+  // A sender waits for few vectors at a time; a fifth one takes the place of the oldest.
+  static constexpr uint32_t kSlots = 4;
+  struct Slot {
+    std::atomic<uint32_t> vector{0};  // 0: free (see can_be_sent())
+    std::atomic<int64_t> sent_at{0};
+  };
+  using Words = std::unique_ptr<std::atomic<uint64_t>[]>;
+
+  std::atomic<uint64_t>& pending(uint32_t sender, uint32_t slot, uint32_t word) const {
+    return pending_[(size_t{sender} * kSlots + slot) * words_ + word];
+  }
+  std::atomic<uint64_t>& senders_to(uint32_t receiver, uint32_t word) const {
+    return senders_to_[size_t{receiver} * words_ + word];
+  }
+  Slot& slot(uint32_t sender, uint32_t slot) const { return slots_[size_t{sender} * kSlots + slot]; }
+  uint32_t claim_slot(uint32_t sender, uint32_t vector);
+  void acknowledge(uint32_t sender, uint32_t receiver, uint32_t vector, Nanos now);
+  bool live(const Slot& slot, Nanos now) const;
+
+  const uint32_t words_;
+  const Nanos longest_window_;
+  std::unique_ptr<Slot[]> slots_;
+  Words pending_;     // sender × slot × receiver
+  Words senders_to_;  // receiver × sender: who to look at on an EOI
+  std::atomic<int64_t> mean_ack_;
+};
+
+}  // namespace sched

@@ -1,0 +1,72 @@
+// Which of two ways of doing something costs a VM fewer exits? Learned by trying, because only the guest
+// knows what it waits for: whoever spins out soon again was not helped, and a loan that ends is an exit too.
+//
+// An epoch is a number of such exits, so trying the worse way takes little time: it is over soon. Any thread
+// may call. Whoever counts the last exit of an epoch ends it and alone touches the rest meanwhile; resetting
+// the counter (release) hands that on to whoever counts the next last one (acquire).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
+#include "sched/base/types.h"
+
+namespace sched {
+
+class AbTest {
+ public:
+  // The way to go now.
+  bool first_way() const { return first_.load(std::memory_order_relaxed); }
+
+  // The VM had a spin exit, or one by the end of a loan.
+  void count_exit(Nanos now) {
+    const uint32_t before = exits_.fetch_add(1, std::memory_order_acq_rel);
+    if (before == 0) {
+      // The first epoch begins with its first exit. Whoever ends it may be ahead of us and has said so then.
+      int64_t never = kNever;
+      began_.compare_exchange_strong(never, now.count(), std::memory_order_relaxed);
+    }
+    if (before != kEpoch - 1) return;
+    end_epoch(now);
+    exits_.store(0, std::memory_order_release);
+  }
+
+ private:
+  static constexpr uint32_t kEpoch = 128;
+  static constexpr uint32_t kTryEvery = 16;  // epochs; one of them goes the other way
+  static constexpr int64_t kClearly = 5;     // the other way takes over if its epoch was 5/4 as long
+
+  void end_epoch(Nanos now) {
+    const bool way = first_way();
+    const int64_t began = began_.exchange(now.count(), std::memory_order_relaxed);
+    const Nanos lasted = began == kNever ? Nanos{} : now - Nanos{began};
+    ++epochs_;
+    if (trying_) {
+      trying_ = false;
+      if (lasted * 4 > usual_ * kClearly) {
+        usual_ = lasted;  // and stay
+      } else {
+        first_.store(!way, std::memory_order_relaxed);
+      }
+      return;
+    }
+    usual_ = usual_ == Nanos{} ? lasted : (usual_ * 3 + lasted) / 4;
+    // The first epoch is followed by a trial at once.
+    if (epochs_ % kTryEvery == 1) {
+      trying_ = true;
+      first_.store(!way, std::memory_order_relaxed);
+    }
+  }
+
+  std::atomic<bool> first_{true};
+  std::atomic<uint32_t> exits_{0};
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::min();
+  std::atomic<int64_t> began_{kNever};  // the epoch
+  // Of the thread that ends an epoch.
+  bool trying_ = false;
+  uint32_t epochs_ = 0;
+  Nanos usual_{};  // length of an epoch on the way that was chosen
+};
+
+}  // namespace sched

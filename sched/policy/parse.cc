@@ -1,0 +1,229 @@
+#include "sched/policy/parse.h"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "sched/base/text.h"
+
+namespace sched {
+namespace {
+
+constexpr std::array<std::string_view, 2> kSwitch{"off", "on"};
+constexpr std::array<std::string_view, 3> kCandidateWords{"mainline", "priorities", "kvmux"};
+constexpr std::array<std::string_view, 4> kIpiWords{"none", "v2", "v3", "kvmux"};
+constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "gang",
+                                                      "host",  "host-yield", "host-kvm"};
+
+// What a feature needs of the run queue.
+enum class Needs : uint8_t { kNothing, kMoves, kVirtualTime };
+
+template <auto Member>
+constexpr FeatureField field(std::string_view name, std::span<const std::string_view> words,
+                             std::string_view help, Needs needs = Needs::kNothing) {
+  using Value = std::remove_cvref_t<decltype(Features{}.*Member)>;
+  return {.name = name,
+          .help = help,
+          .words = words,
+          .needs_virtual_time = needs == Needs::kVirtualTime,
+          .needs_moves = needs == Needs::kMoves,
+          .get = [](const Features& features) { return static_cast<size_t>(features.*Member); },
+          .set = [](Features& features, size_t index) { features.*Member = static_cast<Value>(index); }};
+}
+
+constexpr std::array kFeatures{
+    field<&Features::spin>("spin", kSwitch, "a spin exit leads to a directed yield", Needs::kVirtualTime),
+    field<&Features::candidates>("candidates", kCandidateWords, "who may be yielded to"),
+    field<&Features::ipi>("ipi", kIpiWords, "which sent IPIs are remembered as awaited"),
+    field<&Features::relaxed>("relaxed", kSwitch, "second round for any preempted vCPU"),
+    field<&Features::reset_tries>("reset-tries", kSwitch, "the second round gets its tries back"),
+    field<&Features::buddy>("buddy", kSwitch, "the target is nominated as next on its queue",
+                            Needs::kVirtualTime),
+    field<&Features::forfeit>("forfeit", kSwitch, "the yielder gives up the rest of its request",
+                              Needs::kVirtualTime),
+    field<&Features::hier>("hier", kSwitch, "proportional forfeit up the hierarchy", Needs::kVirtualTime),
+    field<&Features::deboost>("deboost", kSwitch, "vruntime penalty on the yielder", Needs::kVirtualTime),
+    field<&Features::rate_limit_first>("rate-limit-first", kSwitch,
+                                       "rejected attempts use up the penalty interval too"),
+    field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain", Needs::kVirtualTime),
+    field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once",
+                           Needs::kVirtualTime),
+    field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged",
+                             Needs::kVirtualTime),
+    field<&Features::eager>("eager", kSwitch,
+                            "a sender known to wait yields at the send, without a spin exit",
+                            Needs::kVirtualTime),
+    field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows",
+                           Needs::kMoves),
+    field<&Features::whole>("whole", kSwitch,
+                            "VMs of equal weight stay on one worker each, and move as a whole",
+                            Needs::kVirtualTime),
+    field<&Features::hint>(
+        "hint", kSwitch, "guests are told how many of their vCPUs run: one that is alone does not busy-wait"),
+    field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again",
+                           Needs::kVirtualTime),
+};
+
+Parsed<void> fail(std::string message) { return tl::unexpected(std::move(message)); }
+
+Parsed<void> set_feature(Policy& policy, const FeatureField& feature, std::string_view value) {
+  const auto word = std::find(feature.words.begin(), feature.words.end(), value);
+  if (word == feature.words.end()) {
+    return fail(std::string{feature.name} + "=" + std::string{value} + ": accepted are " +
+                join(feature.words, ", ") + did_you_mean(value, feature.words));
+  }
+  feature.set(policy.features, static_cast<size_t>(word - feature.words.begin()));
+  return {};
+}
+
+std::string tuning_text(const TuningField& tuning, int64_t value) {
+  return tuning.is_time ? format_time(Nanos{value}) : std::to_string(value);
+}
+
+Parsed<void> set_tuning(Policy& policy, const TuningField& tuning, std::string_view text) {
+  std::optional<int64_t> value;
+  if (tuning.is_time) {
+    if (const auto time = parse_time(text)) value = time->count();
+  } else {
+    value = parse_integer(text);
+  }
+  if (!value || *value < tuning.min || *value > tuning.max) {
+    const std::string_view what = tuning.is_time ? kTimeSyntax : "a whole number";
+    return fail(std::string{tuning.name} + "=" + std::string{text} + ": accepted is " + std::string{what} +
+                " from " + tuning_text(tuning, tuning.min) + " to " + tuning_text(tuning, tuning.max));
+  }
+  tuning.set(policy.tuning, *value);
+  return {};
+}
+
+std::vector<std::string_view> key_names() {
+  std::vector<std::string_view> names;
+  for (const FeatureField& feature : kFeatures) names.push_back(feature.name);
+  for (const TuningField& tuning : tuning_fields()) names.push_back(tuning.name);
+  return names;
+}
+
+std::vector<std::string_view> preset_words() {
+  std::vector<std::string_view> names;
+  for (const Preset& preset : presets()) names.push_back(preset.name);
+  return names;
+}
+
+Parsed<Policy> from_preset(std::string_view name) {
+  if (name.find('=') != std::string_view::npos) {
+    return tl::unexpected("'" + std::string{name} + "' has no policy before it; write PRESET,KEY=VALUE");
+  }
+  const Preset* preset = find_preset(name);
+  if (preset == nullptr) {
+    return tl::unexpected("unknown policy '" + std::string{name} + "'" + did_you_mean(name, preset_words()) +
+                          "; accepted are " + preset_names());
+  }
+  return Policy{std::string{name}, preset->features, preset->tuning};
+}
+
+Parsed<void> apply_item(Policy& policy, std::string_view item) {
+  if (is_host_queue(policy.features.queue)) {
+    return fail("policy '" + policy.name + "' takes no keys, but got '" + std::string{item} +
+                "': the host's scheduler decides");
+  }
+  const size_t equals = item.find('=');
+  const auto set = set_policy_key(policy, item.substr(0, equals), item.substr(equals + 1));
+  if (!set) return fail("policy '" + policy.name + "': " + set.error());
+  policy.name += "," + std::string{item};
+  return {};
+}
+
+}  // namespace
+
+std::span<const FeatureField> feature_fields() { return kFeatures; }
+
+std::string_view feature_word(const FeatureField& field, const Features& features) {
+  return field.words[field.get(features)];
+}
+
+std::string_view queue_name(QueueKind queue) { return kQueueWords[static_cast<size_t>(queue)]; }
+
+bool is_host_queue(QueueKind queue) { return queue >= QueueKind::kHost; }
+
+Parsed<void> check_carried(const Policy& policy) {
+  const QueueKind queue = policy.features.queue;
+  if (queue == QueueKind::kEevdf || is_host_queue(queue)) return {};
+  for (const FeatureField& feature : kFeatures) {
+    if (feature.get(policy.features) == 0) continue;
+    if (!feature.needs_virtual_time && !(feature.needs_moves && queue == QueueKind::kGang)) continue;
+    return fail("policy '" + policy.name + "': " + std::string{feature.name} + "=" +
+                std::string{feature_word(feature, policy.features)} + " cannot act on run queue '" +
+                std::string{queue_name(queue)} + "', " +
+                (feature.needs_moves ? "where every vCPU has its place" : "which has no virtual time") +
+                "; accepted is " + std::string{feature.words[0]} + ", or a policy on run queue 'eevdf'");
+  }
+  return {};
+}
+
+const Preset* find_preset(std::string_view name) {
+  const auto all = presets();
+  const auto found = std::find_if(all.begin(), all.end(), [name](const Preset& p) { return p.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+std::string preset_names(std::string_view separator) { return join(preset_words(), separator); }
+
+Parsed<void> set_policy_key(Policy& policy, std::string_view key, std::string_view value) {
+  for (const FeatureField& feature : kFeatures) {
+    if (feature.name == key) return set_feature(policy, feature, value);
+  }
+  for (const TuningField& tuning : tuning_fields()) {
+    if (tuning.name == key) return set_tuning(policy, tuning, value);
+  }
+  const auto names = key_names();
+  return fail("unknown key '" + std::string{key} + "'" + did_you_mean(key, names) + "; accepted are " +
+              join(names, ", "));
+}
+
+Parsed<std::vector<Policy>> parse_policy_list(std::string_view text) {
+  std::vector<Policy> policies;
+  for (const std::string_view part : split(text, ";")) {
+    const size_t first = policies.size();
+    for (const std::string_view item : split(part, ",:")) {
+      const bool is_key = item.find('=') != std::string_view::npos;
+      if (is_key && policies.size() > first) {
+        if (const auto applied = apply_item(policies.back(), item); !applied) {
+          return tl::unexpected(applied.error());
+        }
+        continue;
+      }
+      auto policy = from_preset(item);
+      if (!policy) return tl::unexpected(policy.error());
+      policies.push_back(std::move(*policy));
+    }
+  }
+  for (const Policy& policy : policies) {
+    if (const auto carried = check_carried(policy); !carried) return tl::unexpected(carried.error());
+  }
+  return policies;
+}
+
+Parsed<Policy> parse_policy(std::string_view text) {
+  auto policies = parse_policy_list(text);
+  if (!policies) return tl::unexpected(policies.error());
+  if (policies->size() != 1) {
+    return tl::unexpected("'" + std::string{text} + "' is " + std::to_string(policies->size()) +
+                          " policies where one is expected");
+  }
+  return std::move(policies->front());
+}
+
+std::string canonical_policy(const Policy& policy) {
+  const std::string_view name{policy.name};
+  std::string text{name.substr(0, name.find(','))};
+  if (is_host_queue(policy.features.queue)) return text;
+  for (const FeatureField& feature : kFeatures) {
+    text.append(",").append(feature.name).append("=").append(feature_word(feature, policy.features));
+  }
+  for (const TuningField& tuning : tuning_fields()) {
+    text.append(",").append(tuning.name).append("=").append(tuning_text(tuning, tuning.get(policy.tuning)));
+  }
+  return text;
+}
+
+}  // namespace sched

@@ -1,0 +1,80 @@
+// What a policy is: data. A preset is a set of features plus tuning constants; every feature has a flag, so
+// that any ablation can be run. The strategies that give a feature its meaning live in one file each:
+//   yield/candidate.cc  whom a spinning vCPU yields to        (features: spin, candidates, relaxed)
+//   yield/effect.cc     what the yield does to the run queue  (buddy, forfeit, hier, deboost, credit)
+//   ipi/*.cc            what is remembered of IPIs            (ipi)
+//
+// Plain data, any thread; built before a run and constant during it. Source of the presets: Linux 6.19, the
+// v2 and v3 series for oversubscribed KVM and its review thread (see sched/README.md).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sched/ipi/kind.h"
+#include "sched/policy/tuning.h"
+
+namespace sched {
+
+// The run queue; holds for a whole run.
+enum class QueueKind : uint8_t {
+  kEevdf,
+  kRoundRobin,
+  kGang,
+  kHost,       // no M:N: a thread per vCPU, the host's scheduler decides
+  kHostYield,  // the same with sched_yield() on a spin exit
+  kHostKvm,    // the same with KVM's own LAPIC and PAUSE-loop handling
+};
+
+enum class CandidateRule : uint8_t {
+  kMainline,    // kvm_vcpu_on_spin of Linux 6.19
+  kPriorities,  // the series: awaited receiver, pending interrupt, preempted
+  kKvmux,       // awaited set and chains first, then who was seen to help
+};
+
+struct Features {
+  QueueKind queue = QueueKind::kEevdf;
+  bool spin = false;  // a spin exit leads to a directed yield
+  CandidateRule candidates = CandidateRule::kMainline;
+  IpiModelKind ipi = IpiModelKind::kNone;
+  bool relaxed = false;           // second round gated by 'preempted' alone
+  bool reset_tries = true;        // the second round gets its tries back (v2 does not)
+  bool buddy = false;             // nominate the target as next on its queue
+  bool forfeit = false;           // the yielder gives up the rest of its request
+  bool hier = false;              // proportional forfeit up the hierarchy
+  bool deboost = false;           // vruntime penalty on the yielder at the lowest common ancestor
+  bool rate_limit_first = false;  // count rejected attempts against the penalty interval (v2 does)
+  bool credit = false;            // lag credit to the target's chain
+  bool pull = false;    // bring the target to the spinner's worker, run it at once on the donated slice
+  bool resume = false;  // a sender that yielded runs again as soon as all have acknowledged
+  bool eager = false;   // a sender known to wait yields at the send, without busy-waiting first
+  bool pack = false;    // a VM's vCPUs begin on as few workers as an even load allows
+  bool whole = false;   // with `pack`: VMs of equal weight stay on one worker each and move as a whole
+  bool hint = false;    // a guest is told how many of its vCPUs run: one that is alone need not busy-wait
+  bool loan = false;    // a likely lock holder runs for a short time only, then the yielder again
+};
+
+// Does the policy look at whether a vCPU spins or was preempted at CPL 0? kvmux has better guesses at who
+// holds a lock, and no use for a register that costs something to know at every exit.
+constexpr bool needs_cpl(const Features& features) {
+  return features.spin && features.candidates != CandidateRule::kKvmux;
+}
+
+struct Policy {
+  std::string name;  // as given, e.g. "v2" or "v2,deboost=off"
+  Features features;
+  Tuning tuning;
+};
+
+struct Preset {
+  std::string_view name;
+  std::string_view summary;
+  Features features;
+  Tuning tuning{};
+};
+
+std::span<const Preset> presets();
+
+}  // namespace sched

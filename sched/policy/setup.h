@@ -1,0 +1,38 @@
+// A run's machine as the scheduler sees it: workers, groups, VMs with their policies.
+//
+// Plain data; built before a run and constant during it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sched/base/types.h"
+#include "sched/policy/policy.h"
+
+namespace sched {
+
+struct GroupSetup {
+  std::string path;  // "prod/web"
+  GroupId parent = kRootGroup;
+  Weight weight{};
+};
+
+struct VmSetup {
+  uint32_t vcpus = 1;
+  Weight weight{};
+  GroupId parent = kRootGroup;
+  Policy policy;
+};
+
+struct Setup {
+  uint32_t workers = 1;
+  QueueKind queue = QueueKind::kEevdf;  // kEevdf, kRoundRobin or kGang
+  std::vector<GroupSetup> groups;       // a parent comes before its children
+  std::vector<VmSetup> vms;             // vCPU ids are dealt in this order
+  Tuning tuning;                        // of the queues themselves
+  Nanos spin_window{50'000};  // a wait shorter than twice this after a yield means that it did not help
+  uint64_t seed = 1;
+};
+
+}  // namespace sched

@@ -1,0 +1,272 @@
+#include "sched/queue/eevdf_queue.h"
+
+#include <algorithm>
+
+#include "sched/base/check.h"
+
+namespace sched {
+namespace {
+
+// lag · num / den in 128 bits.
+Vruntime scale(Vruntime v, int64_t num, int64_t den) {
+  return {static_cast<int64_t>(static_cast<Int128>(v.ticks) * num / den)};
+}
+
+Entity* parent_of(const Entity& entity) { return entity.timeline->owner(); }
+
+// In order of deadlines, groups by their members; those who compete with the running one come last. Every
+// queued group has somebody waiting, so the walk is as short as `out`.
+uint32_t waiting_below(const Timeline& timeline, std::span<Vcpu*> out) {
+  uint32_t n = 0;
+  for (Entity* e = timeline.tree().first(); e != nullptr && n < out.size(); e = Tree::next(*e)) {
+    if (e->is_group()) {
+      n += waiting_below(*e->own, out.subspan(n));
+    } else {
+      out[n++] = &vcpu_of(*e);
+    }
+  }
+  const Entity* running = timeline.current();
+  if (running != nullptr && running->is_group()) n += waiting_below(*running->own, out.subspan(n));
+  return n;
+}
+
+}  // namespace
+
+EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed)
+    : hierarchy_(hierarchy),
+      tuning_(tuning),
+      rng_(seed),
+      slots_(hierarchy.size()),
+      slot_of_(hierarchy.size()) {}
+
+const Timeline& EevdfQueue::timeline(GroupId group) const {
+  static const Timeline never_used;
+  const Slot* slot = slot_of_[index_of(group)];
+  return slot != nullptr ? slot->timeline : never_used;
+}
+
+Timeline& EevdfQueue::timeline_above(GroupId parent) {
+  if (parent == kRootGroup) return root_;
+  Slot*& slot = slot_of_[index_of(parent)];
+  if (slot == nullptr) {
+    slot = &slots_[slots_taken_++];
+    slot->entity.id = index_of(parent);
+    slot->entity.weight = hierarchy_.weight(parent);
+    slot->entity.slice = hierarchy_.slice(parent);
+  }
+  return slot->timeline;
+}
+
+// A request of jittered length, from the entity's vruntime on. The vCPU: the entity itself, or the member for
+// whose sake the group asks.
+void EevdfQueue::new_request(Entity& entity, const Vcpu& vcpu) {
+  const int64_t spread = tuning_.slice_jitter_permille;
+  const int64_t permille =
+      spread == 0 ? 1000
+                  : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
+  entity.request = to_virtual(entity.slice * vcpu.patience * permille / 1000, entity.weight);
+  entity.deadline = entity.vruntime + entity.request;
+}
+
+// The lag that an entity keeps while it is off this queue. A group takes all its debt along: it leaves
+// whenever the last of its vCPUs here is pulled to another worker, and would be forgiven the rest each time.
+Vruntime EevdfQueue::bounded(Vruntime lag, const Entity& entity) const {
+  const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, entity.weight);
+  return entity.is_group() ? std::min(lag, limit) : std::clamp(lag, -limit, limit);
+}
+
+// Where an entity that joins stands: at the average less the lag it left with. Because the joining entity
+// itself pulls the average towards it, the lag is scaled by (W + w) / W beforehand (Linux: place_entity). A
+// debt is worked off while away as the average of those who stayed moves on, exactly as if it had stayed too.
+void EevdfQueue::place(Entity& entity, const Vcpu& vcpu, Timeline& timeline) {
+  const Vruntime average = timeline.average();
+  Vruntime lag = entity.lag;
+  if (timeline.members() > 0) {
+    lag = scale(lag, timeline.load().value + entity.weight.value, timeline.load().value);
+  }
+  if (lag < Vruntime{} && entity.timeline == &timeline) {
+    lag = std::min(Vruntime{}, lag + std::max(Vruntime{}, average - entity.left_at));
+  }
+  entity.vruntime = average - bounded(lag, entity);
+  // A credit is not paid back by halting or by moving: what is left of it counts from where the average is
+  // now.
+  if (entity.timeline != &timeline && entity.credit_floor != kNoCredit) {
+    const Vruntime unpaid = std::max(Vruntime{}, entity.credit_floor - entity.left_at);
+    entity.credit_floor = unpaid == Vruntime{} ? kNoCredit : average + unpaid;
+  }
+  new_request(entity, vcpu);
+}
+
+void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
+  charge(now);
+  vcpu.entity.weight = kDefaultWeight;
+  vcpu.entity.slice = vcpu.slice;
+  vcpu.entity.id = index_of(vcpu.id);
+  Entity* entity = &vcpu.entity;
+  for (GroupId group = vcpu.group;; group = hierarchy_.parent(group)) {
+    Timeline& timeline = timeline_above(group);
+    ++timeline.runnable_vcpus;
+    if (!entity->queued) {
+      place(*entity, vcpu, timeline);
+      timeline.join(*entity);
+      if (group != kRootGroup) hierarchy_.add_load(group, entity->weight.value);
+    }
+    if (group == kRootGroup) return;
+    entity = timeline.owner();
+    if (entity->queued) {
+      refresh_share(*entity);
+    } else {
+      // The lag it left with is as much service as then.
+      const Weight share = hierarchy_.share(group, timeline.load());
+      entity->lag = scale(entity->lag, entity->weight.value, share.value);
+      entity->weight = share;
+    }
+  }
+}
+
+void EevdfQueue::leave(Entity& entity) {
+  Timeline& timeline = *entity.timeline;
+  entity.lag = bounded(timeline.lag(entity), entity);
+  timeline.leave(entity);
+  entity.left_at = timeline.average();
+  if (timeline.owner() != nullptr) {
+    hierarchy_.add_load(group_of(*timeline.owner()), -entity.weight.value);
+  }
+}
+
+void EevdfQueue::dequeue(Vcpu& vcpu, Nanos now) {
+  charge(now);
+  if (&vcpu == current_) {
+    // The chain's groups stay, but none of them runs until the next pick.
+    for (Entity* e = parent_of(vcpu.entity); e != nullptr; e = parent_of(*e)) e->timeline->put_current();
+    current_ = nullptr;
+    turn_over_ = false;
+  }
+  Entity* entity = &vcpu.entity;
+  for (Entity* e = entity; e != nullptr && e->timeline->nominee() == e; e = parent_of(*e)) {
+    e->timeline->drop_nominee();
+  }
+  bool leaving = true;
+  while (entity != nullptr) {
+    Timeline& timeline = *entity->timeline;
+    --timeline.runnable_vcpus;
+    if (leaving) {
+      leave(*entity);
+      leaving = timeline.members() == 0;
+    }
+    entity = timeline.owner();
+    if (entity != nullptr && !leaving) refresh_share(*entity);
+  }
+}
+
+Vcpu* EevdfQueue::pick(Nanos now) {
+  SCHED_DCHECK(current_ == nullptr);
+  charged_until_ = now;
+  turn_over_ = false;
+  if (root_.runnable_vcpus == 0) return nullptr;
+  Timeline* timeline = &root_;
+  for (;;) {
+    Entity* entity = timeline->pick();
+    if (entity->is_group()) refresh_share(*entity);
+    timeline->set_current(*entity);
+    if (!entity->is_group()) {
+      current_ = &vcpu_of(*entity);
+      return current_;
+    }
+    timeline = entity->own;
+  }
+}
+
+void EevdfQueue::put(Nanos now) {
+  charge(now);
+  for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) e->timeline->put_current();
+  current_ = nullptr;
+  turn_over_ = false;
+}
+
+void EevdfQueue::charge(Nanos now) {
+  if (current_ == nullptr) return;
+  const Nanos ran = now - charged_until_;
+  if (ran <= Nanos::zero()) return;
+  charged_until_ = now;
+  for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
+    Timeline& timeline = *e->timeline;
+    if (e->is_group()) {
+      refresh_share(*e);
+      hierarchy_.add_service(group_of(*e), ran);
+    }
+    timeline.advance_current(to_virtual(ran, e->weight));
+    if (e->vruntime >= e->deadline) {
+      new_request(*e, *current_);
+      turn_over_ = turn_over_ || timeline.contested();
+    }
+  }
+}
+
+bool EevdfQueue::tick(Nanos now) {
+  charge(now);
+  return turn_over_;
+}
+
+Nanos EevdfQueue::turn_end() const {
+  if (current_ == nullptr) return kForever;
+  if (turn_over_) return charged_until_;
+  Nanos left = kForever;
+  for (const Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
+    if (e->timeline->contested()) left = std::min(left, to_real(e->deadline - e->vruntime, e->weight));
+  }
+  return left == kForever ? kForever : charged_until_ + left;
+}
+
+bool EevdfQueue::preempts(const Vcpu& woken) const {
+  for (const Entity* e = &woken.entity; e != nullptr; e = parent_of(*e)) {
+    const Entity* running = e->timeline->current();
+    if (running == nullptr || running == e) continue;
+    // Run to parity: while eligible and inside its request, the running entity is protected.
+    return !e->timeline->eligible(*running) && e->timeline->peek() == e;
+  }
+  return false;
+}
+
+uint32_t EevdfQueue::movable(std::span<Vcpu*> out) const { return waiting_below(root_, out); }
+
+// Group weights follow load: on change, keep the entity's lag in real service and rescale its request.
+void EevdfQueue::refresh_share(Entity& entity) {
+  const Weight weight = hierarchy_.share(group_of(entity), entity.own->load());
+  if (weight == entity.weight) return;
+  const GroupId parent = hierarchy_.parent(group_of(entity));
+  if (parent != kRootGroup) hierarchy_.add_load(parent, weight.value - entity.weight.value);
+  const Vruntime average = entity.timeline->average();
+  const int64_t from = entity.weight.value;
+  const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, weight);
+  // Only what it is owed is bounded, as when it leaves: siblings that come and go change the share, and a
+  // debt that was cut each time would soon be forgiven.
+  const Vruntime lag = std::min(scale(average - entity.vruntime, from, weight.value), limit);
+  // At least a tick: a deadline lies ahead, or a turn could end at the instant at which it begins.
+  constexpr Vruntime kTick{1};
+  const Vruntime rest = std::max(kTick, scale(entity.deadline - entity.vruntime, from, weight.value));
+  entity.request = std::max(kTick, scale(entity.request, from, weight.value));
+  entity.timeline->replace(entity, average - lag, average - lag + rest, weight);
+}
+
+Weight EevdfQueue::load_of(const Vcpu& vcpu) const {
+  // The vCPU's part of its chain's weight at the root.
+  int64_t part = vcpu.entity.weight.value;
+  for (const Entity* e = &vcpu.entity; e->timeline->owner() != nullptr; e = e->timeline->owner()) {
+    part = e->timeline->owner()->weight.value * part / std::max<int64_t>(1, e->timeline->load().value);
+  }
+  return {part};
+}
+
+uint64_t EevdfQueue::steps() const {
+  uint64_t sum = root_.steps();
+  for (const Slot& slot : slots_) sum += slot.timeline.steps();
+  return sum;
+}
+
+void EevdfQueue::check() const {
+  root_.check_sums();
+  for (const Slot& slot : slots_) slot.timeline.check_sums();
+}
+
+}  // namespace sched

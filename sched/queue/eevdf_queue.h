@@ -1,0 +1,102 @@
+// Hierarchical EEVDF on one worker: a timeline for the root and one for every group, an entity for every
+// group.
+//
+// Invariants: a group's entity is queued exactly while its timeline has members; from pick() on, every
+// timeline on the running vCPU's chain has a current; a group entity's weight is its share of the group's
+// load here. Guarded by the worker's lock. O(depth · log n) per operation; nothing is allocated after
+// construction.
+#pragma once
+
+#include <vector>
+
+#include "sched/base/rng.h"
+#include "sched/policy/tuning.h"
+#include "sched/queue/hierarchy.h"
+#include "sched/queue/run_queue.h"
+#include "sched/queue/timeline.h"
+
+namespace sched {
+
+class EevdfQueue final : public RunQueue {
+ public:
+  EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed);
+
+  void enqueue(Vcpu& vcpu, Nanos now) override;
+  void dequeue(Vcpu& vcpu, Nanos now) override;
+  Vcpu* pick(Nanos now) override;
+  void put(Nanos now) override;
+  bool tick(Nanos now) override;
+  void excuse(Nanos lost) override { charged_until_ += lost; }
+  Nanos turn_end() const override;
+  bool preempts(const Vcpu& woken) const override;
+  uint32_t movable(std::span<Vcpu*> out) const override;
+  Vcpu* current() const override { return current_; }
+  uint32_t runnable() const override { return root_.runnable_vcpus; }
+  Weight load() const override { return root_.load(); }
+  Weight load_of(const Vcpu& vcpu) const override;
+  uint64_t steps() const override;
+
+  // --- What a directed yield may do here; see yield/effect.h for which policy does what. ---
+  // All but nominate() act on the running vCPU, which must exist and be charged up to now (tick()).
+
+  // Nominates at every level of the target's chain. When the target leaves, so do the nominations that its
+  // groups have for its sake.
+  void nominate(Vcpu& target, Nomination nomination);
+  void nominate(Vcpu& target, Nanos slack) { nominate(target, Nomination(slack)); }  // for one pick
+  // Gives up the rest of the request if eligible: vruntime := deadline, and a new request.
+  void forfeit();
+  // The proportional forfeit up the hierarchy.
+  void forfeit_ancestors();
+  // The level at which the chains of the running vCPU and of the target part.
+  struct Siblings {
+    Entity* yielder;
+    Entity* target;
+  };
+  Siblings siblings(Vcpu& target) const;
+  // vruntime += penalty, with a fresh deadline; false and unchanged on overflow.
+  bool penalize(Entity& yielder, Vruntime penalty);
+  // Gives every level of the target's chain that is not eligible a small positive lag. True if any was.
+  bool credit(Vcpu& target);
+  // The running vCPU's protection ends: the next tick() says its turn is over.
+  void cancel_protection() { turn_over_ = true; }
+  // Would somebody else run if the worker chose now, with the running vCPU still protected?
+  bool passes_over_current() const;
+
+  Vruntime scaled_slice(const Entity& entity) const { return to_virtual(entity.slice, entity.weight); }
+  const Timeline& root() const { return root_; }
+  // An empty one if no vCPU of the group has been here.
+  const Timeline& timeline(GroupId group) const;
+  // Debug and property tests: every sum against a recomputation.
+  void check() const;
+
+ private:
+  struct Slot {
+    Slot() : timeline(&entity) { entity.own = &timeline; }
+    Entity entity;
+    Timeline timeline;
+  };
+  Timeline& timeline_above(GroupId parent);
+  static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }  // so made
+
+  void charge(Nanos now);
+  void place(Entity& entity, const Vcpu& vcpu, Timeline& timeline);
+  void leave(Entity& entity);
+  void refresh_share(Entity& group_entity);
+  void new_request(Entity& entity, const Vcpu& vcpu);
+  Vruntime bounded(Vruntime lag, const Entity& entity) const;
+
+  Hierarchy& hierarchy_;
+  const Tuning tuning_;
+  Rng rng_;
+  Timeline root_;
+  // A group takes the next slot when its first vCPU comes here. A worker's groups, few of a large host's, so
+  // lie side by side; at their numbers' places each would have a page and a TLB entry of its own.
+  std::vector<Slot> slots_;     // never resized, because timelines point at their entities
+  std::vector<Slot*> slot_of_;  // by GroupId
+  size_t slots_taken_ = 0;
+  Vcpu* current_ = nullptr;
+  Nanos charged_until_{};  // ahead of the clock while time is excused that was charged already
+  bool turn_over_ = false;
+};
+
+}  // namespace sched

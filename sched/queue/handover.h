@@ -1,0 +1,25 @@
+// What one vCPU gives another with a directed yield: its kind, its length, from whom, and where its receiver
+// goes afterwards. One value, set as a whole and dropped as a whole, so that nothing of an earlier hand-over
+// is left when the next one is made.
+//
+// Plain data; guarded like the vCPU that holds it (run_queue.h).
+#pragma once
+
+#include "sched/base/types.h"
+
+namespace sched {
+
+struct Handover {
+  enum class Kind : uint8_t {
+    kGiven,   // the yielder's turn is over
+    kForAck,  // until the receiver has acknowledged the IPIs of the yielder, which goes on then
+    kForLock  // for `length`; the yielder goes on then
+  };
+  Kind kind = Kind::kGiven;
+  VcpuId lender = kNoVcpu;    // who goes on afterwards
+  uint32_t lender_runs = 0;   // its pulse: if that has moved, it has gone on by itself
+  Nanos length{};             // kForLock
+  WorkerId back = kNoWorker;  // where the receiver waits afterwards; kNoWorker: where it ran
+};
+
+}  // namespace sched

@@ -1,0 +1,70 @@
+// The group tree that all workers share: root → group → … → VM. A group's weight on one worker is its share
+// of the load there, so the group's total load is what workers tell each other; and the service that it got
+// from all of them, for when workers cannot have equal loads.
+//
+// Built before the run by one thread. During it, what concerns load and service may be called by any thread.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+
+#include "sched/base/types.h"
+
+namespace sched {
+
+class Hierarchy {
+ public:
+  GroupId add(GroupId parent, Weight weight, Nanos slice) {
+    groups_.emplace_back(parent, weight, slice);
+    return GroupId{static_cast<uint32_t>(groups_.size() - 1)};
+  }
+
+  uint32_t size() const { return static_cast<uint32_t>(groups_.size()); }
+  GroupId parent(GroupId group) const { return at(group).parent; }
+  Weight weight(GroupId group) const { return at(group).weight; }
+  Nanos slice(GroupId group) const { return at(group).slice; }
+
+  // A worker's load of this group changed. Relaxed: a share computed from a sum that is a moment old is
+  // corrected at the next charge.
+  void add_load(GroupId group, int64_t change) {
+    groups_[index_of(group)].load.fetch_add(change, std::memory_order_relaxed);
+  }
+
+  bool runnable(GroupId group) const { return at(group).load.load(std::memory_order_relaxed) > 0; }
+
+  // Asks for service(); before the run. Else nobody counts: workers that share a group would write to the
+  // same cache line at every charge.
+  void count_service() { counts_service_ = true; }
+  // Time on workers, as charged.
+  void add_service(GroupId group, Nanos ran) {
+    if (!counts_service_) return;
+    groups_[index_of(group)].service.fetch_add(ran.count(), std::memory_order_relaxed);
+  }
+  Nanos service(GroupId group) const { return Nanos{at(group).service.load(std::memory_order_relaxed)}; }
+
+  // The weight that the group has on a worker where its load is `local`: weight · local / total.
+  Weight share(GroupId group, Weight local) const {
+    const Group& g = at(group);
+    const int64_t total = std::max(g.load.load(std::memory_order_relaxed), local.value);
+    if (total <= 0) return g.weight;
+    return std::clamp(Weight{g.weight.value * local.value / total}, kMinWeight, g.weight);
+  }
+
+ private:
+  struct Group {
+    Group(GroupId p, Weight w, Nanos s) : parent(p), weight(w), slice(s) {}
+    GroupId parent;
+    Weight weight;
+    Nanos slice;
+    std::atomic<int64_t> load{0};     // Σ over workers of the weights queued directly in the group
+    std::atomic<int64_t> service{0};  // ns
+  };
+  const Group& at(GroupId group) const { return groups_[index_of(group)]; }
+
+  bool counts_service_ = false;
+  std::deque<Group> groups_;  // a deque, because an atomic cannot move
+};
+
+}  // namespace sched

@@ -1,0 +1,53 @@
+// Whom a spinning vCPU yields to: the scan over its VM and the rules by which a candidate is good.
+//
+// Runs on the spinner's worker without any lock: what it reads of others are hints, and the attempt itself
+// looks again under the target's lock.
+#pragma once
+
+#include <span>
+
+#include "sched/base/stats.h"
+#include "sched/base/status.h"
+#include "sched/ipi/model.h"
+#include "sched/policy/policy.h"
+
+namespace sched {
+
+// kvmux: guesses in one wait. Those that did not end it are not repeated for ever: the scan then gives
+// everybody a turn, so that no vCPU that the guesses overlook is overlooked for long.
+inline constexpr uint32_t kGuesses = 4;
+
+// What the scan sees. vCPUs by index within the VM.
+struct SpinScan {
+  std::span<Status> vcpus;
+  std::span<const Pulse> pulses;
+  uint32_t me;
+  uint32_t start_after;   // the last boosted one
+  bool in_kernel;         // me spins at CPL 0
+  const IpiModel* ipi;    // may be null
+  bool handovers;         // a yield to a vCPU that waits itself is worth a try
+  uint32_t spins_before;  // spin exits of this wait that did not end it
+  Nanos now;
+};
+
+// Does the yield to one candidate.
+class YieldAttempt {
+ public:
+  enum class Result : uint8_t {
+    kDone,
+    kFailed,       // counts against the tries
+    kNotRunnable,  // it is not waiting any more: does not count
+  };
+  virtual Result operator()(uint32_t target, YieldReason reason) = 0;
+
+ protected:
+  ~YieldAttempt() = default;
+};
+
+// Tries candidates in order until one yield is done; its index, or nothing.
+std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& scan, YieldAttempt& attempt);
+
+// The same among those alone whose acknowledgement is awaited, and the ends of their wait chains.
+std::optional<uint32_t> yield_to_awaited(const Policy& policy, const SpinScan& scan, YieldAttempt& attempt);
+
+}  // namespace sched

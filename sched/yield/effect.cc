@@ -1,0 +1,76 @@
+#include "sched/yield/effect.h"
+
+#include <algorithm>
+
+namespace sched {
+namespace {
+
+// Linux keeps a next buddy that is not eligible yet until it is picked, dequeued or replaced. One that is
+// brought here has some slack instead, and its chance now or never: later it would undo a later choice.
+Nomination nomination(const Policy& policy) {
+  return policy.features.pull ? Nomination(policy.tuning.nomination_lag) : Nomination({}, true);
+}
+
+// SCHEDULING: deboost. Before the forfeit, because that lifts the yielder to its deadline and hides the gap.
+Vruntime deboost(const YieldContext& c) {
+  const Tuning& tuning = c.policy.tuning;
+  const bool early = c.policy.features.rate_limit_first;
+  if (early && !c.deboost.admit(c.now, tuning.penalty_interval)) return {};
+  const auto [yielder, target] = c.queue.siblings(c.target);
+  const uint32_t queued = yielder->timeline->runnable_vcpus;
+  if (queued <= 1) return {};
+  if (!early && !c.deboost.admit(c.now, tuning.penalty_interval)) return {};
+  const Vruntime value = penalty({
+      .gran = c.queue.scaled_slice(*yielder),
+      .need = std::max(Vruntime{}, target->vruntime - yielder->vruntime),
+      .queued = queued,
+      .reverse_pair = c.deboost.record_pair(c.yielder.id, c.target.id, c.now, tuning.debounce_window),
+  });
+  return c.queue.penalize(*yielder, value) ? value : Vruntime{};
+}
+
+// SCHEDULING: credit. The worker reschedules as after any yield: for a nominee that is eligible, or if the
+// running vCPU is not. That its protection ends as well, which would not happen by itself, is what the limit
+// is for: once in the interval. Not counted where it makes no difference.
+bool may_reschedule(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Nanos now) {
+  return !policy.features.credit || queue.passes_over_current() ||
+         limit.admit(now, policy.tuning.penalty_interval);
+}
+
+}  // namespace
+
+YieldEffects apply_local_yield(const YieldContext& c) {
+  const Features& features = c.policy.features;
+  YieldEffects effects;
+  if (features.buddy) c.queue.nominate(c.target, nomination(c.policy));
+  if (features.deboost) effects.penalty = deboost(c);
+  if (features.credit) effects.credited = c.queue.credit(c.target);
+  if (features.forfeit && !c.lent) c.queue.forfeit();
+  if (features.hier) c.queue.forfeit_ancestors();
+  effects.reschedule = may_reschedule(c.queue, c.credit, c.policy, c.now);
+  return effects;
+}
+
+YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Vcpu& target,
+                                Nanos now) {
+  YieldEffects effects;
+  if (policy.features.buddy) queue.nominate(target, nomination(policy));
+  if (policy.features.credit) {
+    queue.tick(now);  // lags as of now: what runs there was charged last at its own last event
+    effects.credited = queue.credit(target);
+  }
+  effects.reschedule = may_reschedule(queue, limit, policy, now);
+  if (effects.reschedule) queue.cancel_protection();
+  return effects;
+}
+
+void apply_yielder_only(EevdfQueue& queue, DeboostState& deboost, const Policy& policy, Nanos now) {
+  // The series counts an attempt against its rate limit before it looks where the target is.
+  if (policy.features.deboost && policy.features.rate_limit_first) {
+    deboost.admit(now, policy.tuning.penalty_interval);
+  }
+  if (policy.features.forfeit) queue.forfeit();
+  if (policy.features.hier) queue.forfeit_ancestors();
+}
+
+}  // namespace sched
