@@ -3,6 +3,7 @@
 #   ./run.sh           the default comparison: four guests, three policies, on this machine
 #   ./run.sh test      every test
 #   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
+#   ./run.sh soak      random machines for some time: --minutes N [--seed S]
 #   ./run.sh results   measures everything that docs/results shows again (long)
 #   ./run.sh ARGS…     kvmux ARGS…
 # BUILD_DIR, BUILD_TYPE and CMAKE_ARGS change the build.
@@ -77,6 +78,11 @@ case "${1-}" in
     shift
     build all
     exec tests/bench/run.sh "$build_dir" "$@"
+    ;;
+  soak)
+    shift
+    build kvmux_soak
+    exec "$build_dir/kvmux_soak" "$@"
     ;;
   results)
     shift
