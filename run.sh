@@ -2,7 +2,9 @@
 # Builds kvmux and runs it.
 #   ./run.sh           the default comparison: four guests, three policies, on this machine
 #   ./run.sh test      every test
+#   ./run.sh test-hw   the KVM tests on kvm_amd and kvm_intel in emulated machines (tests/hw/README.md)
 #   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
+#   ./run.sh soak      random machines for some time: --minutes N [--seed S]
 #   ./run.sh results   measures everything that docs/results shows again (long)
 #   ./run.sh ARGS…     kvmux ARGS…
 # BUILD_DIR, BUILD_TYPE and CMAKE_ARGS change the build.
@@ -15,10 +17,10 @@ readonly packages=(g++ cmake ninja-build pkg-config liburing-dev libcli11-dev li
 
 say() { printf '%s\n' "$*" >&2; }
 
-install_missing() {
+install_missing() {  # what every build needs, and these packages
   command -v dpkg-query >/dev/null || return 0  # not Debian: CMake says what it misses
   local missing=() package
-  for package in "${packages[@]}"; do
+  for package in "${packages[@]}" "$@"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
   done
   ((${#missing[@]} == 0)) && return 0
@@ -36,6 +38,21 @@ install_missing() {
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     "${missing[@]}" >/dev/null
+}
+
+# Emulators, and what unpacks kernels and packs RAM disks.
+readonly hw_packages=(qemu-system-x86 busybox-static cpio xz-utils zstd binutils debian-archive-keyring)
+readonly vmx_packages=(bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso python3)
+
+test_on_hardware() {
+  local more=("${hw_packages[@]}")
+  [[ " $* " != *" --machine vmx "* ]] || more+=("${vmx_packages[@]}")
+  if ! (install_missing "${more[@]}"); then
+    echo "SKIP test-hw: these packages cannot be installed here: ${more[*]}"
+    exit 0
+  fi
+  build kvmux kvm kvm_boot kvmux_test_guests
+  exec tests/hw/run.sh "$build_dir" "$@"
 }
 
 build() {  # targets…
@@ -73,10 +90,19 @@ case "${1-}" in
     sed -n '/tests passed/,$p' "$log"
     exit "$status"
     ;;
+  test-hw)
+    shift
+    test_on_hardware "$@"
+    ;;
   bench)
     shift
     build all
     exec tests/bench/run.sh "$build_dir" "$@"
+    ;;
+  soak)
+    shift
+    build kvmux_soak
+    exec "$build_dir/kvmux_soak" "$@"
     ;;
   results)
     shift

@@ -84,7 +84,7 @@ struct VcpuResult {
   uint64_t ipis_acked = 0;
   uint64_t wakeups = 0;
   uint64_t guest_errors = 0;
-  uint64_t exits = 0;      // KVM_RUN returns
+  uint64_t exits = 0;      // KVM_RUN returns, but for those caused by a kick
   uint64_t kicks = 0;      // returns caused by a kick
   sched::VcpuStats sched;  // difference over the measured window
   Ledger ledger;

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <span>
 
+#include "guest/abi.h"
+
 #define GUEST_CODE(name, text)                                                                            \
   asm(".pushsection .rodata\n.p2align 4\nkvm_guest_" #name "_begin:\n.code64\n" text "\nkvm_guest_" #name \
       "_end:\n.popsection");                                                                              \
@@ -29,3 +31,7 @@
 
 // Doorbell page into RBX.
 #define GUEST_BELL_IN_RBX "mov $0xfed80000, %ebx\n"
+
+// The vCPU says that it runs, as a guest should (kvmux_vcpu_results). At the start; clobbers RAX and RSI.
+#define GUEST_SAYS_RUNNING "mov 0x48(%rdi), %rax\n shl $12, %rsi\n movq $1, (%rax, %rsi)\n"
+static_assert(offsetof(kvmux_boot_info, results) == 0x48);

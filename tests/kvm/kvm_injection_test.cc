@@ -12,6 +12,7 @@ namespace {
 
 constexpr apic::Vector kVector{0x40};
 constexpr unsigned kNmi = 2;
+constexpr unsigned kGeneralProtection = 13;
 // Low memory that the layout leaves alone; the guest code below loads the IDT register from 0x61000.
 constexpr vmm::Gpa kIdt{0x60000};
 constexpr vmm::Gpa kIdtRegister{0x61000};
@@ -30,6 +31,13 @@ GUEST_CODE_WITH_HANDLER(closed_then_open,
                         GUEST_TELL_RSP);
 GUEST_CODE(tell_cr8, GUEST_BELL_IN_RBX
            "mov %cr8, %rax\n mov %rax, (%rbx)\n mov $9, %eax\n mov %rax, %cr8\n movq $0, (%rbx)\n hlt");
+
+// Writes an MSR that nobody has for ever; 512 bytes behind the start a handler for the #GP steps over the
+// WRMSR.
+GUEST_CODE_WITH_HANDLER(fault_with_interrupts_on,
+                        GUEST_LOAD_IDT "mov $0x8ff, %ecx\n sti\n nop\n 1: wrmsr\n movq $7, (%rbx)\n jmp 1b",
+                        "movq $0x40, (%rbx)\n iretq\n .org kvm_guest_fault_with_interrupts_on_begin + 512\n"
+                        "add $8, %rsp\n addq $2, (%rsp)\n movq $13, (%rbx)\n iretq");
 
 // SDM vol. 3, 6.14.1: a 64-bit interrupt gate to `handler`.
 void set_gate(const vmm::GuestMemory& memory, unsigned vector, vmm::Gpa handler, unsigned ist) {
@@ -141,6 +149,45 @@ TEST_CASE("an injection survives an entry that was called off") {
   next_ring(vcpu);
   CHECK(!vcpu.injection_pending());
   CHECK(next_ring(vcpu) == 7);
+}
+
+// KVM delivers the exception and forgets the interrupt that the same entry was to inject.
+TEST_CASE("an interrupt waits while the instruction before it is finished with a fault") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, fault_with_interrupts_on());
+  set_gate(tiny.memory, kGeneralProtection, vmm::kImageStart + 512, 0);
+  auto& vcpu = tiny.vcpu();
+  REQUIRE(run(vcpu) == 0);
+  REQUIRE(vcpu.area().exit_reason == KVM_EXIT_X86_WRMSR);
+  vcpu.area().msr.error = 1;
+  if (vcpu.can_inject()) vcpu.inject_interrupt(kVector);
+  vcpu.request_window(true);
+  CHECK(next_ring(vcpu) == kGeneralProtection);
+  CHECK(!vcpu.can_inject());
+  // A window exit, or, where KVM interprets the handler's end and what follows, the guest's next exit.
+  REQUIRE(run(vcpu) == 0);
+  vcpu.area().msr.error = 0;
+  REQUIRE(vcpu.can_inject());
+  vcpu.request_window(false);
+  vcpu.inject_interrupt(kVector);
+  CHECK(next_ring(vcpu) == apic::raw(kVector));
+}
+
+TEST_CASE("an interrupt waits while an exception that was written to the events is delivered") {
+  REQUIRE_KVM(system);
+  auto tiny = make(system, fault_with_interrupts_on());
+  set_gate(tiny.memory, kGeneralProtection, vmm::kImageStart + 512, 0);
+  auto& vcpu = tiny.vcpu();
+  REQUIRE(run(vcpu) == 0);
+  REQUIRE(vcpu.area().exit_reason == KVM_EXIT_X86_WRMSR);
+  vcpu.area().msr.error = 0;
+  CHECK(vcpu.can_inject());
+  auto& exception = vcpu.mutable_events().exception;
+  exception.injected = 1;
+  exception.nr = kGeneralProtection;
+  exception.has_error_code = 1;
+  CHECK(!vcpu.can_inject());
+  CHECK(next_ring(vcpu) == kGeneralProtection);
 }
 
 TEST_CASE("CR8 goes in and comes out") {

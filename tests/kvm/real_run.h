@@ -16,8 +16,8 @@
 
 #include "sched/policy/parse.h"
 #include "tests/kvm/guest_code.h"
+#include "tests/kvm/guest_image.h"
 #include "tests/kvm/require_kvm.h"
-#include "tests/unit/vmm/elf_builder.h"
 #include "vmm/cli/guests.h"
 #include "vmm/run/run.h"
 
@@ -29,14 +29,7 @@ constexpr vmm::Nanos ms(int64_t n) { return vmm::Nanos{n * 1'000'000}; }
 class GuestFile {
  public:
   explicit GuestFile(std::span<const uint8_t> code) {
-    constexpr uint64_t kStart = 0x100000;
-    vmm_test::ElfBuilder elf;
-    elf.programs.clear();
-    elf.payload_bytes = code.size();
-    elf.add(kStart, code.size(), code.size());
-    elf.header.e_entry = kStart;
-    auto bytes = elf.bytes();
-    std::memcpy(bytes.data() + elf.payload_offset(), code.data(), code.size());
+    const auto bytes = guest_image(code);
     const int fd = ::mkstemp(path_.data());
     REQUIRE(fd >= 0);
     const bool written = ::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
@@ -54,8 +47,9 @@ class GuestFile {
 
 inline vmm::RunSpec short_run(vmm::Nanos duration) {
   vmm::RunSpec spec;
-  spec.warmup = ms(20);
-  spec.duration = duration;
+  const int64_t longer = is_slow_host() ? 5 : 1;
+  spec.warmup = longer * ms(20);
+  spec.duration = longer * duration;
   spec.quiet_console = true;
   return spec;
 }

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "vmm/kvm/system.h"
@@ -37,6 +38,13 @@ class Tally {
 inline Tally& tally() {
   static Tally count;
   return count;
+}
+
+// An emulated host, says whoever runs the tests there (tests/hw): exits cost a hundred times as much, and
+// CPUs stand still for milliseconds unnoticed. Tests run longer there and do not compare shares of time.
+inline bool is_slow_host() {
+  static const bool slow = std::getenv("KVMUX_SLOW_HOST") != nullptr;
+  return slow;
 }
 
 // The host's KVM, opened once; an error says why it cannot be used.
@@ -66,3 +74,8 @@ inline const vmm::Result<vmm::System>& system() {
   REQUIRE_OR_SKIP(kvm_test::system(), kvm_test::system().error().text()); \
   kvm_test::tally().ran();                                                \
   [[maybe_unused]] const vmm::System& name = *kvm_test::system()
+
+// Behind REQUIRE_KVM, in tests that compare times.
+#define REQUIRE_STEADY_HOST()                                                                            \
+  REQUIRE_OR_SKIP(!kvm_test::is_slow_host(), "an emulated host's CPUs are not steady enough to compare " \
+                                             "times")

@@ -75,7 +75,17 @@ kvm_vcpu_events& VcpuFd::mutable_events() {
   return area_->s.regs.events;
 }
 
-bool VcpuFd::can_inject() const { return area_->ready_for_interrupt_injection != 0 && !injection_pending(); }
+// Does the next entry deliver an exception (or re-deliver an NMI)?
+bool VcpuFd::exception_comes() const {
+  const bool msr = area_->exit_reason == KVM_EXIT_X86_RDMSR || area_->exit_reason == KVM_EXIT_X86_WRMSR;
+  const kvm_vcpu_events& now = events();
+  return (msr && area_->msr.error != 0) || now.exception.injected != 0 || now.exception.pending != 0 ||
+         now.nmi.injected != 0;
+}
+
+bool VcpuFd::can_inject() const {
+  return area_->ready_for_interrupt_injection != 0 && !injection_pending() && !exception_comes();
+}
 
 void VcpuFd::inject_interrupt(apic::Vector vector) {
   KVMUX_CHECK(can_inject(), "an interrupt is injected only where the guest can take it");
@@ -96,6 +106,20 @@ void VcpuFd::inject_nmi() {
   const unsigned room = one_in_work ? 1 : 2;
   wanted.nmi.pending = static_cast<uint8_t>(std::min(room, wanted.nmi.pending + 1u));
   wanted.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
+}
+
+void VcpuFd::finish_instruction() {
+  // A string instruction exits for each of its elements; KVM goes on to 1,024 of them without entering.
+  constexpr int kMostExits = 4096;
+  request_exit();
+  for (int exits = 0; exits < kMostExits; ++exits) {
+    const uint32_t reason = area_->exit_reason;
+    const bool unfinished = reason == KVM_EXIT_MMIO || reason == KVM_EXIT_IO ||
+                            reason == KVM_EXIT_X86_RDMSR || reason == KVM_EXIT_X86_WRMSR;
+    if (!unfinished || run() != 0) break;
+  }
+  area_->exit_reason = KVM_EXIT_INTR;  // immediate_exit leaves the reason of the exit before
+  clear_exit_request();
 }
 
 void VcpuFd::request_exit() {

@@ -12,6 +12,10 @@
 // - After run() returned EINTR a queued injection may not have reached the guest: injection_pending() tells.
 // It
 //   needs no repetition.
+// - One event an entry: KVM forgets an injected interrupt when the same entry delivers an exception, be it
+// one
+//   written to the events or one that finishing the unfinished instruction raises.
+// - Finishing an instruction overwrites RIP and its destinations, also when these were written meanwhile.
 // - Dirty marks are consumed by run(), also by one that returns EINTR at once.
 #pragma once
 
@@ -65,8 +69,8 @@ class VcpuFd {
   [[nodiscard]] kvm_sregs& mutable_sregs();
   [[nodiscard]] kvm_vcpu_events& mutable_events();
 
-  // LAPIC in user space. An interrupt may be injected if the guest can take it at once; ask for a window exit
-  // otherwise. Injecting needs can_inject().
+  // LAPIC in user space. An interrupt may be injected if the guest can take it at once and nothing else comes
+  // first; ask for a window exit otherwise. Injecting needs can_inject().
   [[nodiscard]] bool can_inject() const;
   [[nodiscard]] bool injection_pending() const { return events().interrupt.injected != 0; }
   void inject_interrupt(apic::Vector vector);
@@ -84,6 +88,10 @@ class VcpuFd {
   // IA32_APIC_BASE as KVM knows it: drives the CPUID APIC bit. Writes to the MSR exit instead of changing it.
   [[nodiscard]] uint64_t apic_base() const { return sregs().apic_base; }
   void set_apic_base(uint64_t value) { mutable_sregs().apic_base = value; }
+
+  // Whoever replaces the registers calls this before: has KVM finish the instruction that an MMIO, port or
+  // MSR exit left unfinished, without running the guest. What it reads is what the area holds.
+  void finish_instruction();
 
   // Makes a running or coming run() return EINTR until clear_exit_request(). A vCPU inside the guest needs a
   // signal to its thread on top. Async-signal-safe, wait-free.
@@ -107,6 +115,7 @@ class VcpuFd {
 
   void fetch_regs() const;
   void fetch_sregs() const;
+  [[nodiscard]] bool exception_comes() const;
 
   UniqueFd fd_;
   Mapping mapping_;

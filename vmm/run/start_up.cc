@@ -51,8 +51,10 @@ void take_startup(Vcpu& vcpu) {
   const apic::StartupEvents events = vcpu.lapic.take_startup(vcpu.waiting_for_sipi);
   if (events.init) {
     vcpu.was_reset = true;
+    vcpu.kvm.finish_instruction();  // or it would be finished after the reset, and RIP and registers with it
     reset_registers(vcpu.kvm);
     vcpu.halted = false;
+    vcpu.halted_deaf = false;
     vcpu.held_nmis = 0;  // of before it
     vcpu.waiting_for_sipi = !vcpu.lapic.is_bsp();
   }

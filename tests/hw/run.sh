@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# The suites on real kvm_amd and kvm_intel, without the hardware: Debian's kernels in emulators. README.md beside this file.
+#   test-hw [--short | --matrix] [--kernels LIST] [--cpus LIST] [--machine svm|vmx] [--npt on|off]
+#     [--ignore-msrs on|off] [--irqchip user|split] [--suites LIST] [--select FILE] [--seconds N] [--case-seconds N] [--script FILE]
+# Prints a line a case. Exit status: 0 all passed, 1 a case failed, 2 bad flags, 3 nothing could be run.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=kernel.sh
+. "$here/kernel.sh"
+# shellcheck source=image.sh
+. "$here/image.sh"
+# shellcheck source=machine.sh
+. "$here/machine.sh"
+
+build=$(realpath "$1")
+shift
+mode=full kernels=6.1 cpu_list=4 machine=svm npt=on ignore_msrs=off irqchip=user suites='kvm,boot,cli,smoke' selection=
+seconds= case_seconds=300 script=
+
+usage() { echo "$1" >&2; exit 2; }
+
+one_of() {  # FLAG VALUE ACCEPTED...
+  local flag=$1 value=$2 word
+  shift 2
+  for word in "$@"; do [[ $word == "$value" ]] && return; done
+  usage "$flag $value: accepted are $*"
+}
+
+read_flags() {
+  while (($# > 0)); do
+    case $1 in
+      --short) mode=short; shift; continue ;;
+      --matrix) mode=matrix; shift; continue ;;
+      --kernels | --cpus | --machine | --npt | --ignore-msrs | --irqchip | --suites | --select | --seconds | --case-seconds | --script) ;;
+      *) usage "$1: not a flag of test-hw; accepted: $(sed -n '3,4s/^# *//p' "${BASH_SOURCE[0]}" | tr -s ' \n' ' ')" ;;
+    esac
+    (($# > 1)) || usage "$1 needs a value"
+    case $1 in
+      --kernels) kernels=$2 ;;
+      --cpus) cpu_list=$2 ;;
+      --machine) one_of "$1" "$2" svm vmx; machine=$2 ;;
+      --npt) one_of "$1" "$2" on off; npt=$2 ;;
+      --ignore-msrs) one_of "$1" "$2" on off; ignore_msrs=$2 ;;
+      --irqchip) one_of "$1" "$2" user split; irqchip=$2 ;;
+      --suites) suites=$2 ;;
+      --select) [[ -r $2 ]] || usage "--select $2: no such file"; selection=$2 ;;
+      --seconds) seconds=$2 ;;
+      --case-seconds) case_seconds=$2 ;;
+      --script) [[ -r $2 ]] || usage "--script $2: no such file"; script=$2; suites=script ;;
+    esac
+    shift 2
+  done
+  local value suite
+  for value in ${cpu_list//,/ } ${seconds:-1} "$case_seconds"; do [[ $value =~ ^[1-9][0-9]*$ ]] || usage "$value: a whole number from 1 is needed"; done
+  for suite in ${suites//,/ }; do one_of --suites "$suite" kvm boot cli smoke probe script; done
+}
+
+needs() {  # PROGRAM_OR_FILE PACKAGE: sets $missing
+  command -v "$1" >/dev/null || [[ -e $1 ]] || missing+=("$2")
+}
+
+check_tools() {
+  missing=()
+  needs cpio cpio; needs xz xz-utils; needs zstd zstd; needs /bin/busybox busybox-static; needs readelf binutils
+  if [[ $machine == svm ]]; then
+    needs qemu-system-x86_64 qemu-system-x86
+  else
+    needs bochs bochs; needs /usr/lib/bochs/plugins/libbx_term_gui.so bochs-term; needs xorriso xorriso; needs python3 python3
+    needs /usr/lib/ISOLINUX/isolinux.bin isolinux; needs /usr/lib/syslinux/modules/bios/ldlinux.c32 syslinux-common
+  fi
+  ((${#missing[@]} == 0)) && return
+  echo "SKIP test-hw: these Debian packages are missing: ${missing[*]}"
+  return 1
+}
+
+write_settings() {
+  local vendor=kvm-amd options="npt=$([[ $npt == on ]] && echo 1 || echo 0)"
+  [[ $machine == svm ]] || { vendor=kvm-intel; options="ept=${options#npt=}"; }
+  {
+    echo "vendor=$vendor"
+    echo "vendor_options='$options'"
+    echo "kvm_options='ignore_msrs=$([[ $ignore_msrs == on ]] && echo 1 || echo 0)'"
+    echo "suites='${suites//,/ }'"
+    echo "selection='${selection:+select}'"
+    echo "case_seconds=$case_seconds"
+    echo "irqchip=$irqchip"
+    echo "smoke_policies='yield fair v2 v3 kvmux'"
+    echo "export KVMUX_SLOW_HOST=1 ${KVMUX_HW_ENV-}"
+  } >"$work/settings"
+  [[ -z $selection ]] || grep -v -e '^#' -e '^$' "$selection" >"$work/root/hw/select"
+  [[ -z $script ]] || cp "$script" "$work/root/hw/script"
+}
+
+# Serial lines on standard input: a readable line for each, and what they add up to in $work/sums.
+show_results() {
+  local line kind suite status ms name reason at='' red='' started=0 ended=0 passed=0 failed=0 skipped=0
+  while IFS= read -r line; do
+    line=${line%$'\r'}
+    [[ $line == hw\|* ]] || { [[ -z ${KVMUX_HW_VERBOSE-} ]] || echo "      $line"; continue; }
+    IFS='|' read -r _ kind suite status ms name reason <<<"$line"
+    case $kind in
+      start) started=1; echo "      Linux $suite, $status CPUs, clock $ms" ;;
+      begin) at="$suite: $status" ;;
+      log) echo "      | ${line#hw|log|}" ;;
+      case)
+        at=
+        printf '%-7s %-5s %5d.%d s  %s%s\n' "$status" "$suite" $((ms / 1000)) $((ms % 1000 / 100)) "$name" "${reason:+ ($reason)}"
+        case $status in
+          PASS) passed=$((passed + 1)) ;;
+          SKIP) skipped=$((skipped + 1)) ;;
+          *) failed=$((failed + 1)) red+="; $suite: $name" ;;
+        esac
+        ;;
+      end) ended=1 ;;
+    esac
+  done
+  if ((started && !ended)); then
+    failed=$((failed + 1)) red+="; ${at:-no case} (the emulated host ended or stood still)"
+    echo "FAIL    the emulated host ended or stood still in ${at:-no case}"
+  fi
+  printf '%s %s %s %s\n%s\n' "$started" "$passed" "$failed" "$skipped" "${red#; }" >"$work/sums"
+}
+
+# One boot. The emulated host itself does not always come up; that is told from a failure of a case by its silence.
+run_cell() {
+  local limit attempt started passed failed skipped red begun=$SECONDS
+  limit=${seconds:-$([[ $mode == short ]] && echo 420 || echo 2400)}
+  echo "== $cell"
+  write_settings
+  make_initrd "$work/root" "$kernel_dir" "$work/settings" "$work/initrd"
+  for attempt in 1 2 3; do
+    (seconds=$limit; "boot_$machine" "$work/initrd") | tee "$work/console" | show_results || true
+    { read -r started passed failed skipped; read -r red || true; } <"$work/sums"
+    ((started)) && break
+    echo "      the emulated host did not come up (attempt $attempt): $(tail -n 1 "$work/console")"
+  done
+  if ((!started)); then
+    no_boot=$((no_boot + 1))
+    echo "| $cell | – | – | – | the emulated host did not come up |" >>"$work/table"
+    return
+  fi
+  echo "      $passed passed, $failed failed, $skipped skipped, $((SECONDS - begun)) s"
+  total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed)) total_skipped=$((total_skipped + skipped))
+  echo "| $cell | $passed | $failed | $skipped | $red |" >>"$work/table"
+}
+
+run_cells() {  # of these $kernels and $cpu_list
+  local kernel
+  for kernel in ${kernels//,/ }; do
+    kernel_trouble=
+    if ! fetch_kernel "$kernel"; then
+      echo "SKIP Linux $kernel: $kernel_trouble"
+      not_had=$((not_had + 1))
+      continue
+    fi
+    for cpus in ${cpu_list//,/ }; do
+      cell="$kernel, $cpus CPUs, $([[ $machine == svm ]] && echo kvm_amd || echo kvm_intel)"
+      [[ $npt == on ]] || cell+=", no nested paging"
+      [[ $ignore_msrs == off ]] || cell+=", ignore_msrs"
+      [[ $irqchip == user ]] || cell+=", split"
+      run_cell
+    done
+  done
+}
+
+short_selection() {
+  selection=${selection:-$here/short.txt}
+  kernels=6.1 cpu_list=4 run_cells
+  selection=$here/smoke.txt kernels=7.3 cpu_list=2 run_cells
+}
+
+whole_matrix() {
+  kernels=6.1,6.12,7.3 cpu_list=1,2,4,8 run_cells
+  npt=off kernels=6.1,7.3 cpu_list=2 run_cells
+  ignore_msrs=on kernels=6.1,7.3 cpu_list=2 run_cells
+  irqchip=split suites=smoke kernels=6.1,6.12,7.3 cpu_list=2 run_cells
+}
+
+# Between its marks in docs/hardware.md.
+publish_table() {
+  local page=$here/../../docs/hardware.md
+  sed -i -e '/^<!-- matrix -->$/,/^<!-- end of matrix -->$/{//!d}' "$page"
+  {
+    echo "| kernel, CPUs, KVM | passed | failed | skipped | what failed |"
+    echo "|---|---|---|---|---|"
+    cat "$work/table"
+  } >"$work/page"
+  sed -i "/^<!-- matrix -->\$/r $work/page" "$page"
+}
+
+read_flags "$@"
+check_tools || exit 0
+work=$(mktemp -d "${TMPDIR:-/tmp}/kvmux-hw-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+no_boot=0 not_had=0 total_passed=0 total_failed=0 total_skipped=0
+make_root "$work/root" "$build"
+case $mode in
+  short) short_selection ;;
+  matrix) whole_matrix ;;
+  full) run_cells ;;
+esac
+echo "test-hw: $total_passed passed, $total_failed failed, $total_skipped skipped; $no_boot did not boot, $not_had kernels not to be had; $SECONDS s"
+[[ $mode != matrix || ! -e $work/table ]] || publish_table
+((total_failed == 0)) || exit 1
+((no_boot == 0 || total_passed > 0)) || exit 3

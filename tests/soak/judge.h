@@ -1,0 +1,19 @@
+// What must hold of a run's result. Pure, any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/soak/machine.h"
+
+namespace soak {
+
+struct Verdict {
+  std::vector<std::string> wrong;    // never right, however short the window
+  std::vector<std::string> not_yet;  // right if the window was too short for it
+};
+
+// `spec` is the machine's with the window that was asked for.
+Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result);
+
+}  // namespace soak
