@@ -24,6 +24,7 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
       tuning_(setup.tuning),
       spin_window_(setup.spin_window),
       moves_(setup.tuning.migration_cost < kDearMove),
+      hierarchy_(Hierarchy::resolution_for(setup.workers)),
       vcpus_(count_vcpus(setup)),
       status_(new Status[count_vcpus(setup)]),
       pulse_(new Pulse[count_vcpus(setup)]),
@@ -46,6 +47,8 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
       vcpu.group = vm.group;
       vcpu.index = i;
       vcpu.slice = config.policy.tuning.slice;
+      vcpu.latency_target = config.policy.tuning.latency_target;
+      vcpu.min_slice = config.policy.tuning.min_slice;
     }
     first += config.vcpus;
   }

@@ -70,11 +70,13 @@ constexpr Features kvmux() {
 }
 
 // Longer turns: being taken off in mid-work is what makes others spin, and an M:N preemption costs two exits.
-// A nominee may be two such slices ahead, as many as elsewhere.
+// A nominee may be two such slices ahead, as many as elsewhere. Where more than eight vCPUs share a worker,
+// turns shrink, down to what Linux gives, or the last would wait for seconds.
 constexpr Tuning kvmux_tuning() {
   Tuning tuning;
   tuning.slice = Nanos{6'000'000};
   tuning.patience = 2;
+  tuning.latency_target = 8 * tuning.patience * tuning.slice;
   tuning.nomination_lag = 2 * tuning.slice;
   return tuning;
 }

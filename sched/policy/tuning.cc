@@ -29,6 +29,10 @@ constexpr std::array kFields{
     field<&Tuning::slice>("slice", 100 * kUs, kSecond, "service asked for per turn"),
     field<&Tuning::patience>("patience", 1, 16,
                              "slices a turn, in VMs of which no vCPU waits for acknowledgements of its IPIs"),
+    field<&Tuning::latency_target>(
+        "latency-target", 0, 10 * kSecond,
+        "turns shrink so that a round of all vCPUs of a worker lasts no longer; 0: they never do"),
+    field<&Tuning::min_slice>("min-slice", 100 * kUs, kSecond, "no turn shrinks below this for that"),
     field<&Tuning::slice_jitter_permille>("slice-jitter", 0, 900,
                                           "each slice varies by ± this many permille"),
     field<&Tuning::lag_limit_slices>("lag-limit", 1, 64,

@@ -16,8 +16,10 @@ namespace sched {
 inline constexpr Nanos kDearMove{1'000'000};
 
 struct Tuning {
-  Nanos slice{2'800'000};               // service asked for per turn (Linux base_slice at 8 CPUs: 2.8 ms)
-  int64_t patience = 1;                 // slices a turn, in VMs that nobody waits for to acknowledge
+  Nanos slice{2'800'000};      // service asked for per turn (Linux base_slice at 8 CPUs: 2.8 ms)
+  int64_t patience = 1;        // slices a turn, in VMs that nobody waits for to acknowledge
+  Nanos latency_target{};      // turns are cut so that a round of all who wait is no longer; 0: never
+  Nanos min_slice{2'800'000};  // but not below this (Linux base_slice)
   int64_t slice_jitter_permille = 200;  // each slice is drawn from slice · (1 ± this): no accidental gangs
   int64_t lag_limit_slices = 2;         // bound of the lag that is kept, in slices (Linux: 2 slices)
   Nanos penalty_interval{6'000'000};    // deboost, credit: at most one per worker in this time (series v2)

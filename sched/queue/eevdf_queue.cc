@@ -34,6 +34,7 @@ uint32_t waiting_below(const Timeline& timeline, std::span<Vcpu*> out) {
 
 EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed)
     : hierarchy_(hierarchy),
+      resolution_(hierarchy.resolution()),
       tuning_(tuning),
       rng_(seed),
       slots_(hierarchy.size()),
@@ -57,6 +58,16 @@ Timeline& EevdfQueue::timeline_above(GroupId parent) {
   return slot->timeline;
 }
 
+// Of a request, before jitter. Where a round of all vCPUs here would take longer than the target, turns are
+// shorter, so that nobody's wait grows with their number until turns are as short as they may be. Linux did
+// so before EEVDF (sched_latency_ns, sched_min_granularity_ns).
+Nanos EevdfQueue::turn_length(const Entity& entity, const Vcpu& vcpu) const {
+  const Nanos whole = entity.slice * vcpu.patience;
+  const int64_t all = root_.runnable_vcpus;
+  if (vcpu.latency_target == Nanos{} || whole * all <= vcpu.latency_target) return whole;
+  return std::min(whole, std::max(vcpu.min_slice, vcpu.latency_target / all));
+}
+
 // A request of jittered length, from the entity's vruntime on. The vCPU: the entity itself, or the member for
 // whose sake the group asks.
 void EevdfQueue::new_request(Entity& entity, const Vcpu& vcpu) {
@@ -64,14 +75,14 @@ void EevdfQueue::new_request(Entity& entity, const Vcpu& vcpu) {
   const int64_t permille =
       spread == 0 ? 1000
                   : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
-  entity.request = to_virtual(entity.slice * vcpu.patience * permille / 1000, entity.weight);
+  entity.request = virtual_of(turn_length(entity, vcpu) * permille / 1000, entity);
   entity.deadline = entity.vruntime + entity.request;
 }
 
 // The lag that an entity keeps while it is off this queue. A group takes all its debt along: it leaves
 // whenever the last of its vCPUs here is pulled to another worker, and would be forgiven the rest each time.
 Vruntime EevdfQueue::bounded(Vruntime lag, const Entity& entity) const {
-  const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, entity.weight);
+  const Vruntime limit = virtual_of(entity.slice * tuning_.lag_limit_slices, entity);
   return entity.is_group() ? std::min(lag, limit) : std::clamp(lag, -limit, limit);
 }
 
@@ -162,6 +173,8 @@ void EevdfQueue::dequeue(Vcpu& vcpu, Nanos now) {
 Vcpu* EevdfQueue::pick(Nanos now) {
   SCHED_DCHECK(current_ == nullptr);
   charged_until_ = now;
+  turn_start_ = now;
+  excused_ = {};
   turn_over_ = false;
   if (root_.runnable_vcpus == 0) return nullptr;
   Timeline* timeline = &root_;
@@ -186,6 +199,11 @@ void EevdfQueue::put(Nanos now) {
 
 void EevdfQueue::charge(Nanos now) {
   if (current_ == nullptr) return;
+  // Whatever the host says it took: no more than has passed since the turn began.
+  if (const Nanos passed = now - turn_start_; excused_ > passed) {
+    charged_until_ -= excused_ - passed;
+    excused_ = passed;
+  }
   const Nanos ran = now - charged_until_;
   if (ran <= Nanos::zero()) return;
   charged_until_ = now;
@@ -195,7 +213,7 @@ void EevdfQueue::charge(Nanos now) {
       refresh_share(*e);
       hierarchy_.add_service(group_of(*e), ran);
     }
-    timeline.advance_current(to_virtual(ran, e->weight));
+    timeline.advance_current(virtual_of(ran, *e));
     if (e->vruntime >= e->deadline) {
       new_request(*e, *current_);
       turn_over_ = turn_over_ || timeline.contested();
@@ -213,7 +231,7 @@ Nanos EevdfQueue::turn_end() const {
   if (turn_over_) return charged_until_;
   Nanos left = kForever;
   for (const Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
-    if (e->timeline->contested()) left = std::min(left, to_real(e->deadline - e->vruntime, e->weight));
+    if (e->timeline->contested()) left = std::min(left, real_of(e->deadline - e->vruntime, *e));
   }
   return left == kForever ? kForever : charged_until_ + left;
 }
@@ -238,7 +256,7 @@ void EevdfQueue::refresh_share(Entity& entity) {
   if (parent != kRootGroup) hierarchy_.add_load(parent, weight.value - entity.weight.value);
   const Vruntime average = entity.timeline->average();
   const int64_t from = entity.weight.value;
-  const Vruntime limit = to_virtual(entity.slice * tuning_.lag_limit_slices, weight);
+  const Vruntime limit = to_virtual(resolved(entity.slice, entity) * tuning_.lag_limit_slices, weight);
   // Only what it is owed is bounded, as when it leaves: siblings that come and go change the share, and a
   // debt that was cut each time would soon be forgiven.
   const Vruntime lag = std::min(scale(average - entity.vruntime, from, weight.value), limit);

@@ -26,7 +26,7 @@ class EevdfQueue final : public RunQueue {
   Vcpu* pick(Nanos now) override;
   void put(Nanos now) override;
   bool tick(Nanos now) override;
-  void excuse(Nanos lost) override { charged_until_ += lost; }
+  void excuse(Nanos lost) override { excused_ += lost, charged_until_ += lost; }
   Nanos turn_end() const override;
   bool preempts(const Vcpu& woken) const override;
   uint32_t movable(std::span<Vcpu*> out) const override;
@@ -62,7 +62,7 @@ class EevdfQueue final : public RunQueue {
   // Would somebody else run if the worker chose now, with the running vCPU still protected?
   bool passes_over_current() const;
 
-  Vruntime scaled_slice(const Entity& entity) const { return to_virtual(entity.slice, entity.weight); }
+  Vruntime scaled_slice(const Entity& entity) const { return virtual_of(entity.slice, entity); }
   const Timeline& root() const { return root_; }
   // An empty one if no vCPU of the group has been here.
   const Timeline& timeline(GroupId group) const;
@@ -78,6 +78,18 @@ class EevdfQueue final : public RunQueue {
   Timeline& timeline_above(GroupId parent);
   static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }  // so made
 
+  // Weights of groups are finer than those of vCPUs by the hierarchy's resolution.
+  Nanos resolved(Nanos time, const Entity& entity) const {
+    return entity.is_group() ? time * resolution_ : time;
+  }
+  Vruntime virtual_of(Nanos exec, const Entity& entity) const {
+    return to_virtual(resolved(exec, entity), entity.weight);
+  }
+  Nanos real_of(Vruntime service, const Entity& entity) const {
+    const Nanos time = to_real(service, entity.weight);
+    return entity.is_group() ? (time + Nanos{resolution_ - 1}) / resolution_ : time;
+  }
+  Nanos turn_length(const Entity& entity, const Vcpu& vcpu) const;
   void charge(Nanos now);
   void place(Entity& entity, const Vcpu& vcpu, Timeline& timeline);
   void leave(Entity& entity);
@@ -86,6 +98,7 @@ class EevdfQueue final : public RunQueue {
   Vruntime bounded(Vruntime lag, const Entity& entity) const;
 
   Hierarchy& hierarchy_;
+  const int64_t resolution_;
   const Tuning tuning_;
   Rng rng_;
   Timeline root_;
@@ -96,6 +109,8 @@ class EevdfQueue final : public RunQueue {
   size_t slots_taken_ = 0;
   Vcpu* current_ = nullptr;
   Nanos charged_until_{};  // ahead of the clock while time is excused that was charged already
+  Nanos turn_start_{};
+  Nanos excused_{};  // in this turn so far
   bool turn_over_ = false;
 };
 

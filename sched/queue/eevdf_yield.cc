@@ -22,7 +22,7 @@ uint32_t depth_of(const Entity* entity) {
 
 void EevdfQueue::nominate(Vcpu& target, Nomination nomination) {
   for (Entity* e = &target.entity; e != nullptr; e = e->timeline->owner()) {
-    e->timeline->nominate(*e, nomination);
+    e->timeline->nominate(*e, Nomination(resolved(nomination.slack, *e), nomination.lasts));
   }
 }
 

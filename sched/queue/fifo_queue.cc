@@ -1,5 +1,7 @@
 #include "sched/queue/fifo_queue.h"
 
+#include <algorithm>
+
 #include "sched/base/check.h"
 
 namespace sched {
@@ -50,7 +52,10 @@ void FifoQueue::put(Nanos) {
   current_ = nullptr;
 }
 
-bool FifoQueue::tick(Nanos now) { return turn_end() <= now; }
+bool FifoQueue::tick(Nanos now) {
+  turn_start_ = std::min(turn_start_, now);  // no more is excused than has passed
+  return turn_end() <= now;
+}
 
 Nanos FifoQueue::turn_end() const {
   return current_ == nullptr || head_ == nullptr ? kForever : turn_start_ + current_->slice;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <deque>
 
@@ -16,8 +17,18 @@ namespace sched {
 
 class Hierarchy {
  public:
+  // Weights are this much finer than those of vCPUs, a power of two: a VM of the default weight that runs
+  // everywhere has a share of 16 at the least, as it has on 64 workers. Without that, shares on more than 512
+  // workers would all round to kMinWeight.
+  static constexpr int64_t resolution_for(uint32_t workers) {
+    constexpr uint32_t kFewWorkers = 64;
+    return std::bit_ceil((workers + kFewWorkers - 1) / kFewWorkers);
+  }
+  explicit Hierarchy(int64_t resolution = 1) : resolution_(resolution) {}
+  int64_t resolution() const { return resolution_; }
+
   GroupId add(GroupId parent, Weight weight, Nanos slice) {
-    groups_.emplace_back(parent, weight, slice);
+    groups_.emplace_back(parent, Weight{weight.value * resolution_}, slice);
     return GroupId{static_cast<uint32_t>(groups_.size() - 1)};
   }
 
@@ -63,6 +74,7 @@ class Hierarchy {
   };
   const Group& at(GroupId group) const { return groups_[index_of(group)]; }
 
+  const int64_t resolution_;
   bool counts_service_ = false;
   std::deque<Group> groups_;  // a deque, because an atomic cannot move
 };

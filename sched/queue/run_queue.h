@@ -32,9 +32,11 @@ struct Vcpu {
   Entity entity;
   VcpuId id{};
   VmId vm{};
-  GroupId group{};                  // the VM's own group
-  uint32_t index = 0;               // within its VM
-  Nanos slice{};                    // of its VM's policy, before jitter
+  GroupId group{};         // the VM's own group
+  uint32_t index = 0;      // within its VM
+  Nanos slice{};           // of its VM's policy, before jitter
+  Nanos latency_target{};  // of its VM's policy, as is min_slice
+  Nanos min_slice{};
   int64_t patience = 1;             // slices that its next requests last, and those of its groups for it
   Nanos last_ran{};                 // when it last left a worker
   Nanos moved_at{};                 // when it last came to another worker's queue

@@ -53,6 +53,7 @@ void Driver::run_until(Nanos until) {
     at_one_instant = event.at == now_ ? at_one_instant + 1 : 0;
     must(at_one_instant < 10'000, "time stands still");
     now_ = event.at;
+    if (idle_since_ != kForever) longest_idle_ = std::max(longest_idle_, now_ - idle_since_);
     switch (event.kind) {
       case Kind::kLook:
         look(event.whom);
@@ -67,8 +68,22 @@ void Driver::run_until(Nanos until) {
         post(VcpuId{event.whom});
         break;
     }
+    if (!idles_beside_work()) {
+      idle_since_ = kForever;
+    } else if (idle_since_ == kForever) {
+      idle_since_ = now_;
+    }
   }
   now_ = until;
+}
+
+bool Driver::idles_beside_work() {
+  bool idle = false;
+  for (const WorkerState& worker : workers_) idle = idle || worker.running == kNoVcpu;
+  for (uint32_t w = 0; idle && w < workers_.size(); ++w) {
+    if (s_.inspect(WorkerId{w}, [](RunQueue& queue) { return queue.waiting() > 0; })) return true;
+  }
+  return false;
 }
 
 // The worker's loop, from a tick or a kick on.

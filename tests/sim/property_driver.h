@@ -23,6 +23,8 @@ class Driver final : public Host {
   Scheduler& scheduler() { return s_; }
   Nanos service(VmId vm);  // running time of all its vCPUs so far
   uint64_t spins() const { return spins_; }
+  // The longest time in which a worker was without a vCPU while another worker's queue had somebody waiting.
+  Nanos longest_unfairly_idle() const { return longest_idle_; }
 
   // Every sum of every queue against a recomputation, lags that sum to zero, nobody halted with an interrupt.
   void check_all();
@@ -77,6 +79,7 @@ class Driver final : public Host {
   }
 
   uint32_t groups() const { return static_cast<uint32_t>(plan_.setup.groups.size() + plan_.vms.size()); }
+  bool idles_beside_work();
   void remember_nominees(const EevdfQueue& queue);
   void check_nominees(WorkerId worker, VcpuId picked);
 
@@ -85,6 +88,8 @@ class Driver final : public Host {
   Nanos now_{};
   uint64_t order_ = 0;
   uint64_t spins_ = 0;
+  Nanos idle_since_ = kForever;  // a worker idles beside work; kForever: none does
+  Nanos longest_idle_{};
   std::priority_queue<Event> events_;
   std::vector<WorkerState> workers_;
   std::vector<Guest> guests_;

@@ -172,3 +172,19 @@ TEST_CASE("v3: only the reschedule that breaks a protection is limited") {
   }
   CHECK(rig.s.spin(kW0, now, true));
 }
+
+TEST_CASE("excuse: no more than has passed, however much the host says it took") {
+  QueueRig rig;
+  Vcpu& a = rig.vcpu(rig.group());
+  Vcpu& b = rig.vcpu(rig.group());
+  EevdfQueue& queue = rig.queue();
+  queue.enqueue(a, 0ns);
+  queue.enqueue(b, 0ns);
+  REQUIRE(queue.pick(0ns) == &a);
+  queue.tick(500us);
+  queue.excuse(1h);
+  CHECK_FALSE(queue.tick(500us));
+  // The half millisecond may have been another's; from there on it is charged, and its turn of 1 ms ends.
+  CHECK_FALSE(queue.tick(1490us));
+  CHECK(queue.tick(2010us));
+}
