@@ -34,6 +34,7 @@ struct Services {
   HostDescription host;
   HostLimits limits;
   std::vector<std::string> command_line;
+  std::string called_as = "kvmux";  // what the user types for the program
 };
 
 struct Command {
@@ -46,6 +47,7 @@ Command add_compare(CLI::App& parent, Backend backend);
 Command add_sweep(CLI::App& parent, Backend backend);
 Command add_boot(CLI::App& parent);
 Command add_gate(CLI::App& parent);
+Command add_merge(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);

@@ -1,11 +1,13 @@
 #include "vmm/run/machine.h"
 
+#include "vmm/run/cpu_choice.h"
+
 namespace vmm {
 
 Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate)
     : scheduler_(setup, *this),
       sample_spins_(sample_spins),
-      rotation_(allowed_cpus(), setup.workers, rotate) {}
+      rotation_(chosen_cpus(setup.workers).cpus, setup.workers, rotate) {}
 
 Machine::~Machine() { stop(); }
 
