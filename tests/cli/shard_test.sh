@@ -91,7 +91,7 @@ large=(sim sweep --guest "$(seq -s, -f 'compute,think=%gus' 20 2519)" --ratio 1,
 ten_thousand() {
   "$kvmux" "${large[@]}" --plan > plan.txt 2> err || fail "--plan: exit $?"
   grep -q '^10000 cells, 40000 runs' plan.txt || fail "--plan: $(head -n 1 plan.txt)"
-  timeout 60 "$kvmux" "${large[@]}" --max-time 2s --jobs 2 --out large.jsonl > /dev/null 2> err || fail "in part: exit $?"
+  timeout 200 "$kvmux" "${large[@]}" --max-time 2s --jobs 2 --out large.jsonl > /dev/null 2> err || fail "in part: exit $?"
   grep -Eq 'of 40,000 runs are done; the other .* take about' err || fail 'in part: nothing is extrapolated'
   tail -n 1 err
 }

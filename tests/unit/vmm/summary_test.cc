@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "cli_fake.h"
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 
 using namespace vmm;
 
