@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds kvmux and runs it.
-#   ./run.sh           the default comparison: four guests, three policies, on this machine
+#   ./run.sh           the default comparison: four guests, four policies, at most a minute, on this machine
 #   ./run.sh test      every test
 #   ./run.sh test-hw   the KVM tests on kvm_amd and kvm_intel in emulated machines (tests/hw/README.md)
 #   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
@@ -9,6 +9,7 @@
 #   ./run.sh ARGS…     kvmux ARGS…
 # BUILD_DIR, BUILD_TYPE and CMAKE_ARGS change the build.
 set -euo pipefail
+export KVMUX_CALLED_AS=$0
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly build_dir=${BUILD_DIR:-build}
@@ -70,8 +71,11 @@ default_comparison() {
     say "No usable /dev/kvm here: running the comparison on the simulator (kvmux doctor says what is missing)."
     backend=(--backend sim)
   fi
-  exec "$build_dir/kvmux" compare "${backend[@]}" --guest lock,ipi,mixed,compute --vms 2 --vcpus 4 --workers 2 \
-    --policies yield,fair,v2 --repeat 3 --seconds 0.8
+  # A block that has begun is finished, so a minute is over after 57 s and a block.
+  "$build_dir/kvmux" compare "${backend[@]}" --guest lock,lock=ticket,ipi,mixed,compute --vms 2 --vcpus 4 --workers 2 \
+    --policies host-yield,yield,v2,kvmux --seconds 0.25 --warmup 0.05 --until-settled --max-time 57s --plain
+  say "
+The columns: README.md, How to read the numbers. The method: docs/statistics.md. More sizes and policies: docs/results.md."
 }
 
 case "${1-}" in

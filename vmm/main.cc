@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,12 @@ static std::vector<std::string> command_line(int argc, char** argv) {
   std::vector<std::string> words{"kvmux"};
   words.insert(words.end(), argv + std::min(argc, 1), argv + argc);
   return words;
+}
+
+// run.sh says how it was called, so that commands that are suggested can be typed.
+static std::string called_as() {
+  const char* name = std::getenv("KVMUX_CALLED_AS");
+  return name == nullptr || *name == '\0' ? "kvmux" : name;
 }
 
 int main(int argc, char** argv) {
@@ -44,6 +51,7 @@ int main(int argc, char** argv) {
       .limits = vmm::host_limits(),
       .command_line = command_line(argc, argv),
       .sandbox = {vmm::sandbox::switch_off, vmm::sandbox::confine_process},
+      .called_as = called_as(),
   };
   return vmm::finish_standard_output(vmm::run_program(services));
 }

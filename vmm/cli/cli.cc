@@ -43,6 +43,7 @@ std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
                                 add_sweep(app, Backend::kKvm),
                                 add_boot(app),
                                 add_gate(app),
+                                add_merge(app),
                                 add_guests(app),
                                 add_policies(app),
                                 add_doctor(app)};

@@ -42,6 +42,7 @@ struct Services {
   HostLimits limits;
   std::vector<std::string> command_line;
   SandboxServices sandbox = {};
+  std::string called_as = "kvmux";  // what the user types for the program
 };
 
 struct Command {
@@ -54,6 +55,7 @@ Command add_compare(CLI::App& parent, Backend backend);
 Command add_sweep(CLI::App& parent, Backend backend);
 Command add_boot(CLI::App& parent);
 Command add_gate(CLI::App& parent);
+Command add_merge(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);

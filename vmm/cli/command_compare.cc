@@ -5,6 +5,7 @@
 
 #include "vmm/cli/compare_options.h"
 #include "vmm/cli/run_json.h"
+#include "vmm/cli/summary.h"
 #include "vmm/cli/table.h"
 
 namespace vmm {
@@ -30,6 +31,7 @@ Result<int> execute(const CompareOptions& options, Services& services) {
   if (!metrics) return tl::unexpected(metrics.error());
   const auto findings = gather(options, services);
   if (!findings) return tl::unexpected(findings.error());
+  if (findings->planned_only) return kExitOk;
   const ReportOptions report_options{.metrics = *metrics,
                                      .published = true,
                                      .published_everywhere = options.published,
@@ -37,6 +39,11 @@ Result<int> execute(const CompareOptions& options, Services& services) {
   const bool text_is_wanted = options.json != "-" && options.csv != "-" && options.markdown != "-";
   if (text_is_wanted)
     services.out << report(findings->cells, report_options, ReportStyle::kText) << std::flush;
+  if (text_is_wanted && options.plain) {
+    services.out << "\n"
+                 << plain_sentences(findings->cells, findings->margin)
+                 << going_on(findings->cells, services.command_line, services.called_as) << std::flush;
+  }
   if (const auto written = write_files(options, *findings, report_options, services); !written) {
     return tl::unexpected(written.error());
   }

@@ -29,6 +29,14 @@ void add_design_flags(CLI::App& app, CompareOptions& options) {
   app.add_option("--max-time", options.max_time, "begin no block after this time, e.g. 10m")
       ->type_name("TIME")
       ->group(group);
+  app.add_option("--shard", options.shard, "the I-th of N parts of the grid; see `kvmux merge`")
+      ->type_name("I/N")
+      ->group(group);
+  app.add_option("--jobs", options.jobs, "simulated runs at a time")
+      ->type_name("N")
+      ->default_str(options.jobs)
+      ->group(group);
+  app.add_flag("--plan", options.plan, "say how many cells and runs there are, run nothing")->group(group);
   app.add_option("--baseline", options.baseline, "policy that ratios are taken to [the first]")
       ->type_name("P")
       ->group(group);
@@ -69,6 +77,10 @@ void add_result_flags(CLI::App& app, CompareOptions& options) {
   app.add_option("--markdown", options.markdown, "the tables as Markdown")->type_name("FILE|-")->group(group);
   app.add_option("--json", options.json, "all findings as JSON; - writes it instead of the tables")
       ->type_name("FILE|-")
+      ->group(group);
+  app.add_flag(
+         "--plain", options.plain,
+         "end with a plain sentence for each guest about the last policy, and how to settle what is open")
       ->group(group);
   app.add_flag("--published", options.published, "print published figures beside, whatever the set-up")
       ->group(group);
@@ -123,7 +135,26 @@ Result<Design> make_design(const CompareOptions& options, const std::vector<std:
   if (!metrics) return tl::unexpected(metrics.error());
   design.until_settled = *metrics;
   design.blocks = std::max<uint32_t>(design.blocks, kMinBootstrapPairs);
+  design.most_attempts = 1;  // against a clock another block tells more than the same one again
   return design;
+}
+
+Result<void> keep_shard(std::string_view text, std::vector<Cell>& cells) {
+  const std::string accepted = "I/N with I from 1 to N, as in 3/16";
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return bad_value("--shard", text, accepted);
+  const auto parts = parse_count("--shard", text.substr(slash + 1), {1, 1'000'000});
+  if (!parts) return tl::unexpected(parts.error());
+  const auto part = parse_count("--shard", text.substr(0, slash), {1, *parts});
+  if (!part) return tl::unexpected(part.error());
+  std::vector<Cell> kept;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    if (i % static_cast<size_t>(*parts) != static_cast<size_t>(*part - 1)) continue;
+    cells[i].info.place = static_cast<uint32_t>(i);
+    kept.push_back(std::move(cells[i]));
+  }
+  cells = std::move(kept);
+  return {};
 }
 
 Result<std::vector<const MetricInfo*>> parse_metrics(std::string_view flag, std::string_view list) {

@@ -25,6 +25,9 @@ struct CompareOptions {
   std::string max_steal = "5%";
   std::string metrics = "throughput";
   std::vector<std::string> handicaps;
+  std::string shard;
+  std::string jobs = "1";
+  bool plan = false;
   std::string out;
   std::string from;
   std::string csv;
@@ -32,6 +35,7 @@ struct CompareOptions {
   std::string json;
   bool efficiency = false;
   bool published = false;
+  bool plain = false;
 };
 
 void add_compare_flags(CLI::App& app, CompareOptions& options);
@@ -42,10 +46,15 @@ void add_compare_flags(CLI::App& app, CompareOptions& options);
 [[nodiscard]] Result<std::vector<const MetricInfo*>> parse_metrics(std::string_view flag,
                                                                    std::string_view list);
 
+// `I/N`: the cells whose place in the grid leaves I - 1 when divided by N, whatever else there is to do.
+// Tells each its place, by which `kvmux merge` puts them in order again.
+[[nodiscard]] Result<void> keep_shard(std::string_view text, std::vector<Cell>& cells);
+
 // What there is to print: measured now, or read from a file.
 struct Findings {
   std::vector<CellFindings> cells;
   Measured measured;
+  bool planned_only = false;
   double margin = kDefaultMargin;
 };
 // Reads --from, or measures what the request asks for.

@@ -1,8 +1,13 @@
 // From the flags of compare and sweep to findings: measured now, or read from a file.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <ostream>
+#include <set>
 
 #include "vmm/cli/compare_options.h"
+#include "vmm/cli/table.h"
+#include "vmm/run/cpu_choice.h"
 
 namespace vmm {
 namespace {
@@ -60,6 +65,35 @@ Result<GridOptions> grid_options(const CompareOptions& options, size_t policies)
   return grid;
 }
 
+// The CPUs that every policy uses alike, for each number of workers.
+std::string cpus_text(std::span<const CellInfo> cells) {
+  std::set<uint32_t> counts;
+  for (const CellInfo& cell : cells) counts.insert(cell.workers);
+  std::string text;
+  for (const uint32_t workers : counts) {
+    const CpuChoice choice = chosen_cpus(workers);
+    text += fmt::format("kvmux: every policy runs on CPUs {}{}{}\n", cpu_list_text(choice.cpus),
+                        choice.notes.empty() ? "" : ": ", fmt::join(choice.notes, "; "));
+  }
+  return text;
+}
+
+Findings print_plan(const std::vector<Cell>& cells, const Design& design, Services& services) {
+  size_t runs = 0;
+  double seconds = 0;
+  for (const Cell& cell : cells) {
+    runs += cell.slots.size() * design.blocks;
+    for (const Slot& slot : cell.slots) {
+      seconds += static_cast<double>((slot.spec.warmup + slot.spec.duration).count()) / 1e9 * design.blocks;
+    }
+  }
+  services.out << fmt::format("{} cells, {} runs of {} blocks; {} in the guests\n", cells.size(), runs,
+                              design.blocks, rough_time(seconds));
+  Findings findings;
+  findings.planned_only = true;
+  return findings;
+}
+
 }  // namespace
 
 Result<Findings> measure_request(const CompareOptions& options, const Request& request, Services& services) {
@@ -67,9 +101,23 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   if (!grid) return tl::unexpected(grid.error());
   auto cells = make_cells(request, *grid);
   if (!cells) return tl::unexpected(cells.error());
+  const auto jobs = parse_count("--jobs", options.jobs, {1, 1024});
+  if (!jobs) return tl::unexpected(jobs.error());
+  const bool simulated = request.setups.front().spec.backend == Backend::kSim;
+  if (*jobs > 1 && !simulated) {
+    return bad_value("--jobs", options.jobs, "1: real guests share the CPUs and run one after the other");
+  }
+  if (!options.shard.empty() && options.until_settled) {
+    return usage_error("--shard, --until-settled",
+                       "a shard does not see the verdicts of the others; use --repeat");
+  }
   const uint64_t seed = request.setups.front().spec.seed;
   const auto design = make_design(options, policy_labels(infos(*cells)), seed);
   if (!design) return tl::unexpected(design.error());
+  if (!options.shard.empty()) {
+    if (const auto kept = keep_shard(options.shard, *cells); !kept) return tl::unexpected(kept.error());
+  }
+  if (options.plan) return print_plan(*cells, *design, services);
   if (!design->until_settled.empty()) {
     for (Cell& cell : *cells) cell.info.first_look = design->blocks;
   }
@@ -81,6 +129,7 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
     max_time = *limit;
   }
 
+  if (!simulated) services.err << cpus_text(cell_infos);
   Experiment experiment(std::move(*cells), *design);
   auto journal = open_results(options.out, experiment, services);
   if (!journal) return tl::unexpected(journal.error());
@@ -95,7 +144,8 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   }
   Findings findings;
   findings.margin = design->margin;
-  findings.measured = measure_all(experiment, *journal ? &**journal : nullptr, max_time, services);
+  findings.measured = measure_all(experiment, *journal ? &**journal : nullptr,
+                                  {.max_time = max_time, .jobs = static_cast<size_t>(*jobs)}, services);
   findings.cells = analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline));
   return findings;
 }

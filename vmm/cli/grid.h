@@ -26,9 +26,14 @@ struct Measured {
   std::vector<std::string> guest_failures;
   std::optional<Error> error;  // the host's trouble; what was measured before it counts
 };
+struct MeasureLimits {
+  Nanos max_time{0};  // 0: none
+  size_t jobs = 1;    // simulated runs at a time, each on a thread of its own
+};
 // Runs what the experiment asks for until it is done, `max_time` is over or Ctrl-C. Each run goes to the
-// journal, if there is one, the moment it ends.
-Measured measure_all(Experiment& experiment, Journal* journal, Nanos max_time, Services& services);
+// journal, if there is one, the moment it ends; those of several jobs in the order of the experiment.
+Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
+                     Services& services);
 
 // Opens the result file, if one is named, and tells the experiment what it holds.
 [[nodiscard]] Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,

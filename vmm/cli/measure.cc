@@ -1,9 +1,12 @@
 // The measuring loop of compare and sweep.
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <ostream>
+#include <thread>
 
 #include "vmm/cli/grid.h"
 #include "vmm/cli/progress.h"
@@ -48,6 +51,18 @@ Json failure_line(const Experiment::Next& next, const std::string& what) {
           {"attempt", next.id.attempt}, {"slot", next.id.slot}, {"what", what}};
 }
 
+// Runs handed out at once to each job: enough that none waits long for the others.
+constexpr size_t kBatchPerJob = 32;
+
+// SIGINT and SIGTERM are the main thread's.
+void leave_signals_to_main() {
+  sigset_t users;
+  ::sigemptyset(&users);
+  ::sigaddset(&users, SIGINT);
+  ::sigaddset(&users, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
+}
+
 class Loop {
  public:
   Loop(Experiment& experiment, Journal* journal, Services& services)
@@ -56,31 +71,87 @@ class Loop {
         services_(services),
         progress_(services.err, services.err_is_terminal, services.now) {}
 
-  Measured run(Nanos max_time) {
+  Measured run(const MeasureLimits& limits) {
     const Nanos start = services_.now();
-    services_.control.progress = [this](double share) { progress_.update(share); };
+    if (limits.max_time > Nanos{0}) progress_.limit(start + limits.max_time);
     while (!services_.control.stop && !measured_.error) {
-      measured_.time_is_up = max_time > Nanos{0} && services_.now() - start >= max_time;
-      const auto next = experiment_.next(measured_.time_is_up);
-      if (!next) break;
-      step(*next);
+      measured_.time_is_up = limits.max_time > Nanos{0} && services_.now() - start >= limits.max_time;
+      const bool more = limits.jobs > 1 ? run_batch(limits.jobs) : run_next();
+      if (!more) break;
     }
     services_.control.progress = nullptr;
     measured_.interrupted = services_.control.stop;
     progress_.clear();
+    if (measured_.time_is_up || measured_.interrupted) say_what_is_left(services_.now() - start);
     return std::move(measured_);
   }
 
  private:
-  void step(const Experiment::Next& next) {
+  bool run_next() {
+    services_.control.progress = [this](double share) { progress_.update(share); };
+    const auto next = experiment_.next(measured_.time_is_up);
+    if (next) step(*next);
+    return next.has_value();
+  }
+
+  // Several simulated runs at a time. They are kept in the order of the batch, so that the result file does
+  // not depend on the number of jobs.
+  bool run_batch(size_t jobs) {
+    services_.control.progress = nullptr;
+    const auto batch = experiment_.next_batch(measured_.time_is_up, jobs * kBatchPerJob);
+    if (batch.empty()) return false;
+    std::vector<std::optional<Result<RunResult>>> results(batch.size());
+    std::atomic<size_t> taken{0};
+    {
+      std::vector<std::jthread> threads;
+      for (size_t i = 0; i < std::min(jobs, batch.size()); ++i) {
+        threads.emplace_back([&] {
+          leave_signals_to_main();
+          for (size_t at = taken++; at < batch.size() && !services_.control.stop; at = taken++) {
+            results[at] = services_.run(spec_of(batch[at]), services_.control);
+          }
+        });
+      }
+    }  // joined
     const Experiment::Count count = experiment_.count();
     progress_.plan(count.planned, count.done);
-    progress_.begin(describe(next));
+    for (size_t i = 0; i < batch.size() && !measured_.error; ++i) {
+      if (!results[i]) continue;  // Ctrl-C came first
+      progress_.begin(describe(batch[i]));
+      take(batch[i], spec_of(batch[i]), *results[i], Nanos{});
+    }
+    return true;
+  }
+
+  static RunSpec spec_of(const Experiment::Next& next) {
     RunSpec spec = next.slot->spec;
     spec.seed = next.seed;
     spec.quiet_console = true;
+    return spec;
+  }
+
+  void say_what_is_left(Nanos elapsed) {
+    const Experiment::Count count = experiment_.count();
+    if (count.planned <= count.done || kept_ == 0) return;
+    const size_t left = count.planned - count.done;
+    const double each = static_cast<double>(elapsed.count()) / 1e9 / static_cast<double>(kept_);
+    services_.err << fmt::format("kvmux: {} of {} runs are done; the other {} take about {} at this pace\n",
+                                 grouped(uint64_t{count.done}), grouped(uint64_t{count.planned}),
+                                 grouped(uint64_t{left}), rough_time(each * static_cast<double>(left)));
+  }
+
+  void step(const Experiment::Next& next) {
+    const Experiment::Count count = experiment_.count();
+    progress_.plan(count.planned, count.done);
+    if (begins_block(next)) progress_.note(open_text());
+    progress_.begin(describe(next));
+    const RunSpec spec = spec_of(next);
     const Nanos start = services_.now();
     const auto result = services_.run(spec, services_.control);
+    take(next, spec, result, services_.now() - start);
+  }
+
+  void take(const Experiment::Next& next, const RunSpec& spec, const Result<RunResult>& result, Nanos took) {
     if (!result && result.error().kind != ErrorKind::kGuest) {
       measured_.error = result.error();
     } else if (!result) {
@@ -90,8 +161,29 @@ class Loop {
     } else if (has_guest_failure(*result)) {
       fail(next, first_failure(*result));
     } else {
-      keep(make_record(next.id, spec, *result, services_.now() - start));
+      keep(make_record(next.id, spec, *result, took));
     }
+  }
+
+  // Looking at what is open takes an analysis: once a block.
+  bool begins_block(const Experiment::Next& next) {
+    const bool is_other = next.id.cell != looked_at_.cell || next.id.block != looked_at_.block;
+    looked_at_ = next.id;
+    return is_other;
+  }
+
+  // "open: lock v2, mixed yield and 2 more"; empty unless the experiment goes on until it is settled.
+  std::string open_text() {
+    constexpr size_t kNamed = 3;
+    std::string text;
+    const auto open = experiment_.open();
+    for (size_t i = 0; i < std::min(open.size(), kNamed); ++i) {
+      const std::string& guest = experiment_.cells()[open[i].cell].info.guest;
+      text +=
+          fmt::format("{}{} {}", i == 0 ? "open: " : ", ", guest.substr(0, guest.find(' ')), open[i].label);
+    }
+    if (open.size() > kNamed) text += fmt::format(" and {} more", open.size() - kNamed);
+    return text;
   }
 
   void keep(RunRecord record) {
@@ -99,6 +191,7 @@ class Loop {
     const double* throughput = record.metric(kThroughput);
     progress_.finish(throughput == nullptr ? "" : with_unit(Unit::kRate, *throughput));
     experiment_.add(std::move(record));
+    ++kept_;
   }
 
   void fail(const Experiment::Next& next, const std::string& what) {
@@ -118,6 +211,8 @@ class Loop {
   Journal* journal_;
   Services& services_;
   Progress progress_;
+  size_t kept_ = 0;
+  RunId looked_at_{.cell = "", .block = UINT32_MAX, .attempt = 0, .slot = 0};
   Measured measured_;
 };
 
@@ -137,8 +232,9 @@ Json session_line(const Services& services, bool simulated) {
 
 }  // namespace
 
-Measured measure_all(Experiment& experiment, Journal* journal, Nanos max_time, Services& services) {
-  return Loop(experiment, journal, services).run(max_time);
+Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
+                     Services& services) {
+  return Loop(experiment, journal, services).run(limits);
 }
 
 Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,

@@ -29,6 +29,12 @@ void Progress::plan(size_t steps, size_t already_done) {
   done_ = already_done;
 }
 
+void Progress::note(const std::string& text) {
+  if (text == note_) return;
+  note_ = text;
+  if (!is_terminal_ && !note_.empty()) err_ << note_ << "\n" << std::flush;
+}
+
 void Progress::begin(const std::string& what) {
   what_ = what;
   drawn_ = {};
@@ -59,7 +65,11 @@ std::string Progress::time_left(double share) const {
   if (worked <= 0) return "";
   const double elapsed = static_cast<double>((now_() - started_).count()) / 1e9;
   const double remaining = static_cast<double>(steps_ - std::min(done_, steps_)) - share;
-  return ", " + clock_time(elapsed / worked * std::max(0.0, remaining)) + " left";
+  double left = elapsed / worked * std::max(0.0, remaining);
+  if (deadline_ != Nanos::max()) {
+    left = std::min(left, std::max(0.0, static_cast<double>((deadline_ - now_()).count()) / 1e9));
+  }
+  return ", " + clock_time(left) + " left";
 }
 
 void Progress::draw(double share) {
@@ -70,7 +80,7 @@ void Progress::draw(double share) {
   err_ << "\r\x1b[K["
        << fmt::format("{}{}] {:3.0f} %, {}/{}{}  {}", std::string(filled, '#'),
                       std::string(kBarWidth - filled, '.'), part * 100, done_, steps_, time_left(share),
-                      what_)
+                      what_ + (note_.empty() ? "" : " (" + note_ + ")"))
        << std::flush;
   on_screen_ = true;
 }

@@ -23,6 +23,10 @@ class Progress {
   // How many steps there are in all, and how many of them need no work any more. May be called again when the
   // number changes.
   void plan(size_t steps, size_t already_done);
+  // No step is begun after this instant of `now`.
+  void limit(Nanos deadline) { deadline_ = deadline; }
+  // What is still to be found out; plain lines show it when it changes.
+  void note(const std::string& text);
   // The step that begins now.
   void begin(const std::string& what);
   // Share of the present step, 0 … 1.
@@ -44,7 +48,9 @@ class Progress {
   size_t worked_ = 0;  // steps done since the start, to tell how long one takes
   Nanos started_{};
   Nanos drawn_{};
+  Nanos deadline_ = Nanos::max();
   std::string what_;
+  std::string note_;
   bool on_screen_ = false;
 };
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "vmm/run/calibrate.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
 #include "vmm/run/machine.h"
@@ -195,7 +196,7 @@ Nanos measure_move(Bench& bench, const std::vector<int>& cpus, Nanos staying) {
 }  // namespace
 
 Result<std::vector<MeasuredCost>> measure_host_costs() {
-  const std::vector<int> cpus = allowed_cpus();
+  const std::vector<int> cpus = chosen_cpus(2).cpus;
   cpu_set_t before;
   ::pthread_getaffinity_np(::pthread_self(), sizeof(before), &before);
   pin_to(cpus[0]);

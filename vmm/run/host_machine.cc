@@ -1,5 +1,7 @@
 #include "vmm/run/host_machine.h"
 
+#include "vmm/run/cpu_choice.h"
+
 namespace vmm {
 
 HostMachine::HostMachine(const HostMode& mode, uint32_t workers) : mode_(mode), workers_(workers) {}
@@ -8,8 +10,7 @@ HostMachine::~HostMachine() { stop(); }
 
 Result<void> HostMachine::start() {
   gate_.close();
-  std::vector<int> cpus = allowed_cpus();
-  cpus.resize(std::min<size_t>(cpus.size(), workers_));
+  const std::vector<int> cpus = chosen_cpus(workers_).cpus;
   for (const RunningVm& vm : vms_) {
     for (uint32_t i = 0; i < vm.vm->vcpu_count(); ++i) {
       auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, gate_, trouble_, cpus);

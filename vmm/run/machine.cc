@@ -1,12 +1,14 @@
 #include "vmm/run/machine.h"
 
+#include "vmm/run/cpu_choice.h"
+
 namespace vmm {
 
 Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate, EventLoopKind event_loop)
     : scheduler_(setup, *this),
       sample_spins_(sample_spins),
       event_loop_(event_loop),
-      rotation_(allowed_cpus(), setup.workers, rotate) {}
+      rotation_(chosen_cpus(setup.workers).cpus, setup.workers, rotate) {}
 
 Machine::~Machine() { stop(); }
 

@@ -161,6 +161,35 @@ std::optional<Experiment::Next> Experiment::next_granted(bool time_is_up) {
   return std::nullopt;
 }
 
+void Experiment::missing_in_block(const Cell& cell, uint32_t block, size_t most,
+                                  std::vector<Next>& missing) const {
+  const RunId first{cell.info.key, block, 0, 0};
+  const BlockRuns runs = runs_.attempt(cell.info, block, 0);
+  for (const uint32_t slot : block_order(design_.seed, first, cell.slots.size())) {
+    if (runs[slot] != nullptr || missing.size() >= most) continue;
+    missing.push_back(
+        {&cell, &cell.slots[slot], {cell.info.key, block, 0, slot}, block_seed(design_.seed, block)});
+  }
+}
+
+std::vector<Experiment::Next> Experiment::next_batch(bool time_is_up, size_t most) {
+  std::vector<Next> batch;
+  const auto first = next(time_is_up);
+  if (!first) return batch;
+  if (time_is_up) return {*first};
+  for (uint32_t block = first->id.block; batch.size() < most; ++block) {
+    bool wanted = false;
+    for (size_t i = 0; i < cells_.size() && batch.size() < most; ++i) {
+      // An extended cell is looked at again only when all that was granted is there.
+      if (given_up_[i] || block >= granted_[i]) continue;
+      wanted = true;
+      missing_in_block(cells_[i], block, most, batch);
+    }
+    if (!wanted) break;
+  }
+  return batch;
+}
+
 std::vector<Experiment::Open> Experiment::open() const {
   std::vector<CellInfo> infos;
   for (const Cell& cell : cells_) infos.push_back(cell.info);

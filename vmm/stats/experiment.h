@@ -76,6 +76,10 @@ class Experiment {
   // Nothing when all is measured. When `time_is_up`, no further block is begun.
   [[nodiscard]] std::optional<Next> next(bool time_is_up);
 
+  // Up to `most` runs that may be made in any order or at once: what next() would give one after the other if
+  // no block is disturbed (simulated cells). Nothing when all is measured.
+  [[nodiscard]] std::vector<Next> next_batch(bool time_is_up, size_t most);
+
   // A verdict that is still open, by what is known now; with until_settled.
   struct Open {
     size_t cell;
@@ -103,6 +107,7 @@ class Experiment {
   [[nodiscard]] bool is_narrow(const Cell& cell, uint32_t blocks) const;
   [[nodiscard]] std::optional<Next> next_granted(bool time_is_up);
   [[nodiscard]] bool grant_next_look();
+  void missing_in_block(const Cell& cell, uint32_t block, size_t most, std::vector<Next>& missing) const;
   [[nodiscard]] std::optional<Next> next_in_block(const Cell& cell, uint32_t block) const;
 
   std::vector<Cell> cells_;

@@ -21,6 +21,7 @@ CellInfo cell_from(const Json& line) {
   line.at("seconds").get_to(cell.seconds);
   line.at("labels").get_to(cell.labels);
   line.at("reference").get_to(cell.reference);
+  if (line.contains("place")) cell.place = line.at("place").get<uint32_t>();
   cell.first_look = line.value("first_look", 0U);
   return cell;
 }
@@ -81,6 +82,7 @@ Json cell_line(const CellInfo& cell) {
             {"seconds", cell.seconds},
             {"labels", cell.labels},
             {"reference", cell.reference}};
+  if (cell.place) line["place"] = *cell.place;
   if (cell.first_look != 0) line["first_look"] = cell.first_look;
   return line;
 }

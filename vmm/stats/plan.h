@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct CellInfo {
   double seconds = 0;
   std::vector<std::string> labels;  // of the slots
   int reference = -1;               // slot of the reference run, or -1
+  std::optional<uint32_t> place;    // in the uncut grid, if this is a shard of it
   uint32_t first_look = 0;          // measured until settled: blocks before the first look; else 0
   friend bool operator==(const CellInfo&, const CellInfo&) = default;
 };
