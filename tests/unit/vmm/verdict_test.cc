@@ -265,7 +265,7 @@ TEST_CASE("compare --until-settled: goes on at the cell that settles next, and n
   sched::Rng rng(5);
   program.backend = [&rng](const RunSpec& spec) {
     const bool clear = spec.vms.front().guest == "compute";
-    const double ratio = spec.vms.front().policy.name == "v2" ? (clear ? 2 : 1.2) : 1;
+    const double ratio = spec.vms.front().policy.name == "v2" ? (clear ? 2 : 1.1) : 1;
     return fake_result(spec, 1000 * ratio * std::exp((clear ? 0.02 : 0.1) * normal(rng)));
   };
   const TemporaryFile file("settled.jsonl");
