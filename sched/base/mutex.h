@@ -4,14 +4,14 @@
 #include <mutex>
 
 #if defined(__clang__)
-#define SCHED_TSA(x) __attribute__((x))
+#define SCHED_TSA(...) __attribute__((__VA_ARGS__))
 #else
-#define SCHED_TSA(x)
+#define SCHED_TSA(...)
 #endif
 
 #define SCHED_CAPABILITY(name) SCHED_TSA(capability(name))
 #define SCHED_GUARDED_BY(mutex) SCHED_TSA(guarded_by(mutex))
-#define SCHED_REQUIRES(mutex) SCHED_TSA(requires_capability(mutex))
+#define SCHED_REQUIRES(...) SCHED_TSA(requires_capability(__VA_ARGS__))
 
 namespace sched {
 
@@ -34,6 +34,25 @@ class SCHED_TSA(scoped_lockable) MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+// Not a lock: what may be touched by whoever plays a role, say the worker that runs a vCPU. Costs nothing;
+// that only one thread has the role at a time is the caller's contract.
+class SCHED_CAPABILITY("role") Role {
+ public:
+  void acquire() SCHED_TSA(acquire_capability()) {}
+  void release() SCHED_TSA(release_capability()) {}
+};
+
+class SCHED_TSA(scoped_lockable) InRole {
+ public:
+  explicit InRole(Role& role) SCHED_TSA(acquire_capability(role)) : role_(role) { role_.acquire(); }
+  ~InRole() SCHED_TSA(release_capability()) { role_.release(); }
+  InRole(const InRole&) = delete;
+  InRole& operator=(const InRole&) = delete;
+
+ private:
+  Role& role_;
 };
 
 }  // namespace sched

@@ -36,7 +36,6 @@ class Status {
     bool preempted_in_kernel() const { return (word & kInKernel) != 0; }
     bool spinning() const { return (word & kSpinning) != 0; }
     bool irq_pending() const { return (word & kIrqPending) != 0; }
-    bool after_loan() const { return (word & kAfterLoan) != 0; }
   };
 
   View view() const { return {word_.load(std::memory_order_seq_cst)}; }
@@ -73,8 +72,6 @@ class Status {
 
   // Taken off because it spins; until the next run.
   void set_spinning() { change(0, kSpinning); }
-  // Taken off because a loan was over; until the next run.
-  void set_after_loan() { change(0, kAfterLoan); }
   void set_irq_pending() { change(0, kIrqPending); }
   void clear_irq_pending() {
     if ((word_.load(std::memory_order_relaxed) & kIrqPending) != 0) change(kIrqPending, 0);
@@ -91,7 +88,6 @@ class Status {
   static constexpr uint32_t kSpinning = 1 << 5;
   static constexpr uint32_t kIrqPending = 1 << 6;
   static constexpr uint32_t kYieldTurn = 1 << 7;
-  static constexpr uint32_t kAfterLoan = 1 << 8;
   static constexpr uint32_t kWorkerShift = 16;
   static constexpr uint32_t kWorkerMask = 0xffff0000;
 

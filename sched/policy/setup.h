@@ -12,6 +12,16 @@
 
 namespace sched {
 
+// A VM of the run, numbered.
+struct VmInfo {
+  VmId id{};
+  Policy policy;
+  uint32_t first = 0;  // VcpuId of its vCPU 0
+  uint32_t size = 0;
+  GroupId group{};  // its own
+  VcpuId vcpu(uint32_t index) const { return VcpuId{first + index}; }
+};
+
 struct GroupSetup {
   std::string path;  // "prod/web"
   GroupId parent = kRootGroup;

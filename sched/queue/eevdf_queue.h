@@ -63,6 +63,8 @@ class EevdfQueue final : public RunQueue {
   bool passes_over_current() const;
 
   Vruntime scaled_slice(const Entity& entity) const { return virtual_of(entity.slice, entity); }
+  // The group that a group's entity stands for.
+  static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }
   const Timeline& root() const { return root_; }
   // An empty one if no vCPU of the group has been here.
   const Timeline& timeline(GroupId group) const;
@@ -76,7 +78,6 @@ class EevdfQueue final : public RunQueue {
     Timeline timeline;
   };
   Timeline& timeline_above(GroupId parent);
-  static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }  // so made
 
   // Weights of groups are finer than those of vCPUs by the hierarchy's resolution.
   Nanos resolved(Nanos time, const Entity& entity) const {

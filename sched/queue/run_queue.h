@@ -11,20 +11,9 @@
 #include "sched/base/stats.h"
 #include "sched/base/status.h"
 #include "sched/base/types.h"
-#include "sched/learn/saturating_predictor.h"
 #include "sched/queue/entity.h"
-#include "sched/queue/handover.h"
 
 namespace sched {
-
-// What became of a vCPU's last directed yield, until that is known.
-struct YieldOutcome {
-  enum class Stage : uint8_t { kNone, kAway, kBack } stage = Stage::kNone;
-  VcpuId target = kNoVcpu;
-  uint32_t target_runs = 0;  // the target's pulse when we yielded
-  uint32_t target_spins = 0;
-  bool to_waiter = false;  // the target was waiting itself
-};
 
 // A vCPU as the scheduler sees it. Guarded by the lock of the queue it is on; while it is on none, it belongs
 // to whoever put it into RunState::kMoving, or to nobody.
@@ -39,19 +28,9 @@ struct Vcpu {
   Nanos min_slice{};
   int64_t patience = 1;             // slices that its next requests last, and those of its groups for it
   Nanos last_ran{};                 // when it last left a worker
-  Nanos moved_at{};                 // when it last came to another worker's queue
-  Nanos came_on{};                  // when it last came onto a worker
   Nanos state_since{};              // for stats.times
   RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
-  WorkerId move_to = kNoWorker;  // put() queues it there: it changed places with the target of its yield
-  Handover next_turn;            // what it was handed for the turn that it waits for
-  Handover turn;                 // the same of the turn that it has
-  Nanos loan_end = kForever;     // of that turn, if it is Kind::kForLock
-  Nanos last_spin{};             // its last spin exit
-  uint32_t wait_spins = 0;       // spin exits of the wait that it is in
-  SaturatingPredictor habit;
-  YieldOutcome yield;
   VcpuStats stats;
 };
 

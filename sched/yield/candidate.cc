@@ -64,17 +64,21 @@ class Scan {
 
   // kvmux: who is likely to hold what the spinner waits for. Whoever held a lock while others ran made them
   // spin, so the holder is among those taken off in mid-work, and most likely the last of them: those that
-  // left before it were followed by progress. Who was taken off at the end of a loan has let go of it.
+  // left before it were followed by progress. Who was taken off at the end of a donated turn has let go of
+  // it.
   std::optional<uint32_t> holder() {
-    return most([](Status::View vcpu) { return !vcpu.spinning() && !vcpu.after_loan(); },
-                [](const Pulse& pulse) { return pulse.off_since.load(std::memory_order_relaxed); },
-                YieldReason::kHolder);
+    return most(
+        [this](uint32_t index, Status::View vcpu) {
+          return !vcpu.spinning() && !scan_.after_donation[index].load(std::memory_order_relaxed);
+        },
+        [](const Pulse& pulse) { return pulse.off_since.load(std::memory_order_relaxed); },
+        YieldReason::kHolder);
   }
 
   // kvmux: with a lock that is handed over in order of arrival, the next owner is who has waited longest.
   std::optional<uint32_t> longest_waiter() {
     if (!scan_.handovers) return std::nullopt;
-    return most([](Status::View vcpu) { return vcpu.spinning(); },
+    return most([](uint32_t, Status::View vcpu) { return vcpu.spinning(); },
                 [](const Pulse& pulse) { return -pulse.waiting_since.load(std::memory_order_relaxed); },
                 YieldReason::kWaiter);
   }
@@ -104,7 +108,7 @@ class Scan {
     int64_t best_key = 0;
     for (uint32_t i = 0; i < scan_.vcpus.size(); ++i) {
       const Status::View vcpu = scan_.vcpus[i].view();
-      if (i == scan_.me || !waits(vcpu) || !qualifies(vcpu)) continue;
+      if (i == scan_.me || !waits(vcpu) || !qualifies(i, vcpu)) continue;
       const int64_t k = key(scan_.pulses[i]);
       if (best && k <= best_key) continue;
       best = i;

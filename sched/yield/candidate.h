@@ -4,6 +4,8 @@
 // looks again under the target's lock.
 #pragma once
 
+#include <atomic>
+#include <optional>
 #include <span>
 
 #include "sched/base/stats.h"
@@ -21,6 +23,7 @@ inline constexpr uint32_t kGuesses = 4;
 struct SpinScan {
   std::span<Status> vcpus;
   std::span<const Pulse> pulses;
+  std::span<const std::atomic<bool>> after_donation;  // taken off because a donated turn was over
   uint32_t me;
   uint32_t start_after;   // the last boosted one
   bool in_kernel;         // me spins at CPL 0

@@ -6,7 +6,7 @@
 
 #include "race_support.h"
 #include "sched/learn/ab_test.h"
-#include "sched/place/idle_workers.h"
+#include "sched/workers/idle_workers.h"
 
 using namespace race;
 using namespace sched;

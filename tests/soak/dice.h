@@ -5,7 +5,7 @@
 #include <initializer_list>
 #include <span>
 
-#include "sched/rng.h"
+#include "sched/base/rng.h"
 
 namespace soak {
 

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 
 namespace soak {
 namespace {

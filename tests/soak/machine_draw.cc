@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "sched/policy_parse.h"
+#include "sched/policy/parse.h"
 #include "tests/kvm/guest_image.h"
 #include "tests/kvm/hostile_guests.h"
 #include "tests/soak/dice.h"

@@ -16,10 +16,11 @@ rooms='base
 learn base
 ipi base
 policy base ipi
-queue base learn policy
-yield base learn ipi policy queue
-place base policy queue
-sim base learn ipi policy queue yield place .'
+queue base policy
+workers base queue
+yield base learn ipi policy queue workers
+place base policy queue workers
+sim base learn ipi policy queue workers yield place .'
 
 # complain FOLDER PATTERN WHY: lines of the folder that match; further arguments are grep's.
 complain() {
@@ -102,6 +103,7 @@ must_notice sched/a.cc '#include "sched/sim/simulator.h"'
 must_notice sched/base/a.h '#include "sched/queue/tree.h"'
 must_notice sched/queue/a.h '#include "sched/yield/candidate.h"'
 must_notice sched/queue/a.cc '#include "sched/queues/tree.h"'
+must_notice sched/queue/a.h '#include "sched/learn/ab_test.h"'
 must_notice sched/yield/a.cc '#include "sched/scheduler.h"'
 must_notice sched/yield/a.cc '#include "sched/sim/simulator.h"'
 must_notice sched/sim/a.cc '#include "sched/attic/old.h"'

@@ -37,7 +37,7 @@ TEST_CASE(
   Vm vm(4, CandidateRule::kKvmux);
   vm.preempted_at(1, 100);
   vm.preempted_at(2, 300);
-  vm.at(2).set_after_loan();
+  vm.after_donation(2);
   vm.running(3);
   vm.in_kernel = false;
   CHECK(vm.spin() == 1u);

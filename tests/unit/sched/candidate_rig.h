@@ -54,7 +54,7 @@ class Attempts final : public YieldAttempt {
 class Vm {
  public:
   explicit Vm(uint32_t n, CandidateRule rule = CandidateRule::kPriorities)
-      : statuses_(new Status[n]), pulses_(new Pulse[n]), n_(n) {
+      : statuses_(new Status[n]), pulses_(new Pulse[n]), after_donation_(new std::atomic<bool>[n]()), n_(n) {
     policy.features.candidates = rule;
     for (uint32_t i = 1; i < n; ++i) preempted(i, true);
     at(0).set_running(kW0);
@@ -84,12 +84,14 @@ class Vm {
     preempted(i, true);
     at(i).set_spinning();
   }
+  void after_donation(uint32_t i) { after_donation_[i] = true; }
   std::optional<uint32_t> spin() {
     attempts.tried.clear();
     attempts.reasons.clear();
     return directed_yield(policy,
                           {{statuses_.get(), n_},
                            {pulses_.get(), n_},
+                           {after_donation_.get(), n_},
                            me,
                            start_after,
                            in_kernel,
@@ -112,6 +114,7 @@ class Vm {
  private:
   std::unique_ptr<Status[]> statuses_;
   std::unique_ptr<Pulse[]> pulses_;
+  std::unique_ptr<std::atomic<bool>[]> after_donation_;
   uint32_t n_;
 };
 

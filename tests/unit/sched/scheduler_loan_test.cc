@@ -34,7 +34,6 @@ TEST_CASE("loan: ends by a tick of its own, then the lender goes on") {
   CHECK(turn->end == 400us);
   CHECK(rig.s.tick(kW0, 399us));
   CHECK_FALSE(rig.s.tick(kW0, 400us));
-  CHECK(rig.s.status(kV1).after_loan());
   CHECK(rig.next(kW0, 400us) == kV0);
   CHECK(rig.s.tick(kW0, 500us));  // its own turn has no such end
 }

@@ -2,8 +2,10 @@
 // goes afterwards. One value, set as a whole and dropped as a whole, so that nothing of an earlier hand-over
 // is left when the next one is made.
 //
-// Plain data; guarded like the vCPU that holds it (run_queue.h).
+// Plain data; guarded like the memory that holds it (memory.h).
 #pragma once
+
+#include <optional>
 
 #include "sched/base/types.h"
 
@@ -16,10 +18,10 @@ struct Handover {
     kForLock  // for `length`; the yielder goes on then
   };
   Kind kind = Kind::kGiven;
-  VcpuId lender = kNoVcpu;    // who goes on afterwards
-  uint32_t lender_runs = 0;   // its pulse: if that has moved, it has gone on by itself
-  Nanos length{};             // kForLock
-  WorkerId back = kNoWorker;  // where the receiver waits afterwards; kNoWorker: where it ran
+  VcpuId donor = kNoVcpu;        // who goes on afterwards
+  uint32_t donor_runs = 0;       // its pulse: if that has moved, it has gone on by itself
+  Nanos length{};                // kForLock
+  std::optional<WorkerId> back;  // where the receiver waits afterwards, if not where it ran
 };
 
 }  // namespace sched

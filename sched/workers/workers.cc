@@ -1,0 +1,101 @@
+#include "sched/workers/workers.h"
+
+#include <algorithm>
+
+#include "sched/base/check.h"
+
+namespace sched {
+
+Workers::Workers(uint32_t workers, uint32_t vcpus, Host& host)
+    : host_(host),
+      vcpus_(vcpus),
+      status_(new Status[vcpus]),
+      pulse_(new Pulse[vcpus]),
+      workers_(workers),
+      idle_(workers) {
+  SCHED_CHECK(workers >= 1 && workers < kMaxWorkers);
+  for (uint32_t i = 0; i < workers; ++i) workers_[i].id = WorkerId{i};
+}
+
+void Workers::account(Vcpu& vcpu, RunState next, Nanos now) {
+  const Nanos stretch = now - vcpu.state_since;
+  StateTimes& times = vcpu.stats.times;
+  switch (vcpu.state) {
+    case RunState::kRunning:
+      times.running += stretch;
+      break;
+    case RunState::kQueued:
+      times.waiting += stretch;
+      vcpu.stats.worst_wait = std::max(vcpu.stats.worst_wait, stretch);
+      break;
+    case RunState::kHalted:
+      times.halted += stretch;
+      break;
+    case RunState::kNew:
+    case RunState::kMoving:
+    case RunState::kStopped:
+      times.stopped += stretch;
+      break;
+  }
+  vcpu.state = next;
+  vcpu.state_since = now;
+}
+
+void Workers::publish(Worker& worker) {
+  worker.load.store(worker.queue->load().value, std::memory_order_relaxed);
+  idle_.set_waiting(worker.id, worker.queue->waiting());
+}
+
+void Workers::arm(Worker& worker, bool again) {
+  const Nanos end = std::min(worker.queue->turn_end(), worker.turn_limit);
+  if (end == worker.armed && !again) return;
+  worker.armed = end;
+  host_.arm_tick(worker.id, end);
+}
+
+void Workers::set_idle(Worker& worker, bool idle) {
+  worker.idle = idle;
+  idle_.set_idle(worker.id, idle);
+}
+
+void Workers::detach(Worker& worker, Vcpu& vcpu, Nanos now) {
+  worker.queue->dequeue(vcpu, now);
+  status(vcpu.id).set_moving();
+  publish(worker);
+}
+
+void Workers::join(Worker& worker, Vcpu& vcpu, Nanos now) {
+  if (vcpu.state != RunState::kQueued) account(vcpu, RunState::kQueued, now);
+  worker.queue->enqueue(vcpu, now);
+  status(vcpu.id).set_queued(worker.id);
+  publish(worker);
+}
+
+void Workers::offer(WorkerId from) {
+  if (!moves_) return;
+  if (const auto idle = idle_.take_idle(from)) host_.kick(*idle);
+}
+
+void Workers::enqueue(Vcpu& moving, WorkerId to, Nanos now) {
+  Worker& worker = at(to);
+  bool must_wait = false;
+  {
+    MutexLock lock(worker.mutex);
+    join(worker, moving, now);
+    must_wait = worker.queue->runnable() > 1;
+    if (worker.idle) {
+      set_idle(worker, false);  // it is on its way: what comes next goes to another idle worker
+      host_.kick(to);
+    } else if (worker.queue->current() == nullptr) {
+      // The worker is between two picks.
+    } else if (worker.queue->preempts(moving)) {
+      if (worker.eevdf != nullptr) worker.eevdf->cancel_protection();
+      host_.kick(to);
+    } else {
+      arm(worker);  // it may have run without a tick so far
+    }
+  }
+  if (must_wait) offer(to);
+}
+
+}  // namespace sched

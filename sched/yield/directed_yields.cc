@@ -1,0 +1,166 @@
+// A reason to yield, from its charge to the choice of a target.
+#include "sched/yield/directed_yields.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sched/base/check.h"
+#include "sched/yield/attempt.h"
+
+namespace sched {
+namespace {
+
+void count(std::atomic<uint32_t>& by_the_holder) {
+  by_the_holder.store(by_the_holder.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// Does anything depend on whether this VM's vCPUs wait for those to whom they send? If not, a send costs
+// neither lock nor walk.
+bool watches_sends(const VmInfo& vm, const VmYields& yields) {
+  return yields.ipi != nullptr && (vm.policy.features.eager || vm.policy.tuning.patience > 1);
+}
+
+}  // namespace
+
+DirectedYields::DirectedYields(Workers& workers, const std::vector<VmInfo>& vms, Nanos spin_window)
+    : workers_(workers),
+      vms_(vms),
+      spin_window_(spin_window),
+      memory_(vms, workers.count(), workers.vcpus()) {}
+
+// A guest that says nothing of its waits spins for whole windows: a spin exit much later than one window
+// after it came back is about something else.
+bool DirectedYields::begins_wait(const VcpuYields& me, Wait wait, Nanos now) const {
+  if (wait != Wait::kUnknown) return wait == Wait::kBegins;
+  return me.wait_spins == 0 || now - std::max(me.came_on, me.last_spin) > 3 * spin_window_;
+}
+
+// The running vCPU's books at a spin exit.
+void DirectedYields::note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos now) {
+  VcpuYields& mine = memory_.of_running(worker);
+  VmYields& vm = memory_.of(vm_of(me));
+  ++me.stats.spin_exits;
+  const bool begins = begins_wait(mine, wait, now);
+  const bool for_ack = vm.ipi != nullptr && vm.ipi->next_awaited(me.index, me.index, now).has_value();
+  const bool yielded_at_send = mine.wait_spins == 0;  // then the wait is older than its first bell
+  note_outcome(me, mine, !begins || (yielded_at_send && for_ack));
+  if (for_ack) {
+    const bool was_sure = mine.waits_after_send.sure();
+    mine.waits_after_send.waits();
+    if (!was_sure && mine.waits_after_send.sure()) vm.awaiting.fetch_add(1, std::memory_order_relaxed);
+  }
+  Pulse& pulse = workers_.pulse(me.id);
+  count(pulse.spins);
+  if (begins) {
+    pulse.waiting_since.store(now.count(), std::memory_order_relaxed);
+    mine.wait_spins = 0;
+  }
+  ++mine.wait_spins;
+  mine.last_spin = now;
+}
+
+// The same at a send that begins a wait.
+void DirectedYields::note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) {
+  VcpuYields& mine = memory_.of_running(worker);
+  note_outcome(me, mine, false);
+  mine.wait_spins = 0;
+  workers_.pulse(me.id).waiting_since.store(now.count(), std::memory_order_relaxed);
+}
+
+// The end of a turn is no reason not to yield: the yielder leaves in any case, but for whom, and that it
+// waits, is to be known. One that is not marked would be taken for the owner of a lock, gone in mid-work.
+bool DirectedYields::yield(Worker& worker, const YieldCause& cause, Nanos now) {
+  SCHED_CHECK(worker.running != nullptr);
+  Vcpu& me = *worker.running;
+  const bool at_send = cause.kind == YieldCause::Kind::kSend;
+  if (at_send && !foresees_wait(worker, me, now)) return false;
+  const VmInfo& vm = vm_of(me);
+  bool over = false;
+  bool alone = false;
+  bool carries = false;  // a run queue without virtual time has nothing that a yield could act on
+  {
+    MutexLock lock(worker.mutex);
+    if (!at_send) note_spin_exit(worker, me, cause.wait, now);
+    over = worker.queue->tick(now);
+    if (at_send) note_wait_at_send(worker, me, now);
+    carries = worker.eevdf != nullptr;
+    alone = worker.queue->runnable() == 1;
+  }
+  const bool wanted = at_send ? vm.policy.features.eager : vm.policy.features.spin;
+  if (carries && wanted && vm.size > 1) over = yield_to_sibling(worker, me, alone, cause, now) || over;
+  if (over) workers_.status(me.id).set_spinning();
+  return over;
+}
+
+// True: the yielder leaves.
+bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, const YieldCause& cause,
+                                      Nanos now) {
+  const VmInfo& vm = vm_of(me);
+  VmYields& yields = memory_.of(vm);
+  const bool at_send = cause.kind == YieldCause::Kind::kSend;
+  if (!at_send) yields.donations.count_exit(now);
+  const bool donates = !at_send && vm.policy.features.loan && yields.donations.first_way();
+  HandoverAttempt attempt(workers_, memory_, vm, worker, now);
+  if (alone) attempt.yielder_is_alone();
+  if (donates) attempt.donate(spin_window_ * vm.policy.tuning.loan_windows);
+  const SpinScan scan = scan_of(worker, me, cause, now);
+  const auto target =
+      at_send ? yield_to_awaited(vm.policy, scan, attempt) : directed_yield(vm.policy, scan, attempt);
+  if (target) yields.last_boosted.store(*target, std::memory_order_relaxed);
+  return attempt.take_off();
+}
+
+SpinScan DirectedYields::scan_of(const Worker& worker, const Vcpu& me, const YieldCause& cause, Nanos now) {
+  const VmInfo& vm = vm_of(me);
+  const VmYields& yields = memory_.of(vm);
+  SpinScan scan{};
+  scan.vcpus = workers_.statuses(vm.vcpu(0), vm.size);
+  scan.pulses = workers_.pulses(vm.vcpu(0), vm.size);
+  scan.after_donation = memory_.after_donations(vm);
+  scan.me = me.index;
+  scan.start_after = yields.last_boosted.load(std::memory_order_relaxed);
+  scan.ipi = yields.ipi.get();
+  scan.now = now;
+  if (cause.kind == YieldCause::Kind::kSend) return scan;
+  scan.in_kernel = cause.in_kernel && needs_cpl(vm.policy.features);
+  scan.handovers = yields.handovers.worth_a_try(me.stats.spin_exits);
+  scan.spins_before = memory_.of_running(worker).wait_spins - 1;
+  return scan;
+}
+
+// Linux guests ask for a yield by a hypercall after an IPI to preempted vCPUs (KVM_HC_SCHED_YIELD). Here the
+// send itself is seen, and what the sender did before says whether it will wait: a spin window and a spin
+// exit are saved.
+bool DirectedYields::foresees_wait(const Worker& worker, const Vcpu& me, Nanos now) {
+  const VmInfo& vm = vm_of(me);
+  VmYields& yields = memory_.of(vm);
+  if (!watches_sends(vm, yields) || !awaits_queued(me, now)) return false;
+  SaturatingPredictor& predictor = memory_.of_running(worker).waits_after_send;
+  const bool was_sure = predictor.sure();
+  const bool waits = predictor.sends();
+  if (was_sure && !predictor.sure()) yields.awaiting.fetch_sub(1, std::memory_order_relaxed);
+  return waits && vm.policy.features.eager;
+}
+
+// Who runs acknowledges before a yield would be over.
+bool DirectedYields::awaits_queued(const Vcpu& me, Nanos now) {
+  const VmInfo& vm = vm_of(me);
+  const IpiModel& ipi = *memory_.of(vm).ipi;
+  for (uint32_t i = 0; i < vm.size; ++i) {
+    if (workers_.status(vm.vcpu(i)).view().state() == RunState::kQueued && ipi.awaits(me.index, i, now))
+      return true;
+  }
+  return false;
+}
+
+void DirectedYields::ipi_sending(const VmInfo& vm, const IpiSend& send, Nanos now) {
+  IpiModel* ipi = memory_.of(vm).ipi.get();
+  if (ipi != nullptr && can_be_sent(send.vector)) ipi->sending(send, now);
+}
+
+void DirectedYields::ipi_accepted(const VmInfo& vm, const IpiSend& send, const VcpuSet& accepted, Nanos now) {
+  IpiModel* ipi = memory_.of(vm).ipi.get();
+  if (ipi != nullptr && can_be_sent(send.vector)) ipi->accepted(send, accepted, now);
+}
+
+}  // namespace sched

@@ -1,0 +1,81 @@
+// Directed yields: what follows from a reason to yield, from the charge of the yielder to the effect on the
+// queues, and what becomes of it.
+//
+// Composed of: whom (candidate.h), where and with what value (attempt.h), with what effect (effect.h), and
+// what is learned from the outcome (outcome.cc). Threads and locks: as each function says; what it remembers
+// is guarded as memory.h says.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "sched/ipi/model.h"
+#include "sched/policy/setup.h"
+#include "sched/workers/workers.h"
+#include "sched/yield/candidate.h"
+#include "sched/yield/memory.h"
+
+namespace sched {
+
+// Why a vCPU would yield.
+struct YieldCause {
+  enum class Kind : uint8_t {
+    kSpin,  // it busy-waits
+    kSend   // it has sent IPIs, and may be about to wait for their receivers
+  };
+  Kind kind = Kind::kSpin;
+  bool in_kernel = false;      // kSpin: at CPL 0
+  Wait wait = Wait::kUnknown;  // kSpin
+};
+
+class DirectedYields {
+ public:
+  DirectedYields(Workers& workers, const std::vector<VmInfo>& vms, Nanos spin_window);
+
+  // --- by the worker itself, without a lock ---
+  // The running vCPU has a reason to yield. True: it must be put().
+  bool yield(Worker& worker, const YieldCause& cause, Nanos now) SCHED_REQUIRES(worker.self);
+  // The vCPU that it runs has acknowledged an interrupt.
+  void acknowledged(Vcpu& receiver, IrqVector vector, Nanos now);
+  // The vCPU that it holds runs no more what it ran.
+  void forget(Vcpu& vcpu);
+
+  // --- under the worker's lock ---
+  // The vCPU comes onto the worker: what it was handed holds from now on.
+  void begin_turn(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
+  // Worker::turn_limit is reached. True: the turn is over.
+  bool end_donation(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
+  // It leaves the worker: where it would wait now, if elsewhere.
+  std::optional<WorkerId> end_turn(Worker& worker, Vcpu& vcpu) SCHED_REQUIRES(worker.mutex);
+
+  // --- any thread: see ipi/model.h ---
+  void ipi_sending(const VmInfo& vm, const IpiSend& send, Nanos now);
+  void ipi_accepted(const VmInfo& vm, const IpiSend& send, const VcpuSet& accepted, Nanos now);
+
+ private:
+  const VmInfo& vm_of(const Vcpu& vcpu) const { return vms_[index_of(vcpu.vm)]; }
+
+  // A reason, and whom it leads to (directed_yields.cc).
+  bool begins_wait(const VcpuYields& me, Wait wait, Nanos now) const;
+  void note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos now)
+      SCHED_REQUIRES(worker.self, worker.mutex);
+  void note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) SCHED_REQUIRES(worker.self, worker.mutex);
+  bool yield_to_sibling(Worker& worker, Vcpu& me, bool alone, const YieldCause& cause, Nanos now)
+      SCHED_REQUIRES(worker.self);
+  SpinScan scan_of(const Worker& worker, const Vcpu& me, const YieldCause& cause, Nanos now)
+      SCHED_REQUIRES(worker.self);
+  bool foresees_wait(const Worker& worker, const Vcpu& me, Nanos now) SCHED_REQUIRES(worker.self);
+  bool awaits_queued(const Vcpu& me, Nanos now);
+
+  // What becomes of it (outcome.cc).
+  bool went_on(const Handover& turn) const;
+  void switch_back(Vcpu& receiver, Nanos now);
+  void note_outcome(Vcpu& vcpu, VcpuYields& yields, bool waits_on);
+
+  Workers& workers_;
+  const std::vector<VmInfo>& vms_;
+  const Nanos spin_window_;
+  YieldMemory memory_;
+};
+
+}  // namespace sched

@@ -1,0 +1,95 @@
+// What directed yield remembers of vCPUs, VMs and workers.
+//
+// Guards. A vCPU's part: the lock of the queue that it is on; of the one that runs, the worker itself may
+// read and write all but `next_turn` without it, because only what waits is handed a turn. A worker's part:
+// its lock. A VM's part is made of what any thread may touch. The accessors ask for what guards what they
+// return.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sched/base/mutex.h"
+#include "sched/ipi/model.h"
+#include "sched/learn/ab_test.h"
+#include "sched/learn/handover_score.h"
+#include "sched/learn/saturating_predictor.h"
+#include "sched/policy/setup.h"
+#include "sched/workers/workers.h"
+#include "sched/yield/handover.h"
+#include "sched/yield/penalty.h"
+
+namespace sched {
+
+// What became of a vCPU's last directed yield, until that is known.
+struct YieldOutcome {
+  enum class Stage : uint8_t { kNone, kAway, kBack } stage = Stage::kNone;
+  VcpuId target = kNoVcpu;
+  uint32_t target_runs = 0;  // the target's pulse when we yielded
+  uint32_t target_spins = 0;
+  bool to_waiter = false;  // the target was waiting itself
+};
+
+struct alignas(64) VcpuYields {
+  Handover next_turn;               // what it was handed for the turn that it waits for
+  Handover turn;                    // the same of the turn that it has
+  std::optional<WorkerId> move_to;  // it changed places with the target of its yield: it waits there next
+  Nanos came_on{};                  // when it last came onto a worker
+  Nanos last_spin{};                // its last spin exit
+  uint32_t wait_spins = 0;          // spin exits of the wait that it is in
+  SaturatingPredictor waits_after_send;
+  YieldOutcome outcome;
+};
+
+struct VmYields {
+  explicit VmYields(const VmInfo& vm);
+  std::unique_ptr<IpiModel> ipi;
+  std::atomic<uint32_t> last_boosted{0};
+  std::atomic<uint32_t> awaiting{0};  // vCPUs that are known to wait for those to whom they send
+  HandoverScore handovers;            // do yields to a vCPU that waits itself help here?
+  AbTest donations;  // do they pay here? Locks: yes, queues that somebody fills bit by bit: no
+};
+
+struct alignas(64) WorkerYields {
+  DeboostState deboost;
+  DeboostState credit;
+};
+
+class YieldMemory {
+ public:
+  YieldMemory(const std::vector<VmInfo>& vms, uint32_t workers, uint32_t vcpus);
+
+  // Of a vCPU on this worker's queue.
+  VcpuYields& of(const Worker& worker, const Vcpu& vcpu) SCHED_REQUIRES(worker.mutex) {
+    static_cast<void>(worker);
+    return vcpus_[index_of(vcpu.id)];
+  }
+  // Of the vCPU that runs.
+  VcpuYields& of_running(const Worker& worker) SCHED_REQUIRES(worker.self) {
+    return vcpus_[index_of(worker.running->id)];
+  }
+  // Of one that the caller's worker holds: it acknowledges, is reset, or has ended.
+  VcpuYields& of_held(const Vcpu& vcpu) { return vcpus_[index_of(vcpu.id)]; }
+  WorkerYields& of(const Worker& worker) SCHED_REQUIRES(worker.mutex) {
+    return workers_[index_of(worker.id)];
+  }
+  VmYields& of(const VmInfo& vm) { return vms_[index_of(vm.id)]; }
+
+  // Taken off because a donated turn was over, until its next run: hints for the scan of others.
+  std::atomic<bool>& after_donation(VcpuId vcpu) { return after_donation_[index_of(vcpu)]; }
+  std::span<const std::atomic<bool>> after_donations(const VmInfo& vm) const {
+    return {&after_donation_[vm.first], vm.size};
+  }
+
+ private:
+  std::vector<VcpuYields> vcpus_;
+  std::deque<VmYields> vms_;  // an atomic cannot move
+  std::vector<WorkerYields> workers_;
+  std::unique_ptr<std::atomic<bool>[]> after_donation_;
+};
+
+}  // namespace sched
