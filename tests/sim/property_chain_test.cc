@@ -84,8 +84,10 @@ TEST_CASE("property: wait chains end, also in cycles and with answers that chang
       }
       const EndlessWaits waits(n, rng.next());
       NeverDone attempt(rng.next());
+      const std::vector<std::atomic<bool>> after_donation(n);
       const SpinScan scan{.vcpus = {status.get(), n},
                           .pulses = {pulses.get(), n},
+                          .after_donation = after_donation,
                           .me = static_cast<uint32_t>(rng.below(n)),
                           .start_after = static_cast<uint32_t>(rng.below(n)),
                           .in_kernel = false,
