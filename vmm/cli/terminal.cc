@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "vmm/check.h"
+#include "vmm/signal_stack.h"
 
 namespace vmm {
 namespace {
@@ -104,7 +105,8 @@ void install() {
   ::sigaction(SIGTSTP, &action, &previous_stop);
   action.sa_handler = on_continue;
   ::sigaction(SIGCONT, &action, &previous_continue);
-  action.sa_flags = 0;  // waiting calls return
+  use_signal_stack();
+  action.sa_flags = SA_ONSTACK;  // waiting calls return; a stack that has overflown does not matter
   action.sa_handler = on_ending;
   for (size_t i = 0; i < kEnding.size(); ++i) {
     ::sigaction(kEnding[i], nullptr, &previous[i]);

@@ -65,10 +65,28 @@ struct Outlet::State {
   bool threadless = false;
   int error = 0;
   size_t lost = 0;
+  size_t most = 0;  // cap(); 0: none
+  uint64_t dropped = 0;
+  uint64_t dropped_unsaid = 0;
   size_t ready_below = 0;  // somebody waits for so little; 0: nobody
   std::function<void()> on_ready;
 
   size_t waiting() const { return queue.size() + in_hand; }
+
+  // False: there is no room for it.
+  bool admits(size_t bytes) {
+    if (most == 0) return true;
+    const bool has_room = dropped_unsaid > 0 ? waiting() <= most / 2 : waiting() + bytes <= most;
+    if (!has_room) {
+      dropped += bytes;
+      dropped_unsaid += bytes;
+      return false;
+    }
+    if (const uint64_t count = std::exchange(dropped_unsaid, 0); count > 0) {
+      queue += "\nkvmux: " + std::to_string(count) + " bytes are missing here: nobody read them in time\n";
+    }
+    return true;
+  }
 
   void fail(int why) {
     if (error == 0) error = why;
@@ -150,8 +168,19 @@ void Outlet::put(std::string_view bytes) {
     s.in_hand += bytes.size();
     return s.write_out(std::string(bytes), lock);
   }
+  if (!s.admits(bytes.size())) return;
   s.queue += bytes;
   if (s.idle || (s.queue.size() >= kPiece && s.queue.size() - bytes.size() < kPiece)) s.work.notify_one();
+}
+
+void Outlet::cap(size_t bytes) {
+  const std::lock_guard lock(state_->mutex);
+  state_->most = bytes;
+}
+
+uint64_t Outlet::dropped() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->dropped;
 }
 
 bool Outlet::ready(size_t limit) {

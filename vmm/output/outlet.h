@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -28,6 +29,10 @@ class Outlet {
 
   // Takes all of it.
   void put(std::string_view bytes);
+  // From now on put() holds no more than this; what does not fit is dropped until half of it is free, and counted in
+  // its place. For who must neither wait nor grow: messages.
+  void cap(size_t bytes);
+  [[nodiscard]] uint64_t dropped() const;  // so far
   // Fewer bytes than `limit` are waiting. False: the function of when_ready() is called once that has changed
   // well enough (half of it).
   [[nodiscard]] bool ready(size_t limit);

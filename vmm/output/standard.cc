@@ -48,7 +48,11 @@ Outlet& standard_output() {
 }
 
 Outlet& standard_error() {
-  static Outlet& outlet = *new Outlet(STDERR_FILENO);
+  static Outlet& outlet = []() -> Outlet& {
+    auto& made = *new Outlet(STDERR_FILENO);
+    made.cap(kMessageBuffer);
+    return made;
+  }();
   return outlet;
 }
 

@@ -15,6 +15,7 @@
 namespace vmm {
 
 inline constexpr size_t kConsoleBuffer = size_t{1} << 20;  // of what guests print
+inline constexpr size_t kMessageBuffer = size_t{1} << 20;  // of what goes to the standard error; the rest is dropped
 inline constexpr Nanos kGrace{400'000'000};                // for readers, when the user is waiting
 
 [[nodiscard]] Outlet& standard_output();

@@ -14,6 +14,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "vmm/signal_stack.h"
+
 namespace vmm {
 
 std::vector<int> allowed_cpus() {
@@ -31,6 +33,7 @@ pid_t os_thread_id() { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
 Result<void> settle_thread(const std::string& name, std::span<const int> cpus) {
   ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+  use_signal_stack();
   sigset_t users;
   ::sigemptyset(&users);
   ::sigaddset(&users, SIGINT);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <thread>
 
 #include "vmm/output/stream.h"
 
@@ -165,4 +166,29 @@ TEST_CASE("a stream on an outlet writes what is printed") {
   stream << "one " << 2 << '\n' << std::flush;
   CHECK(outlet.waiting() == 0);
   CHECK(pipe.read(6) == "one 2\n");
+}
+
+TEST_CASE("an outlet with a cap drops what nobody reads, counts it in its place, and goes on when there is room") {
+  Pipe pipe;
+  Outlet outlet(pipe.writer);
+  constexpr size_t kCap = 100'000;
+  outlet.cap(kCap);
+  outlet.put(pattern(kPipeHolds));
+  while (outlet.waiting() > 0) std::this_thread::sleep_for(1ms);
+  outlet.put(pattern(kCap / 2));  // the pipe is full
+  const std::string line(1000, 'x');
+  constexpr uint64_t kLines = 1000;
+  for (uint64_t i = 0; i < kLines; ++i) outlet.put(line);
+  CHECK(outlet.waiting() <= kCap);
+  const uint64_t dropped = outlet.dropped();
+  CHECK(dropped >= kLines * line.size() - kCap);
+  CHECK(dropped % line.size() == 0);  // whole lines
+  const size_t kept = kPipeHolds + kCap / 2 + kLines * line.size() - dropped;
+  CHECK(pipe.read(kept).size() == kept);
+  CHECK(outlet.drain(never));
+  outlet.put("after\n");
+  const std::string says =
+      "\nkvmux: " + std::to_string(dropped) + " bytes are missing here: nobody read them in time\nafter\n";
+  CHECK(pipe.read(says.size()) == says);
+  CHECK(outlet.dropped() == dropped);
 }

@@ -11,8 +11,10 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include "vmm/check.h"
+#include "vmm/run/os_thread.h"
 
 namespace {
 
@@ -69,6 +71,14 @@ class OnTerminal {
   int ours_ = -1;
   pid_t child_ = -1;
 };
+
+volatile bool deeper = true;
+
+int descend(int depth) {
+  volatile char frame[4096];
+  frame[0] = static_cast<char>(depth);
+  return deeper ? descend(depth + 1) + frame[0] : 0;
+}
 
 void hold_terminal() {
   const vmm::RawTerminal terminal(STDIN_FILENO);
@@ -129,6 +139,24 @@ TEST_CASE("a signal that is ignored stays so and leaves the terminal alone") {
   held.signal(SIGCONT);
   ::usleep(20'000);
   CHECK(is_raw(held.settings()));
+}
+
+TEST_CASE("a stack that overflows does not keep the terminal from being restored") {
+  const OnTerminal main_thread([] {
+    const vmm::RawTerminal terminal(STDIN_FILENO);
+    static_cast<void>(descend(0));
+  });
+  CHECK(WTERMSIG(main_thread.status()) == SIGSEGV);
+  CHECK(is_cooked(main_thread.settings()));
+  const OnTerminal another([] {
+    const vmm::RawTerminal terminal(STDIN_FILENO);
+    std::thread([] {
+      CHECK(vmm::settle_thread("descends", vmm::allowed_cpus()));
+      static_cast<void>(descend(0));
+    }).join();
+  });
+  CHECK(WTERMSIG(another.status()) == SIGSEGV);
+  CHECK(is_cooked(another.settings()));
 }
 
 TEST_CASE("a broken invariant, an exception, exit() and the object's end restore the terminal") {
