@@ -64,6 +64,11 @@ InterruptMessage IoApic::message(IoApicPin pin) const {
   return message_of(entries_[raw(pin)]);
 }
 
+bool IoApic::may_send(IoApicPin pin) const {
+  require(raw(pin) < kPins);
+  return !(entries_[raw(pin)] & kMasked) || (held_ >> raw(pin) & 1);
+}
+
 bool IoApic::active(unsigned pin) const {
   const bool high = lines_ >> pin & 1;
   const bool inverted = sense_ == LineSense::kElectrical && (entries_[pin] & kActiveLow);

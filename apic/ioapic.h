@@ -63,6 +63,8 @@ class IoApic {
   void retry(MessageSink& sink);
   bool holds_messages() const { return held_ != 0; }
 
+  // Its line may bring a message: the entry is unmasked, or one is held back.
+  bool may_send(IoApicPin pin) const;
   // What the entry of a pin would send, masked or not. For routes inside KVM.
   InterruptMessage message(IoApicPin pin) const;
 

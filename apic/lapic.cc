@@ -116,6 +116,11 @@ bool Lapic::listens_to_lint0() const {
          delivery_of(entry) != DeliveryMode::kExtInt;
 }
 
+bool Lapic::lint0_sends_event() const {
+  const DeliveryMode delivery = delivery_of(lvt(Lvt::kLint0));
+  return listens_to_lint0() && (delivery == DeliveryMode::kNmi || delivery == DeliveryMode::kInit);
+}
+
 // ---- Injection ----------------------------------------------------------------------------------------
 
 // Software-disabling holds what is in IRR and ISR but does not stop it from being dispatched (SDM, Local APIC

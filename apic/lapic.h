@@ -89,6 +89,8 @@ class alignas(64) Lapic {
   // An interrupt from the 8259 reaches the core: LINT0 is an unmasked ExtINT, or the APIC is
   // hardware-disabled and LINT0 is the INTR pin.
   bool accepts_extint() const;
+  // LINT0, unmasked, is neither that nor an interrupt, but NMI or INIT.
+  bool lint0_sends_event() const;
   // LINT0 is an interrupt of the APIC's own (unmasked, and no ExtINT): its rise is something to look at.
   bool listens_to_lint0() const;
 

@@ -66,8 +66,8 @@ TEST_CASE("a guest that never starts is named when the run is over") {
   CHECK(loops.vms[1].failure ==
         "vm1/vcpu0: never started, still at RIP 0x100000, CPL 0, interrupts off (and 1 other vCPUs)");
   check_healthy(loops.vms[0]);
-  const RunResult halts = run_until_seen(halts_before_it_starts(), "never started");
-  CHECK(contains(halts.vms[1].failure, "vm1/vcpu0: never started, halted at RIP 0x100001"));
+  const RunResult halts = run_until_seen(halts_before_it_starts(), "never run again");
+  CHECK(contains(halts.vms[1].failure, "vCPU 0 halted with interrupts off at RIP 0x100001"));
   check_healthy(halts.vms[0]);
 }
 

@@ -147,6 +147,7 @@ int report(const BootResult& result, const BootSpec& spec, Services& services) {
     case BootEnd::kTimeout:
       services.err << fmt::format("kvmux: --timeout: the guest was still running after {} s\n",
                                   std::chrono::duration<double>(*spec.timeout).count());
+      if (!result.silence.empty()) services.err << "kvmux: " << result.silence << "\n";
       return kExitGuest;
     case BootEnd::kStopped:
       break;

@@ -108,6 +108,16 @@ class VcpuFd {
   // What RDTSC in the guest adds to the host's, modulo 2^64.
   [[nodiscard]] Result<uint64_t> tsc_offset() const;
 
+  // LAPIC in KVM, while no thread is in run(): what a vCPU that sleeps waits for. An error: KVM does not tell.
+  struct Sleep {
+    uint32_t mp_state = 0;           // KVM_MP_STATE_*
+    bool event_pending = false;      // NMI, SMI, an exception or an injected interrupt
+    bool interrupt_pending = false;  // requested, whatever its priority
+    bool timer_armed = false;        // the LAPIC's, unmasked
+    bool local_nmi = false;          // a performance counter may raise an NMI
+  };
+  [[nodiscard]] Result<Sleep> look_at_sleep() const;
+
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:

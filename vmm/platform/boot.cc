@@ -17,6 +17,8 @@
 #include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
 #include "vmm/run/setup.h"
+#include "vmm/run/silence_watch.h"
+#include "vmm/run/sleep_state.h"
 #include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
@@ -181,19 +183,22 @@ class ConsoleBell {
 };
 
 // Serves the board until the guest ends or has to.
-BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, const std::atomic<bool>& stop) {
+BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, SilenceWatch& watch,
+              const std::atomic<bool>& stop) {
   int input = console.input;
   for (;;) {
     const Nanos now = monotonic_now();
     bench.board->run_timers(now);
+    watch.look(now);
     if (bench.vm->ended()) return BootEnd::kExit;
     if (stop.load() || bench.engine->trouble().any()) return BootEnd::kStopped;
     if (now >= end) return BootEnd::kTimeout;
-    const Nanos until = std::min(end, bench.board->next_deadline().value_or(sched::kForever));
+    const Nanos until =
+        std::min({end, bench.board->next_deadline().value_or(sched::kForever), watch.next_look()});
     const timespec wait = to_timespec(std::max(Nanos{}, until - now));
     const int typed = input >= 0 && wants_input(console, *bench.board) ? input : -1;
     std::array<pollfd, 2> fds{{{bench.wakeup.fd(), POLLIN, 0}, {typed, POLLIN, 0}}};
-    if (::ppoll(fds.data(), fds.size(), until == sched::kForever ? nullptr : &wait, nullptr) <= 0) continue;
+    if (::ppoll(fds.data(), fds.size(), &wait, nullptr) <= 0) continue;
     if (fds[0].revents != 0) {
       bench.wakeup.take();
       bench.board->console_clear();
@@ -206,6 +211,7 @@ BootResult result_of(const Bench& bench, BootEnd end) {
   BootResult result{.end = end,
                     .exit_code = 0,
                     .failure = bench.vm->failure(),
+                    .silence = {},
                     .unclaimed = bench.board->unclaimed(),
                     .lost = bench.board->lost()};
   if (end != BootEnd::kExit) return result;
@@ -218,6 +224,17 @@ BootResult result_of(const Bench& bench, BootEnd end) {
   return result;
 }
 
+// The engine has stopped.
+std::string silence_of(const Bench& bench, const SilenceWatch& watch) {
+  constexpr Nanos kWorthSaying{500'000'000};
+  const Nanos now = monotonic_now();
+  const auto since = watch.silent_since(bench.vm->id());
+  if (!since || now - *since < kWorthSaying) return {};
+  const std::chrono::duration<double> silent = now - *since;
+  return fmt::format("it did nothing for the last {:.1f} s: {}", silent.count(),
+                     describe(sleep_states(*bench.vm, now)));
+}
+
 }  // namespace
 
 Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const std::atomic<bool>& stop) {
@@ -226,15 +243,18 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   Bench bench(std::move(*wakeup));
   if (auto built = build(spec, console, bench); !built) return Failure(built.error());
   const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
+  SilenceWatch watch(*bench.engine);
   if (auto started = bench.engine->start(); !started) return Failure(started.error());
   if (spec.confine_caller) {
     if (auto in = sandbox::enter_sandbox(sandbox::ThreadKind::kDevice); !in) return Failure(in.error());
   }
   const ConsoleBell bell(console, bench.wakeup);
-  const BootEnd how = serve(bench, console, end, stop);
+  const BootEnd how = serve(bench, console, end, watch, stop);
   bench.engine->stop();
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
-  return result_of(bench, how);
+  BootResult result = result_of(bench, how);
+  if (how == BootEnd::kTimeout) result.silence = silence_of(bench, watch);
+  return result;
 }
 
 }  // namespace vmm

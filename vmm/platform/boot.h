@@ -61,6 +61,7 @@ struct BootResult {
   BootEnd end = BootEnd::kExit;
   int exit_code = 0;
   std::string failure;
+  std::string silence;  // kTimeout: that the guest slept, and in what; empty: it did not
   Unclaimed unclaimed;
   PcBoard::Lost lost;
 };

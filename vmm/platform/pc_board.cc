@@ -143,6 +143,27 @@ apic::Vector PcBoard::acknowledge() {
   return taken.vector;
 }
 
+// By what the guest has left open. Masks do not change any more once all vCPUs stand still.
+Wake PcBoard::may_wake() const {
+  const sched::MutexLock lock(mutex_);
+  if (vm_.vcpu(VcpuIndex{0}).lapic.lint0_sends_event()) return Wake::kEvents;
+  bool interrupts = false;
+  for (unsigned pin = 0; pin < apic::IoApic::kPins; ++pin) {
+    if (!ioapic_.may_send(apic::IoApicPin(pin))) continue;
+    switch (ioapic_.message(apic::IoApicPin(pin)).delivery) {
+      case apic::DeliveryMode::kFixed:
+      case apic::DeliveryMode::kLowestPriority:
+      case apic::DeliveryMode::kExtInt:
+        interrupts = true;
+        break;
+      default:
+        return Wake::kEvents;
+    }
+  }
+  for (const IsaIrq irq : {kTimerIrq, kSerialIrq, kClockIrq}) interrupts = interrupts || pic_.is_unmasked(irq);
+  return interrupts ? Wake::kInterrupts : Wake::kNothing;
+}
+
 void PcBoard::set_irq(IsaIrq irq, bool high) {
   pic_.set_line(irq, high);
   ioapic_.set_line(pin_of(irq), high, bus_);

@@ -89,6 +89,7 @@ class PcBoard final : public Board, private ExtIntSource {
   void acceptance_changed() override;
   bool is_ram(Gpa page) const override { return page.value < vm_.memory().size(); }
   bool complete_instruction(Vcpu& vcpu) override;
+  Wake may_wake() const override;
   void fail(const Vcpu& vcpu, const std::string& why) override;
 
   // The serving thread.

@@ -26,6 +26,13 @@ enum class Next : uint8_t {
   kStopVm,    // the VM has ended, by itself or for what it did
 };
 
+// What devices may still send to vCPUs that do nothing any more.
+enum class Wake : uint8_t {
+  kNothing,
+  kInterrupts,
+  kEvents,  // NMI, INIT or SMI as well
+};
+
 class Board {
  public:
   virtual ~Board() = default;
@@ -49,6 +56,9 @@ class Board {
 
   // A LAPIC inside KVM ended a level-triggered interrupt (split irqchip).
   virtual void ioapic_eoi(apic::Vector) {}
+
+  // All vCPUs stand still: what may come yet. Any thread.
+  virtual Wake may_wake() const { return Wake::kEvents; }
 
   // KVM could not emulate an instruction. True: it was completed, go on.
   virtual bool complete_instruction(Vcpu& vcpu) = 0;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "sched/base/stats.h"
@@ -57,6 +58,11 @@ class Engine : public Notifier {
   Trouble& trouble() { return trouble_; }
   const Trouble& trouble() const { return trouble_; }
 
+  // Any time between start() and stop(). Nothing: the vCPU is awake, or a timer of its own will wake it. Else a
+  // number that has changed if it has run meanwhile; a sleep, or no more than a thread that sleeps.
+  virtual std::optional<uint64_t> sleep_mark(const Vcpu& vcpu) const { return vcpu.sleep.read(); }
+
+  const std::vector<RunningVm>& vms() const { return vms_; }
   bool all_ended() const {
     return std::all_of(vms_.begin(), vms_.end(), [](const RunningVm& vm) { return vm.vm->ended(); });
   }

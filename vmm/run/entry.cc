@@ -61,9 +61,14 @@ Entry prepare_entry(Vcpu& vcpu, Nanos now) {
     // Blocked, not lost: the processor takes them when a SIPI has started it (SDM vol. 3, wait-for-SIPI; so
     // do KVM's LAPICs). Left in the LAPIC, they would wake it for ever.
     vcpu.held_nmis = std::min(kMostNmis, vcpu.held_nmis + lapic.take_nmis());
+    vcpu.note_sleep();
     return Entry::kAsleep;
   }
-  if (!wake_if_possible(vcpu)) return Entry::kAsleep;
+  if (!wake_if_possible(vcpu)) {
+    vcpu.note_sleep();
+    return Entry::kAsleep;
+  }
+  vcpu.sleep.wakes();
   inject(vcpu);
   vcpu.kvm.set_cr8(lapic.cr8());
   return Entry::kReady;

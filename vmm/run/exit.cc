@@ -130,6 +130,7 @@ Next on_wrmsr(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
 Next on_halt(Vcpu& vcpu, kvm_run& area) {
   vcpu.halted = true;
   vcpu.halted_deaf = area.if_flag == 0;
+  vcpu.note_sleep();
   return Next::kHalt;
 }
 

@@ -56,6 +56,12 @@ std::vector<Engine::CpuUse> HostMachine::cpu_use(Nanos now) const {
   return std::vector<CpuUse>(workers_, all);
 }
 
+// Of what KVM's LAPICs wait for only the thread's clock tells.
+std::optional<uint64_t> HostMachine::sleep_mark(const Vcpu& vcpu) const {
+  if (mode_.lapic == LapicPlace::kUserSpace) return Engine::sleep_mark(vcpu);
+  return thread_of(vcpu).cpu_time();
+}
+
 void HostMachine::interrupt_posted(sched::VcpuId target) {
   threads_[index_of(target)]->kick(HostThread::kLook);
 }

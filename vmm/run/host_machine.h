@@ -27,6 +27,7 @@ class HostMachine final : public Engine {
   // here they are how vCPUs are scheduled, and counted as their preemptions.
   std::vector<CpuUse> cpu_use(Nanos now) const override;
   void reset_peaks() override {}
+  std::optional<uint64_t> sleep_mark(const Vcpu& vcpu) const override;
 
   // Notifier
   void interrupt_posted(sched::VcpuId target) override;

@@ -132,6 +132,15 @@ void HostThread::kick(uint32_t reasons, bool insist) {
   attention_.ask(reasons, this_host_thread == this, wake, insist);
 }
 
+std::optional<uint64_t> HostThread::cpu_time() const {
+  clockid_t clock{};
+  timespec used{};
+  const bool known = ::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0 &&
+                     ::clock_gettime(clock, &used) == 0;
+  if (!known) return std::nullopt;
+  return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
+}
+
 void HostThread::loop() {
   const VcpuLease lease(vcpu_);
   started_ = moment_now();

@@ -87,6 +87,9 @@ class HostThread {
   void count_ipis(uint32_t receivers) { stats_.ipis_sent += receivers; }
   void count_eoi() { ++stats_.eois; }
 
+  // Any thread, between start() and join(): CPU time in ns; exact for a thread that sleeps. Nothing: not known.
+  std::optional<uint64_t> cpu_time() const;
+
   // Parked threads only.
   Engine::VcpuUse use(Nanos now) const;
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "vmm/output/standard.h"
+#include "vmm/run/silence_watch.h"
 #include "vmm/run/window.h"
 
 namespace vmm {
@@ -71,7 +72,7 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
 
 // Until `end`, a stop request, trouble, or the end of all VMs. `done` and `share`: the part of the progress that this
 // makes up.
-void wait_until(Nanos end, Nanos length, double done, double share, const Engine& engine,
+void wait_until(Nanos end, Nanos length, double done, double share, const Engine& engine, SilenceWatch& watch,
                 RunControl& control) {
   for (;;) {
     const Nanos now = monotonic_now();
@@ -82,6 +83,7 @@ void wait_until(Nanos end, Nanos length, double done, double share, const Engine
       control.progress(done + share * part);
     }
     if (left <= Nanos{} || control.stop.load() || engine.all_ended() || engine.trouble().any()) return;
+    watch.look(now);
     std::this_thread::sleep_for(std::min(left, kPoll));
   }
 }
@@ -92,20 +94,22 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   Bench bench(spec.quiet_console, std::move(plan));
   Engine& engine = *bench.plan.engine;
   if (auto built = build(spec, control.stop, bench); !built) return Failure(built.error());
+  SilenceWatch watch(engine);
   if (auto started = engine.start(); !started) return Failure(started.error());
 
   const Nanos whole = std::max(Nanos{1}, spec.warmup + spec.duration);
   const double warmup_share = static_cast<double>(spec.warmup.count()) / static_cast<double>(whole.count());
   wait_until(monotonic_now() + spec.warmup, std::max(Nanos{1}, spec.warmup), 0, warmup_share, engine,
-             control);
+             watch, control);
   engine.pause();
   engine.reset_peaks();
   const Snapshot start = take_snapshot(engine, bench.vms);
   engine.resume();
   wait_until(monotonic_now() + spec.duration, std::max(Nanos{1}, spec.duration), warmup_share,
-             1 - warmup_share, engine, control);
+             1 - warmup_share, engine, watch, control);
   engine.pause();
   const Snapshot end = take_snapshot(engine, bench.vms);
+  watch.judge_paused(end.at);
   engine.resume();
   engine.stop();
   if (const auto trouble = engine.trouble().first()) return Failure(*trouble);

@@ -125,6 +125,8 @@ Next TinyBoard::doorbell(Vcpu& vcpu, uint64_t offset, uint64_t value) {
     case KVMUX_BELL_RESULT:
       return check(vcpu, Gpa{value});
     case KVMUX_BELL_STOP:
+      vcpu.stopped = true;
+      vcpu.sleep.sleeps();
       if (vm_.vcpu_stopped(value)) notifier_.vm_ended(vm_.id());
       return Next::kStopVcpu;
     default:

@@ -27,6 +27,7 @@ class TinyBoard final : public Board {
   Next mmio_write(Vcpu& vcpu, Gpa address, std::span<const uint8_t> data) override;
   bool complete_instruction(Vcpu& vcpu) override;
   bool is_ram(Gpa page) const override { return page.value < vm_.memory().size(); }
+  Wake may_wake() const override { return Wake::kNothing; }
   void fail(const Vcpu& vcpu, const std::string& why) override;
 
   // Results of the guest's own checks so far.

@@ -18,6 +18,7 @@
 #include "vmm/kvm/vcpu.h"
 #include "vmm/run/alarms.h"
 #include "vmm/run/clock.h"
+#include "vmm/run/sleep_mark.h"
 
 namespace vmm {
 
@@ -67,6 +68,12 @@ struct Vcpu {
   bool has_lint0_rise() const { return extint != nullptr && extint->has_risen() && lapic.listens_to_lint0(); }
   bool has_deliverable() const { return lapic.has_deliverable() || has_extint() || has_lint0_rise(); }
 
+  // Lease holder: it goes to sleep in the state below.
+  void note_sleep() {
+    const bool may_wake_itself = !halted_deaf && !waiting_for_sipi && lapic.timer_deadline().has_value();
+    may_wake_itself ? sleep.wakes() : sleep.sleeps();
+  }
+
   const sched::VcpuId id;
   const VmId vm;
   const VcpuIndex index;
@@ -74,11 +81,13 @@ struct Vcpu {
   apic::Lapic lapic;
   uint64_t tsc_offset;             // [holder] guest TSC − host TSC
   ExtIntSource* extint = nullptr;  // set before the run; null: no 8259s here
+  SleepMark sleep;                 // LAPICs of ours
 
   // [holder]
   bool halted = false;       // executed HLT; goes on when something is deliverable
   bool halted_deaf = false;  // … with interrupts off: only NMI, INIT and SIPI count
   bool waiting_for_sipi = false;
+  bool stopped = false;    // by itself, for good
   unsigned held_nmis = 0;  // that came while it waited for a SIPI
   Alarm alarm;             // its LAPIC deadline, as some worker knows it
   sched::Wait wait{};      // what its last ring said

@@ -148,8 +148,8 @@ constexpr uint32_t request(unsigned long number) { return static_cast<uint32_t>(
 constexpr IoctlRule kIoctls[] = {
     {request(KVM_RUN), kVcpus, "the guest runs"},
     {request(KVM_INTERRUPT), kVcpus, "an interrupt of the 8259s beside KVM's LAPIC"},
-    {request(KVM_GET_REGS), kVcpus, "registers that KVM did not write out"},
-    {request(KVM_GET_SREGS), kVcpus, "registers that KVM did not write out"},
+    {request(KVM_GET_REGS), kBoards, "registers that KVM did not write out; a guest that has fallen silent"},
+    {request(KVM_GET_SREGS), kBoards, "registers that KVM did not write out; a guest that has fallen silent"},
     {request(KVM_SIGNAL_MSI), kBoards, "an interrupt for KVM's LAPICs"},
     {request(KVM_SET_GSI_ROUTING), kBoards, "the IOAPIC's entries, which KVM must know for their EOIs"},
     {request(KVM_IRQ_LINE), kBoards, "a pin of the IOAPIC"},
@@ -157,9 +157,11 @@ constexpr IoctlRule kIoctls[] = {
     {request(KVM_GET_XCRS), kVcpus, "XGETBV, completed here"},
     {request(KVM_GET_DEVICE_ATTR), kVcpus, "the TSC's offset, which a guest may change"},
     {request(KVM_SET_DEVICE_ATTR), kVcpus, "the TSC's offset, which a guest may change"},
-    {request(kKvmGetMsrs), kVcpus, "the TSC and its adjustment"},
+    {request(kKvmGetMsrs), kBoards, "the TSC and its adjustment; a guest that has fallen silent"},
     {request(kKvmSetMsrs), kVcpus, "the TSC and its adjustment"},
-    {request(KVM_GET_VCPU_EVENTS), kVcpus, "events that KVM did not write out"},
+    {request(KVM_GET_VCPU_EVENTS), kBoards, "events that KVM did not write out; a guest that has fallen silent"},
+    {request(KVM_GET_MP_STATE), kDevice, "a guest that has fallen silent"},
+    {request(KVM_GET_LAPIC), kDevice, "a guest that has fallen silent"},
     {request(KVM_NMI), kBoards, "an NMI for KVM's LAPICs"},
 
 #define PUT_BACK "the terminal is put back whichever thread fails"
