@@ -1,21 +1,23 @@
 // Tiny guests whose vCPUs will never run again end at once and say where they are; those that only sleep do not.
 #include "tests/kvm/real_run.h"
+#include "vmm/run/clock.h"
 
 using namespace kvm_test;
 using namespace vmm;
 
 namespace {
 
-#define GUEST_SAYS_RUNNING "mov 0x48(%rdi), %rax\n mov %rsi, %rcx\n shl $12, %rcx\n movq $1, (%rax, %rcx)\n"
+// Keeps the vCPU's index in rsi.
+#define SAYS_RUNNING "mov 0x48(%rdi), %rax\n mov %rsi, %rcx\n shl $12, %rcx\n movq $1, (%rax, %rcx)\n"
 
-GUEST_CODE(all_deaf, GUEST_SAYS_RUNNING "cli\n hlt\n 1: jmp 1b");
-GUEST_CODE(all_listening, GUEST_SAYS_RUNNING "sti\n hlt\n 1: jmp 1b");
+GUEST_CODE(all_deaf, SAYS_RUNNING "cli\n hlt\n 1: jmp 1b");
+GUEST_CODE(all_listening, SAYS_RUNNING "sti\n hlt\n 1: jmp 1b");
 // vCPU 1 stops by itself, vCPU 0 halts.
-GUEST_CODE(one_stops, GUEST_SAYS_RUNNING
+GUEST_CODE(one_stops, SAYS_RUNNING
            "cli\n test %rsi, %rsi\n jz 1f\n mov $0xfed80000, %ebx\n movq $0, 0x18(%rbx)\n 1: hlt\n jmp 1b");
-GUEST_CODE(one_works, GUEST_SAYS_RUNNING "cli\n test %rsi, %rsi\n jz 1f\n hlt\n 1: jmp 1b");
+GUEST_CODE(one_works, SAYS_RUNNING "cli\n test %rsi, %rsi\n jz 1f\n hlt\n 1: jmp 1b");
 // vCPU 0 arms its LAPIC timer for minutes (xAPIC, divided by 128) and halts; vCPU 1 is deaf.
-GUEST_CODE(long_timer, GUEST_SAYS_RUNNING
+GUEST_CODE(long_timer, SAYS_RUNNING
            "test %rsi, %rsi\n jnz 1f\n mov $0xfee00000, %ebx\n movl $0x1ff, 0xf0(%rbx)\n movl $0xa, 0x3e0(%rbx)\n"
            "movl $0x40, 0x320(%rbx)\n movl $0xf0000000, 0x380(%rbx)\n sti\n hlt\n 1: cli\n hlt\n jmp 1b");
 
