@@ -60,12 +60,12 @@ constexpr Features kvmux() {
   Features features = ipi_aware(IpiModelKind::kKvmux);
   features.candidates = CandidateRule::kKvmux;
   features.pull = true;
-  features.resume = true;
-  features.eager = true;
-  features.hint = true;
+  features.switch_back = true;
+  features.yield_on_send = true;
+  features.running_hint = true;
   features.pack = true;
-  features.whole = true;
-  features.loan = true;
+  features.affinity = true;
+  features.donate = true;
   return features;
 }
 
@@ -74,7 +74,7 @@ constexpr Features kvmux() {
 constexpr Tuning kvmux_tuning() {
   Tuning tuning;
   tuning.slice = Nanos{6'000'000};
-  tuning.patience = 2;
+  tuning.quantum_multiplier = 2;
   tuning.nomination_lag = 2 * tuning.slice;
   return tuning;
 }
@@ -91,7 +91,7 @@ constexpr std::array kPresets{
     Preset{"v3", "IPI tracking by vector + lag credit to the target", v3()},
     Preset{
         "kvmux",
-        "awaited sets and chains, likely lock holders; targets are brought here, changing places or on loan",
+        "awaited sets and chains, likely lock holders; targets are brought here, changing places or with a donated turn",
         kvmux(), kvmux_tuning()},
     Preset{"gang", "co-schedules all vCPUs of a VM", with_queue(QueueKind::kGang)},
     Preset{"host", "a thread per vCPU, the host's scheduler decides; spin exits do nothing",
