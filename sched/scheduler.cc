@@ -11,7 +11,7 @@ namespace {
 
 // Above this cost of a move every vCPU stays on the worker that it started on.
 bool may_move(const Setup& setup) {
-  return setup.queue != QueueKind::kGang && setup.tuning.migration_cost < kDearMove;
+  return setup.queue != QueueKind::kGang && setup.tuning.migration_cost < setup.tuning.dear_move;
 }
 
 uint32_t count_vcpus(const Setup& setup) {

@@ -8,21 +8,18 @@ namespace sched {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;  // hints: see model.h
-constexpr Nanos kShortestWindow{1'000'000};
-constexpr int64_t kWindowPerMean = 8;
-constexpr int64_t kMeanOver = 16;  // acknowledgements in the moving mean
 
 uint64_t bit(uint32_t index) { return uint64_t{1} << (index % 64); }
 
 }  // namespace
 
-KvmuxIpiModel::KvmuxIpiModel(uint32_t vcpus, Nanos longest_window)
+KvmuxIpiModel::KvmuxIpiModel(uint32_t vcpus, const IpiWindow& window)
     : words_((vcpus + 63) / 64),
-      longest_window_(longest_window),
+      limits_(window),
       slots_(new Slot[size_t{vcpus} * kSlots]),
       pending_(new std::atomic<uint64_t>[size_t{vcpus} * kSlots * words_]()),
       senders_to_(new std::atomic<uint64_t>[size_t{vcpus} * words_]()),
-      mean_ack_(longest_window.count() / kWindowPerMean) {}
+      mean_ack_(window.longest.count() / window.means) {}
 
 uint32_t KvmuxIpiModel::claim_slot(uint32_t sender, uint32_t vector) {
   uint32_t oldest = 0;
@@ -100,7 +97,7 @@ void KvmuxIpiModel::acknowledge(uint32_t sender, uint32_t receiver, uint32_t vec
     word.fetch_and(~bit(receiver), kRelaxed);
     const int64_t took = now.count() - slot(sender, i).sent_at.load(kRelaxed);
     const int64_t mean = mean_ack_.load(kRelaxed);
-    mean_ack_.store(mean + (took - mean) / kMeanOver, kRelaxed);
+    mean_ack_.store(mean + (took - mean) / limits_.mean_over, kRelaxed);
   }
   if (more) senders_to(receiver, sender / 64).fetch_or(bit(sender), kRelaxed);
 }
@@ -116,8 +113,8 @@ void KvmuxIpiModel::eoi(uint32_t receiver, IrqVector vector, Nanos now) {
 }
 
 Nanos KvmuxIpiModel::window() const {
-  return std::clamp(Nanos{mean_ack_.load(kRelaxed) * kWindowPerMean},
-                    std::min(kShortestWindow, longest_window_), longest_window_);
+  return std::clamp(Nanos{mean_ack_.load(kRelaxed) * limits_.means},
+                    std::min(limits_.shortest, limits_.longest), limits_.longest);
 }
 
 bool KvmuxIpiModel::live(const Slot& slot, Nanos now) const {
@@ -151,14 +148,14 @@ std::optional<uint32_t> KvmuxIpiModel::next_awaited(uint32_t sender, uint32_t af
   return first;
 }
 
-std::unique_ptr<IpiModel> make_ipi_model(IpiModelKind kind, uint32_t vcpus, Nanos window) {
+std::unique_ptr<IpiModel> make_ipi_model(IpiModelKind kind, uint32_t vcpus, const IpiWindow& window) {
   switch (kind) {
     case IpiModelKind::kNone:
       return nullptr;
     case IpiModelKind::kV2:
-      return std::make_unique<V2IpiModel>(vcpus, window);
+      return std::make_unique<V2IpiModel>(vcpus, window.longest);
     case IpiModelKind::kV3:
-      return std::make_unique<V3IpiModel>(vcpus, window);
+      return std::make_unique<V3IpiModel>(vcpus, window.longest);
     case IpiModelKind::kKvmux:
       return std::make_unique<KvmuxIpiModel>(vcpus, window);
   }

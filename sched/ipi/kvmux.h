@@ -15,7 +15,7 @@ namespace sched {
 
 class KvmuxIpiModel final : public IpiModel {
  public:
-  KvmuxIpiModel(uint32_t vcpus, Nanos longest_window);
+  KvmuxIpiModel(uint32_t vcpus, const IpiWindow& window);
   void sending(const IpiSend& send, Nanos now) override;
   void accepted(const IpiSend& send, const VcpuSet& by, Nanos now) override;
   void eoi(uint32_t receiver, IrqVector vector, Nanos now) override;
@@ -23,7 +23,7 @@ class KvmuxIpiModel final : public IpiModel {
   bool awaits(uint32_t sender, uint32_t receiver, Nanos now) const override;
   std::optional<uint32_t> next_awaited(uint32_t sender, uint32_t after, Nanos now) const override;
 
-  // How long a send counts now: eight times the mean send → EOI time, between 1 ms and the longest window.
+  // How long a send counts now: so many mean times from send to EOI, between the shortest and the longest.
   Nanos window() const;
 
  private:
@@ -47,7 +47,7 @@ class KvmuxIpiModel final : public IpiModel {
   bool live(const Slot& slot, Nanos now) const;
 
   const uint32_t words_;
-  const Nanos longest_window_;
+  const IpiWindow limits_;
   std::unique_ptr<Slot[]> slots_;
   Words pending_;     // sender × slot × receiver
   Words senders_to_;  // receiver × sender: who to look at on an EOI

@@ -77,7 +77,15 @@ class IpiModel {
   virtual std::optional<uint32_t> next_awaited(uint32_t sender, uint32_t after, Nanos now) const = 0;
 };
 
-// Null for IpiModelKind::kNone. `window`: how long a send counts at most (kvmux adapts below it).
-std::unique_ptr<IpiModel> make_ipi_model(IpiModelKind kind, uint32_t vcpus, Nanos window);
+// How long a send counts: v2 and v3 know the longest alone, kvmux adapts below it.
+struct IpiWindow {
+  Nanos longest;
+  Nanos shortest{1'000'000};
+  int64_t means = 8;       // times the mean time from send to EOI
+  int64_t mean_over = 16;  // acknowledgements in the moving mean
+};
+
+// Null for IpiModelKind::kNone.
+std::unique_ptr<IpiModel> make_ipi_model(IpiModelKind kind, uint32_t vcpus, const IpiWindow& window);
 
 }  // namespace sched

@@ -16,6 +16,14 @@ namespace sched {
 
 class AbTest {
  public:
+  struct Config {
+    uint32_t epoch = 128;     // exits
+    uint32_t try_every = 16;  // epochs; one of them goes the other way
+    int64_t clearly = 125;    // the other way takes over if its epoch was this many per cent as long
+  };
+  AbTest() = default;
+  explicit AbTest(const Config& config) : config_(config) {}
+
   // The way to go now.
   bool first_way() const { return first_.load(std::memory_order_relaxed); }
 
@@ -27,16 +35,12 @@ class AbTest {
       int64_t never = kNever;
       began_.compare_exchange_strong(never, now.count(), std::memory_order_relaxed);
     }
-    if (before != kEpoch - 1) return;
+    if (before != config_.epoch - 1) return;
     end_epoch(now);
     exits_.store(0, std::memory_order_release);
   }
 
  private:
-  static constexpr uint32_t kEpoch = 128;
-  static constexpr uint32_t kTryEvery = 16;  // epochs; one of them goes the other way
-  static constexpr int64_t kClearly = 5;     // the other way takes over if its epoch was 5/4 as long
-
   void end_epoch(Nanos now) {
     const bool way = first_way();
     const int64_t began = began_.exchange(now.count(), std::memory_order_relaxed);
@@ -44,7 +48,7 @@ class AbTest {
     ++epochs_;
     if (trying_) {
       trying_ = false;
-      if (lasted * 4 > usual_ * kClearly) {
+      if (lasted * 100 > usual_ * config_.clearly) {
         usual_ = lasted;  // and stay
       } else {
         first_.store(!way, std::memory_order_relaxed);
@@ -53,12 +57,13 @@ class AbTest {
     }
     usual_ = usual_ == Nanos{} ? lasted : (usual_ * 3 + lasted) / 4;
     // The first epoch is followed by a trial at once.
-    if (epochs_ % kTryEvery == 1) {
+    if (epochs_ % config_.try_every == 1) {
       trying_ = true;
       first_.store(!way, std::memory_order_relaxed);
     }
   }
 
+  const Config config_;
   std::atomic<bool> first_{true};
   std::atomic<uint32_t> exits_{0};
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::min();

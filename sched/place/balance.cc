@@ -6,8 +6,9 @@
 
 namespace sched {
 namespace {
-constexpr size_t kLookAt = 8;       // waiting vCPUs that are considered for a move
-constexpr size_t kMoveAtOnce = 64;  // vCPUs of a VM that moves as a whole
+// The largest that the constants look-at and move-at-once may be.
+constexpr size_t kMostLookedAt = 64;
+constexpr size_t kMostAtOnce = 64;
 }  // namespace
 
 void Placement::take(Worker& from, Vcpu& vcpu, Nanos now) {
@@ -27,9 +28,10 @@ Vcpu* Placement::take_waiting(WorkerId victim_id, Nanos now) {
   MutexLock lock(victim.mutex);
   if (!can_spare(*victim.queue)) return nullptr;
   const bool long_wait = victim.queue->turn_end() > now + tuning_.migration_cost;
-  std::array<Vcpu*, kLookAt> waiting;
+  std::array<Vcpu*, kMostLookedAt> room;
+  const std::span waiting = std::span(room).first(static_cast<size_t>(tuning_.look_at));
   const uint32_t n = victim.queue->movable(waiting);
-  for (Vcpu* vcpu : std::span(waiting).first(n)) {
+  for (Vcpu* vcpu : waiting.first(n)) {
     if (!long_wait && vcpu->last_ran + tuning_.migration_cost > now) continue;
     take(victim, *vcpu, now);
     return vcpu;
@@ -43,9 +45,10 @@ Vcpu* Placement::choose_vcpu(const Worker& from, Imbalance excess, Nanos now) {
   Vcpu* best = nullptr;
   Vcpu* longest = nullptr;
   int64_t left = excess.bar();
-  std::array<Vcpu*, kLookAt> waiting;
+  std::array<Vcpu*, kMostLookedAt> room;
+  const std::span waiting = std::span(room).first(static_cast<size_t>(tuning_.look_at));
   const uint32_t n = from.queue->movable(waiting);
-  for (Vcpu* vcpu : std::span(waiting).first(n)) {
+  for (Vcpu* vcpu : waiting.first(n)) {
     if (vcpu->last_ran + tuning_.migration_cost > now) continue;
     const int64_t gain = from.queue->load_of(*vcpu).value;
     if (excess.left_by(gain) < left) {
@@ -68,18 +71,18 @@ bool Placement::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
     MutexLock lock(there.mutex);
     there.queue->tick(now);
   }
-  std::array<Vcpu*, kMoveAtOnce> moving;
+  std::array<Vcpu*, kMostAtOnce> moving;
   uint32_t n = 0;
   {
     Worker& from = workers_.at(from_id);
     MutexLock lock(from.mutex);
     if (!can_spare(*from.queue)) return false;
-    const Imbalance excess(from.queue->load().value, load_of(to));
+    const Imbalance excess(from.queue->load().value, load_of(to), tuning_.balance_tolerance);
     if (moves_vms(from)) {
       const VmInfo* vm = choose_vm(from, to, excess, now);
       if (vm == nullptr) return false;
       homes_[index_of(vm->id)].worker.store(to, std::memory_order_relaxed);
-      n = take_vm(from, *vm, moving, now);
+      n = take_vm(from, *vm, std::span(moving).first(static_cast<size_t>(tuning_.move_at_once)), now);
     } else {
       Vcpu* vcpu = choose_vcpu(from, excess, now);
       if (vcpu == nullptr) return false;

@@ -33,10 +33,11 @@ bool may_pack(const Setup& setup) {
 // Whole VMs that are not as many on every worker are fair only because they move on.
 bool may_stay_whole(const Setup& setup) {
   const auto alike = [&](const VmSetup& vm) {
-    return vm.policy.features.whole && vm.weight == setup.vms.front().weight;
+    return vm.policy.features.affinity && vm.weight == setup.vms.front().weight;
   };
-  return may_pack(setup) && setup.queue == QueueKind::kEevdf && setup.tuning.migration_cost < kDearMove &&
-         setup.vms.size() >= setup.workers && std::all_of(setup.vms.begin(), setup.vms.end(), alike);
+  return may_pack(setup) && setup.queue == QueueKind::kEevdf &&
+         setup.tuning.migration_cost < setup.tuning.dear_move && setup.vms.size() >= setup.workers &&
+         std::all_of(setup.vms.begin(), setup.vms.end(), alike);
 }
 
 std::vector<WorkerId> at_homes(const Setup& setup) {
@@ -56,7 +57,7 @@ FirstPlaces first_places(const Setup& setup) {
     std::vector<double> load(setup.workers);
     std::vector<WorkerId> places = side_by_side(setup, load);
     const auto [least, most] = std::minmax_element(load.begin(), load.end());
-    if (*most - *least <= *most / 8) return {places, false};
+    if (*most - *least <= *most / static_cast<double>(setup.tuning.place_tolerance)) return {places, false};
   }
   std::vector<WorkerId> places;
   for (const VmSetup& vm : setup.vms) {

@@ -20,9 +20,11 @@ enum class Needs : uint8_t { kNothing, kMoves, kVirtualTime };
 
 template <auto Member>
 constexpr FeatureField field(std::string_view name, std::span<const std::string_view> words,
-                             std::string_view help, Needs needs = Needs::kNothing) {
+                             std::string_view help, Needs needs = Needs::kNothing,
+                             std::string_view old_name = {}) {
   using Value = std::remove_cvref_t<decltype(Features{}.*Member)>;
   return {.name = name,
+          .old_name = old_name,
           .help = help,
           .words = words,
           .needs_virtual_time = needs == Needs::kVirtualTime,
@@ -48,21 +50,26 @@ constexpr std::array kFeatures{
     field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain", Needs::kVirtualTime),
     field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once",
                            Needs::kVirtualTime),
-    field<&Features::resume>("resume", kSwitch, "a sender that yielded runs next once all have acknowledged",
-                             Needs::kVirtualTime),
-    field<&Features::eager>("eager", kSwitch,
-                            "a sender known to wait yields at the send, without a spin exit",
-                            Needs::kVirtualTime),
+    field<&Features::switch_back>("switch-back", kSwitch,
+                                  "a sender that yielded runs next once all have acknowledged",
+                                  Needs::kVirtualTime, "resume"),
+    field<&Features::yield_on_send>("yield-on-send", kSwitch,
+                                    "a sender known to wait yields at the send, without a spin exit",
+                                    Needs::kVirtualTime, "eager"),
     field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows",
                            Needs::kMoves),
-    field<&Features::whole>("whole", kSwitch,
-                            "VMs of equal weight stay on one worker each, and move as a whole",
-                            Needs::kVirtualTime),
-    field<&Features::hint>(
-        "hint", kSwitch, "guests are told how many of their vCPUs run: one that is alone does not busy-wait"),
-    field<&Features::loan>("loan", kSwitch, "a likely lock holder runs briefly, then the yielder again",
-                           Needs::kVirtualTime),
+    field<&Features::affinity>("affinity", kSwitch,
+                               "VMs of equal weight stay on one worker each, and move as a whole",
+                               Needs::kVirtualTime, "whole"),
+    field<&Features::running_hint>(
+        "running-hint", kSwitch,
+        "guests are told how many of their vCPUs run: one that is alone does not busy-wait", Needs::kNothing,
+        "hint"),
+    field<&Features::donate>("donate", kSwitch, "a likely lock holder runs briefly, then the yielder again",
+                             Needs::kVirtualTime, "loan"),
 };
+
+bool is_old(std::string_view old_name, std::string_view key) { return !old_name.empty() && old_name == key; }
 
 Parsed<void> fail(std::string message) { return tl::unexpected(std::move(message)); }
 
@@ -74,10 +81,6 @@ Parsed<void> set_feature(Policy& policy, const FeatureField& feature, std::strin
   }
   feature.set(policy.features, static_cast<size_t>(word - feature.words.begin()));
   return {};
-}
-
-std::string tuning_text(const TuningField& tuning, int64_t value) {
-  return tuning.is_time ? format_time(Nanos{value}) : std::to_string(value);
 }
 
 Parsed<void> set_tuning(Policy& policy, const TuningField& tuning, std::string_view text) {
@@ -170,14 +173,37 @@ std::string preset_names(std::string_view separator) { return join(preset_words(
 
 Parsed<void> set_policy_key(Policy& policy, std::string_view key, std::string_view value) {
   for (const FeatureField& feature : kFeatures) {
-    if (feature.name == key) return set_feature(policy, feature, value);
+    if (feature.name == key || is_old(feature.old_name, key)) return set_feature(policy, feature, value);
   }
   for (const TuningField& tuning : tuning_fields()) {
-    if (tuning.name == key) return set_tuning(policy, tuning, value);
+    if (tuning.name == key || is_old(tuning.old_name, key)) return set_tuning(policy, tuning, value);
   }
   const auto names = key_names();
   return fail("unknown key '" + std::string{key} + "'" + did_you_mean(key, names) + "; accepted are " +
               join(names, ", "));
+}
+
+std::string_view new_name_of(std::string_view key) {
+  for (const FeatureField& feature : kFeatures) {
+    if (is_old(feature.old_name, key)) return feature.name;
+  }
+  for (const TuningField& tuning : tuning_fields()) {
+    if (is_old(tuning.old_name, key)) return tuning.name;
+  }
+  return {};
+}
+
+Parsed<Tuning> tuning_of_run(std::span<const Policy* const> policies) {
+  Tuning tuning = policies.front()->tuning;
+  for (const Policy* policy : policies) {
+    tuning.slice = std::min(tuning.slice, policy->tuning.slice);
+    for (const TuningField& field : tuning_fields()) {
+      if (!field.whole_run || field.get(policy->tuning) == field.get(tuning)) continue;
+      return tl::unexpected("'" + policies.front()->name + "' and '" + policy->name + "' differ in " +
+                            std::string{field.name} + ", which holds for all VMs");
+    }
+  }
+  return tuning;
 }
 
 Parsed<std::vector<Policy>> parse_policy_list(std::string_view text) {

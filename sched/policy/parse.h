@@ -20,6 +20,7 @@ using Parsed = tl::expected<T, std::string>;
 // One feature as a key: its accepted words in the order of the underlying enum (off, on for switches).
 struct FeatureField {
   std::string_view name;
+  std::string_view old_name;  // accepted as well; empty: it was never called otherwise
   std::string_view help;
   std::span<const std::string_view> words;
   // Queues whose run needs no more than `off` of it: there is nothing on them that it could act on.
@@ -44,6 +45,14 @@ std::string preset_names(std::string_view separator = ", ");
 // Sets one key of a policy; used by policy strings and by the flags of the same names. The policy's name is
 // left alone.
 [[nodiscard]] Parsed<void> set_policy_key(Policy& policy, std::string_view key, std::string_view value);
+
+// What a key that has been renamed is called now; empty for all others.
+std::string_view new_name_of(std::string_view key);
+
+// The constants of what all VMs of a run share: of queues, moves and groups. Those that hold for the whole
+// run must be alike, or the error names two policies that differ; the slice is the shortest, so that it does
+// not depend on the VMs' order. At least one policy.
+[[nodiscard]] Parsed<Tuning> tuning_of_run(std::span<const Policy* const> policies);
 
 // Refuses a feature that the policy's run queue cannot carry, naming both. Parsed policies are checked; call
 // it for one that flags were applied to.

@@ -3,16 +3,27 @@
 #include <array>
 #include <type_traits>
 
+#include "sched/base/text.h"
+
 namespace sched {
 namespace {
 
+// Who must agree on a constant.
+enum class Of : uint8_t { kVm, kRun };
+
 template <auto Member>
-constexpr TuningField field(std::string_view name, int64_t min, int64_t max, std::string_view help) {
+constexpr TuningField field(std::string_view name, std::string_view unit, int64_t min, int64_t max,
+                            std::string_view source, std::string_view help, Of of = Of::kVm,
+                            std::string_view old_name = {}) {
   using Value = std::remove_cvref_t<decltype(Tuning{}.*Member)>;
   constexpr bool kIsTime = std::is_same_v<Value, Nanos>;
   return {.name = name,
+          .old_name = old_name,
+          .unit = unit,
           .help = help,
+          .source = source,
           .is_time = kIsTime,
+          .whole_run = of == Of::kRun,
           .min = min,
           .max = max,
           .get = [](const Tuning& tuning) -> int64_t {
@@ -24,39 +35,93 @@ constexpr TuningField field(std::string_view name, int64_t min, int64_t max, std
 
 constexpr int64_t kUs = 1'000;
 constexpr int64_t kSecond = 1'000'000'000;
+constexpr int64_t kMany = 1'000'000;
+
+constexpr std::string_view kLinux = "Linux 6.19";
+constexpr std::string_view kSeries = "the v2 series";
+constexpr std::string_view kMeasured = "measured in the simulator";
+constexpr std::string_view kBound = "a bound";
 
 constexpr std::array kFields{
-    field<&Tuning::slice>("slice", 100 * kUs, kSecond, "service asked for per turn"),
-    field<&Tuning::patience>("patience", 1, 16,
-                             "slices a turn, in VMs of which no vCPU waits for acknowledgements of its IPIs"),
+    field<&Tuning::slice>("slice", "", 100 * kUs, kSecond, "Linux 6.19: base_slice at 8 CPUs",
+                          "service asked for per turn"),
+    field<&Tuning::quantum_multiplier>(
+        "quantum-multiplier", "slices", 1, 16, kMeasured,
+        "slices a turn, in VMs of which no vCPU waits for acknowledgements of its IPIs", Of::kVm, "patience"),
     field<&Tuning::latency_target>(
-        "latency-target", 0, 10 * kSecond,
+        "latency-target", "", 0, 10 * kSecond, kMeasured,
         "turns shrink so that a round of all vCPUs of a worker lasts no longer; 0: they never do"),
-    field<&Tuning::min_slice>("min-slice", 100 * kUs, kSecond, "no turn shrinks below this for that"),
-    field<&Tuning::slice_jitter_permille>("slice-jitter", 0, 900,
-                                          "each slice varies by ± this many permille"),
-    field<&Tuning::lag_limit_slices>("lag-limit", 1, 64,
-                                     "bound of the lag kept over sleep and moves, in slices"),
-    field<&Tuning::penalty_interval>("penalty-interval", 0, kSecond,
+    field<&Tuning::min_slice>("min-slice", "", 100 * kUs, kSecond, "Linux 6.19: base_slice at 8 CPUs",
+                              "no turn shrinks below this for that"),
+    field<&Tuning::slice_jitter_permille>("slice-jitter", "permille", 0, 900, kMeasured,
+                                          "each slice varies by ± this many permille", Of::kRun),
+    field<&Tuning::lag_limit_slices>("lag-limit", "slices", 1, 64, kLinux,
+                                     "bound of the lag kept over sleep and moves, in slices", Of::kRun),
+    field<&Tuning::penalty_interval>("penalty-interval", "", 0, kSecond, kSeries,
                                      "at most one penalty or forced reschedule per worker in this time"),
-    field<&Tuning::debounce_window>("debounce-window", 0, kSecond,
+    field<&Tuning::debounce_window>("debounce-window", "", 0, kSecond, kSeries,
                                     "a reverse yield within this time gets the small penalty"),
-    field<&Tuning::ipi_window>("ipi-window", 0, 10 * kSecond,
-                               "v2, v3: how long a sent IPI counts as awaited"),
-    field<&Tuning::yield_tries>("yield-tries", 1, 1024, "failed directed-yield attempts per spin exit"),
-    field<&Tuning::chain_depth>("chain-depth", 0, 64, "kvmux: longest wait chain followed, 0 follows none"),
-    field<&Tuning::loan_windows>("loan-windows", 1, 1000,
-                                 "kvmux: a loan to a likely lock holder, in spin windows"),
-    field<&Tuning::nomination_lag>("nomination-lag", 0, kSecond,
+    field<&Tuning::ipi_window>("ipi-window", "", 0, 10 * kSecond, kSeries,
+                               "how long a sent IPI counts as awaited, at most"),
+    field<&Tuning::yield_tries>("yield-tries", "attempts", 1, 1024, "Linux 6.19: kvm_vcpu_on_spin",
+                                "failed directed-yield attempts per spin exit"),
+    field<&Tuning::chain_depth>("chain-depth", "vCPUs", 0, 64, kBound,
+                                "kvmux: longest wait chain followed, 0 follows none"),
+    field<&Tuning::guesses>("guesses", "spin exits", 0, kMany, kMeasured,
+                            "kvmux: guesses in one wait; then everybody gets a turn"),
+    field<&Tuning::wait_gap_windows>("wait-gap", "spin windows", 1, 1000, kMeasured,
+                                     "a spin exit so long after the last one begins another wait"),
+    field<&Tuning::handover_range>("handover-range", "yields", 1, 1000, kMeasured,
+                                   "kvmux: bound of the score of yields to waiters, both ways"),
+    field<&Tuning::handover_retry>("handover-retry", "spin exits", 1, kMany, kMeasured,
+                                   "kvmux: one in so many yields to a waiter against the odds"),
+    field<&Tuning::nomination_lag>("nomination-lag", "", 0, kSecond, "two slices",
                                    "kvmux: how far a nominee may be ahead of its queue's average"),
-    field<&Tuning::migration_cost>("migration-cost", 0, kSecond,
-                                   "a queued vCPU that ran more recently than this is not stolen"),
-    field<&Tuning::balance_interval>("balance-interval", 100 * kUs, 10 * kSecond,
-                                     "how often a worker looks for a fairer spread of load"),
+    field<&Tuning::donate_windows>("donate-windows", "spin windows", 1, 1000, kMeasured,
+                                   "kvmux: length of the turn donated to a likely lock holder", Of::kVm,
+                                   "loan-windows"),
+    field<&Tuning::donate_epoch>("donate-epoch", "exits", 2, kMany, kMeasured,
+                                 "kvmux: an epoch of the A/B test whether donation pays in a VM"),
+    field<&Tuning::donate_try_every>("donate-try-every", "epochs", 2, kMany, kMeasured,
+                                     "kvmux: one in so many epochs goes the other way"),
+    field<&Tuning::donate_clearly>(
+        "donate-clearly", "per cent", 100, 1000, kMeasured,
+        "kvmux: the other way takes over if its epoch was so long, of the usual one's length"),
+    field<&Tuning::send_sure>("send-sure", "waits", 1, 1000, kMeasured,
+                              "kvmux: score at which a sender counts as one that waits for its receivers"),
+    field<&Tuning::send_most>("send-most", "waits", 1, 1000, kMeasured, "kvmux: where that score saturates"),
+    field<&Tuning::send_probe_every>("send-probe-every", "sends", 1, kMany, kMeasured,
+                                     "kvmux: one in so many foretold waits is not acted on, to see"),
+    field<&Tuning::ipi_window_min>("ipi-window-min", "", 0, kSecond, kMeasured,
+                                   "kvmux: a sent IPI counts as awaited at least so long"),
+    field<&Tuning::ipi_window_means>("ipi-window-means", "mean times", 1, 1000, kMeasured,
+                                     "kvmux: and so many mean times from send to EOI"),
+    field<&Tuning::ipi_mean_over>("ipi-mean-over", "EOIs", 1, 1000, "as TCP's RTT estimate, twice as slow",
+                                  "kvmux: acknowledgements in that moving mean"),
+    field<&Tuning::migration_cost>("migration-cost", "", 0, kSecond, "the host's costs (kvmux doctor)",
+                                   "a queued vCPU that ran more recently than this is not stolen", Of::kRun),
+    field<&Tuning::dear_move>("dear-move", "", 0, kSecond, "a grace period before Linux 6.13",
+                              "from this migration cost on every vCPU stays on the worker where it began",
+                              Of::kRun),
+    field<&Tuning::balance_interval>("balance-interval", "", 100 * kUs, 10 * kSecond, kMeasured,
+                                     "how often a worker looks for a fairer spread of load", Of::kRun),
+    field<&Tuning::balance_tolerance>("balance-tolerance", "parts", 1, kMany,
+                                      "Linux 6.19: imbalance_pct, 112 to 125",
+                                      "imbalances of one part in so many are none", Of::kRun),
+    field<&Tuning::place_tolerance>("place-tolerance", "parts", 1, kMany, "as balance-tolerance",
+                                    "the same where VMs begin side by side", Of::kRun),
+    field<&Tuning::look_at>("look-at", "vCPUs", 1, 64, kBound, "waiting vCPUs that are considered for a move",
+                            Of::kRun),
+    field<&Tuning::move_at_once>("move-at-once", "vCPUs", 1, 64, kBound,
+                                 "vCPUs of a VM that move with it at once; the others follow", Of::kRun),
 };
 
 }  // namespace
 
 std::span<const TuningField> tuning_fields() { return kFields; }
+
+std::string tuning_text(const TuningField& field, int64_t value) {
+  return field.is_time ? format_time(Nanos{value}) : std::to_string(value);
+}
 
 }  // namespace sched

@@ -47,7 +47,8 @@ class Simulator::ModelVm final : public Port {
     timing.slowdown = model.kernel ? costs.kernel_slowdown : 1;
     if (config.spin_window > Nanos::zero()) timing.window = config.spin_window * timing.slowdown;
     timing.kernel = model.kernel;
-    timing.told = config.threads == Threads::kWorkers && config.setup.vms[index_of(vm)].policy.features.hint;
+    timing.told =
+        config.threads == Threads::kWorkers && config.setup.vms[index_of(vm)].policy.features.running_hint;
     return timing;
   }
 

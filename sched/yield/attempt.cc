@@ -32,7 +32,7 @@ Result HandoverAttempt::operator()(uint32_t index, YieldReason reason) {
 Handover HandoverAttempt::hand_over(const Vcpu& target, YieldReason reason) const {
   const bool for_ack = reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain;
   const bool for_lock = reason == YieldReason::kHolder || reason == YieldReason::kWaiter;
-  if (for_ack && vm_.policy.features.resume && computes(target)) return lend(Handover::Kind::kForAck);
+  if (for_ack && vm_.policy.features.switch_back && computes(target)) return lend(Handover::Kind::kForAck);
   if (for_lock && donation_) return lend(Handover::Kind::kForLock, *donation_);
   return {};
 }

@@ -155,7 +155,9 @@ class Scan {
 std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& spin, YieldAttempt& attempt) {
   Scan scan(policy, spin, attempt);
   std::optional<uint32_t> target;
-  if (policy.features.candidates == CandidateRule::kKvmux && spin.spins_before < kGuesses) {
+  // Guesses that did not end the wait are not repeated for ever: then the scan gives everybody a turn, so
+  // that no vCPU that the guesses overlook is overlooked for long.
+  if (policy.features.candidates == CandidateRule::kKvmux && spin.spins_before < policy.tuning.guesses) {
     target = scan.awaited();
     if (!target) target = scan.holder();
     if (!target) target = scan.longest_waiter();

@@ -15,10 +15,6 @@
 
 namespace sched {
 
-// kvmux: guesses in one wait. Those that did not end it are not repeated for ever: the scan then gives
-// everybody a turn, so that no vCPU that the guesses overlook is overlooked for long.
-inline constexpr uint32_t kGuesses = 4;
-
 // What the scan sees. vCPUs by index within the VM.
 struct SpinScan {
   std::span<Status> vcpus;

@@ -17,7 +17,8 @@ void count(std::atomic<uint32_t>& by_the_holder) {
 // Does anything depend on whether this VM's vCPUs wait for those to whom they send? If not, a send costs
 // neither lock nor walk.
 bool watches_sends(const VmInfo& vm, const VmYields& yields) {
-  return yields.ipi != nullptr && (vm.policy.features.eager || vm.policy.tuning.patience > 1);
+  return yields.ipi != nullptr &&
+         (vm.policy.features.yield_on_send || vm.policy.tuning.quantum_multiplier > 1);
 }
 
 }  // namespace
@@ -30,9 +31,10 @@ DirectedYields::DirectedYields(Workers& workers, const std::vector<VmInfo>& vms,
 
 // A guest that says nothing of its waits spins for whole windows: a spin exit much later than one window
 // after it came back is about something else.
-bool DirectedYields::begins_wait(const VcpuYields& me, Wait wait, Nanos now) const {
+bool DirectedYields::begins_wait(const VcpuYields& me, const VmInfo& vm, Wait wait, Nanos now) const {
   if (wait != Wait::kUnknown) return wait == Wait::kBegins;
-  return me.wait_spins == 0 || now - std::max(me.came_on, me.last_spin) > 3 * spin_window_;
+  const Nanos gap = spin_window_ * vm.policy.tuning.wait_gap_windows;
+  return me.wait_spins == 0 || now - std::max(me.came_on, me.last_spin) > gap;
 }
 
 // The running vCPU's books at a spin exit.
@@ -40,7 +42,7 @@ void DirectedYields::note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos n
   VcpuYields& mine = memory_.of_running(worker);
   VmYields& vm = memory_.of(vm_of(me));
   ++me.stats.spin_exits;
-  const bool begins = begins_wait(mine, wait, now);
+  const bool begins = begins_wait(mine, vm_of(me), wait, now);
   const bool for_ack = vm.ipi != nullptr && vm.ipi->next_awaited(me.index, me.index, now).has_value();
   const bool yielded_at_send = mine.wait_spins == 0;  // then the wait is older than its first bell
   note_outcome(me, mine, !begins || (yielded_at_send && for_ack));
@@ -86,7 +88,7 @@ bool DirectedYields::yield(Worker& worker, const YieldCause& cause, Nanos now) {
     carries = worker.eevdf != nullptr;
     alone = worker.queue->runnable() == 1;
   }
-  const bool wanted = at_send ? vm.policy.features.eager : vm.policy.features.spin;
+  const bool wanted = at_send ? vm.policy.features.yield_on_send : vm.policy.features.spin;
   if (carries && wanted && vm.size > 1) over = yield_to_sibling(worker, me, alone, cause, now) || over;
   if (over) workers_.status(me.id).set_spinning();
   return over;
@@ -99,10 +101,10 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   VmYields& yields = memory_.of(vm);
   const bool at_send = cause.kind == YieldCause::Kind::kSend;
   if (!at_send) yields.donations.count_exit(now);
-  const bool donates = !at_send && vm.policy.features.loan && yields.donations.first_way();
+  const bool donates = !at_send && vm.policy.features.donate && yields.donations.first_way();
   HandoverAttempt attempt(workers_, memory_, vm, worker, now);
   if (alone) attempt.yielder_is_alone();
-  if (donates) attempt.donate(spin_window_ * vm.policy.tuning.loan_windows);
+  if (donates) attempt.donate(spin_window_ * vm.policy.tuning.donate_windows);
   const SpinScan scan = scan_of(worker, me, cause, now);
   const auto target =
       at_send ? yield_to_awaited(vm.policy, scan, attempt) : directed_yield(vm.policy, scan, attempt);
@@ -139,7 +141,7 @@ bool DirectedYields::foresees_wait(const Worker& worker, const Vcpu& me, Nanos n
   const bool was_sure = predictor.sure();
   const bool waits = predictor.sends();
   if (was_sure && !predictor.sure()) yields.awaiting.fetch_sub(1, std::memory_order_relaxed);
-  return waits && vm.policy.features.eager;
+  return waits && vm.policy.features.yield_on_send;
 }
 
 // Who runs acknowledges before a yield would be over.

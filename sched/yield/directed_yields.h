@@ -56,7 +56,7 @@ class DirectedYields {
   const VmInfo& vm_of(const Vcpu& vcpu) const { return vms_[index_of(vcpu.vm)]; }
 
   // A reason, and whom it leads to (directed_yields.cc).
-  bool begins_wait(const VcpuYields& me, Wait wait, Nanos now) const;
+  bool begins_wait(const VcpuYields& me, const VmInfo& vm, Wait wait, Nanos now) const;
   void note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos now)
       SCHED_REQUIRES(worker.self, worker.mutex);
   void note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) SCHED_REQUIRES(worker.self, worker.mutex);

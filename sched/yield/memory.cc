@@ -1,14 +1,46 @@
 #include "sched/yield/memory.h"
 
+#include <algorithm>
+
 namespace sched {
 
+namespace {
+
+IpiWindow window_of(const Tuning& tuning) {
+  return {tuning.ipi_window, tuning.ipi_window_min, tuning.ipi_window_means, tuning.ipi_mean_over};
+}
+
+HandoverScore::Config handovers_of(const Tuning& tuning) {
+  return {.range = static_cast<int32_t>(tuning.handover_range),
+          .retry_every = static_cast<uint64_t>(tuning.handover_retry)};
+}
+
+AbTest::Config donations_of(const Tuning& tuning) {
+  return {.epoch = static_cast<uint32_t>(tuning.donate_epoch),
+          .try_every = static_cast<uint32_t>(tuning.donate_try_every),
+          .clearly = tuning.donate_clearly};
+}
+
+SaturatingPredictor::Config sends_of(const Tuning& tuning) {
+  return {.sure = static_cast<int32_t>(tuning.send_sure),
+          .most = static_cast<int32_t>(std::max(tuning.send_sure, tuning.send_most)),
+          .probe_every = static_cast<uint32_t>(tuning.send_probe_every)};
+}
+
+}  // namespace
+
 VmYields::VmYields(const VmInfo& vm)
-    : ipi(make_ipi_model(vm.policy.features.ipi, vm.size, vm.policy.tuning.ipi_window)),
-      handovers(HandoverScore::Config{}) {}
+    : ipi(make_ipi_model(vm.policy.features.ipi, vm.size, window_of(vm.policy.tuning))),
+      handovers(handovers_of(vm.policy.tuning)),
+      donations(donations_of(vm.policy.tuning)) {}
 
 YieldMemory::YieldMemory(const std::vector<VmInfo>& vms, uint32_t workers, uint32_t vcpus)
     : vcpus_(vcpus), workers_(workers), after_donation_(new std::atomic<bool>[vcpus]()) {
-  for (const VmInfo& vm : vms) vms_.emplace_back(vm);
+  for (const VmInfo& vm : vms) {
+    vms_.emplace_back(vm);
+    const SaturatingPredictor unseen(sends_of(vm.policy.tuning));
+    for (uint32_t i = 0; i < vm.size; ++i) vcpus_[index_of(vm.vcpu(i))].waits_after_send = unseen;
+  }
 }
 
 }  // namespace sched

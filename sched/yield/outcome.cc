@@ -11,7 +11,7 @@ void DirectedYields::begin_turn(Worker& worker, Vcpu& vcpu, Nanos now) {
   VcpuYields& mine = memory_.of(worker, vcpu);
   mine.came_on = now;
   vcpu.patience =
-      memory_.of(vm).awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.patience : 1;
+      memory_.of(vm).awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.quantum_multiplier : 1;
   mine.turn = std::exchange(mine.next_turn, {});
   if (mine.turn.kind == Handover::Kind::kForLock) worker.turn_limit = now + mine.turn.length;
   memory_.after_donation(vcpu.id).store(false, std::memory_order_relaxed);
@@ -87,7 +87,7 @@ void DirectedYields::forget(Vcpu& vcpu) {
   VcpuYields& its = memory_.of_held(vcpu);
   if (vm.ipi != nullptr) vm.ipi->forget(vcpu.index);
   if (its.waits_after_send.sure()) vm.awaiting.fetch_sub(1, std::memory_order_relaxed);
-  its.waits_after_send = {};
+  its.waits_after_send.forget();
 }
 
 // The yielder spins again or leaves the worker: a hit if the target ran and the wait is over; harmful if the

@@ -154,7 +154,7 @@ class Rings {
   static constexpr uint32_t kIpis = kVcpus * kRings;
 
   explicit Rings(IpiModelKind kind) {
-    for (auto& model : models_) model = make_ipi_model(kind, kVcpus, Nanos{50'000'000});
+    for (auto& model : models_) model = make_ipi_model(kind, kVcpus, {Nanos{50'000'000}});
     for (uint32_t v = 0; v < kVcpus; ++v) to_[v].insert((v + 1) % kVcpus);
   }
   void send_all() {

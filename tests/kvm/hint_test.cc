@@ -29,7 +29,7 @@ double windows_an_exit(const char* policy) {
 TEST_CASE("a vCPU that is alone and is told so rings after an eighth of its spin window") {
   REQUIRE_KVM(system);
   CHECK(windows_an_exit("yield") > 0.9);
-  const double told = windows_an_exit("yield,hint=on");
+  const double told = windows_an_exit("yield,running-hint=on");
   CHECK(told > 0.1);
   CHECK(told < 0.3);
 }

@@ -69,8 +69,8 @@ TEST_CASE(
 
 TEST_CASE("policy strings: a feature that the run queue cannot carry is refused, naming both") {
   for (const auto& [text, feature, queue] :
-       {std::array{"rr,ipi=kvmux,eager=on", "eager=on", "'rr'"},
-        std::array{"gang,ipi=kvmux,eager=on", "eager=on", "'gang'"},
+       {std::array{"rr,ipi=kvmux,yield-on-send=on", "yield-on-send=on", "'rr'"},
+        std::array{"gang,ipi=kvmux,yield-on-send=on", "yield-on-send=on", "'gang'"},
         std::array{"rr,spin=on", "spin=on", "'rr'"}, std::array{"gang,pack=on", "pack=on", "'gang'"},
         std::array{"rr,pull=on", "pull=on", "'rr'"}}) {
     CAPTURE(text);
@@ -79,6 +79,6 @@ TEST_CASE("policy strings: a feature that the run queue cannot carry is refused,
     CHECK(policy.error().find(feature) != std::string::npos);
     CHECK(policy.error().find(queue) != std::string::npos);
   }
-  CHECK(parse_policy("rr,eager=off,ipi=kvmux"));
+  CHECK(parse_policy("rr,yield-on-send=off,ipi=kvmux"));
   CHECK(parse_policy("rr,pack=on"));
 }

@@ -82,12 +82,12 @@ TEST_CASE("property: wait chains end, also in cycles and with answers that chang
         status[i].set_queued(WorkerId{0});
         if (rng.below(4) != 0) status[i].set_spinning();
       }
+      const std::unique_ptr<std::atomic<bool>[]> after_donation(new std::atomic<bool>[n]());
       const EndlessWaits waits(n, rng.next());
       NeverDone attempt(rng.next());
-      const std::vector<std::atomic<bool>> after_donation(n);
       const SpinScan scan{.vcpus = {status.get(), n},
                           .pulses = {pulses.get(), n},
-                          .after_donation = after_donation,
+                          .after_donation = {after_donation.get(), n},
                           .me = static_cast<uint32_t>(rng.below(n)),
                           .start_after = static_cast<uint32_t>(rng.below(n)),
                           .in_kernel = false,

@@ -75,7 +75,7 @@ Nanos Plan::longest_slice() const {
   Nanos longest = setup.tuning.slice;
   for (const VmPlan& vm : vms) {
     const Tuning& tuning = vm.setup.policy.tuning;
-    longest = std::max(longest, tuning.slice * tuning.patience);
+    longest = std::max(longest, tuning.slice * tuning.quantum_multiplier);
   }
   return longest * (1000 + setup.tuning.slice_jitter_permille) / 1000;
 }

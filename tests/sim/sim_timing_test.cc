@@ -109,7 +109,7 @@ TEST_CASE("a spinner that is alone and is told so rings after an eighth of a win
   workload.senders = 1;
   for (const bool told : {false, true}) {
     CAPTURE(told);
-    const std::string policy = told ? "rr,slice=1ms,hint=on" : "rr,slice=1ms";
+    const std::string policy = told ? "rr,slice=1ms,running-hint=on" : "rr,slice=1ms";
     Config config = config_of(policy, GuestKind::kIpi, workload, {1, 1, 2});
     config.costs = free_host();
     config.spin_window = Nanos{80'000};

@@ -63,7 +63,9 @@ QueueKind draw_queue(Dice& dice) {
 
 std::string draw_constant(Dice& dice, const sched::TuningField& field) {
   // Long turns make everything slow, and their lengths make no new kinds of machines.
-  const int64_t max = field.name == "slice" ? ms(8).count() : field.name == "patience" ? 4 : field.max;
+  const int64_t max = field.name == "slice"                ? ms(8).count()
+                      : field.name == "quantum-multiplier" ? 4
+                                                           : field.max;
   const int64_t middle = field.get(sched::Tuning{});
   const int64_t value =
       dice.pick({field.min, max, middle, std::min(max, 2 * middle), (field.min + middle) / 2});
@@ -80,9 +82,7 @@ std::string draw_keys(Dice& dice) {
   const auto constants = sched::tuning_fields();
   for (uint64_t n = dice.chance(50) ? 0 : dice.below(4); n > 0; --n) {
     const sched::TuningField& field = dice.pick(constants);
-    const bool of_the_queue = field.name == "slice-jitter" || field.name == "lag-limit" ||
-                              field.name == "migration-cost" || field.name == "balance-interval";
-    if (!of_the_queue) keys += "," + draw_constant(dice, field);
+    if (!field.whole_run) keys += "," + draw_constant(dice, field);
   }
   return keys;
 }
@@ -170,7 +170,8 @@ void draw_vm(Draft& draft, uint32_t vcpus) {
   auto vm = vmm::parse_vm(text, {}, &takes_policy);
   if (!vm) std::fprintf(stderr, "kvmux_soak: --vm %s: %s\n", text.c_str(), vm.error().text().c_str());
   KVMUX_CHECK(vm.has_value(), "the soak draws what the command line accepts");
-  draft.longest_turn = std::max(draft.longest_turn, 2 * vm->policy.tuning.slice * vm->policy.tuning.patience);
+  draft.longest_turn =
+      std::max(draft.longest_turn, 2 * vm->policy.tuning.slice * vm->policy.tuning.quantum_multiplier);
   draft.machine.spec.vms.push_back(std::move(*vm));
   add(draft, {"--vm", text});
 }

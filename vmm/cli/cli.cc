@@ -6,8 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "sched/base/text.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/empty_values.h"
 #include "vmm/cli/values.h"
 
@@ -129,6 +134,24 @@ std::vector<std::string> words_of(const std::vector<std::string>& command_line) 
   return {command_line.begin() + (command_line.empty() ? 0 : 1), command_line.end()};
 }
 
+// Keys of policies that were given by a name of the past, as flags or in a policy's text: each once.
+void note_renamed(std::span<const std::string> words, std::ostream& err) {
+  std::vector<std::string_view> noted;
+  for (const std::string& word : words) {
+    for (std::string_view piece : sched::split(word, ",:;")) {
+      const bool is_flag = piece.starts_with("--");
+      if (is_flag) piece.remove_prefix(2);
+      const size_t equals = piece.find('=');
+      if (!is_flag && equals == std::string_view::npos) continue;
+      const std::string_view key = piece.substr(0, equals);
+      const std::string_view now = sched::new_name_of(key);
+      if (now.empty() || std::find(noted.begin(), noted.end(), key) != noted.end()) continue;
+      noted.push_back(key);
+      err << fmt::format("kvmux: '{}' is called '{}' now; the old name goes on working\n", key, now);
+    }
+  }
+}
+
 int fail(Services& services, const Error& error) {
   services.out.flush();
   services.err << "kvmux: " << error.text() << "\n";
@@ -158,6 +181,7 @@ int run_program(Services& services) {
     return fail(services, usage_error(full_name(chosen(app)), error.what()).value());
   }
   if (const auto read = read_sandbox_flag(sandbox, services); !read) return fail(services, read.error());
+  note_renamed(services.command_line, services.err);
   const auto status = dispatch(app, commands, services);
   return status ? *status : fail(services, status.error());
 }

@@ -50,10 +50,13 @@ std::string constant_list(const sched::Tuning& tuning) {
   for (const sched::TuningField& field : sched::tuning_fields()) {
     const int64_t value = field.get(tuning);
     if (value == field.get(sched::Tuning{})) continue;
-    text += fmt::format(" {}={}", field.name,
-                        field.is_time ? sched::format_time(Nanos{value}) : std::to_string(value));
+    text += fmt::format(" {}={}", field.name, sched::tuning_text(field, value));
   }
   return text.empty() ? text : "; constants:" + text;
+}
+
+std::string range_of(const sched::TuningField& field) {
+  return sched::tuning_text(field, field.min) + " … " + sched::tuning_text(field, field.max);
 }
 
 std::string policies_text() {
@@ -72,13 +75,22 @@ std::string policies_text() {
   text += features.text() + "\nConstants of every policy, likewise (--slice 3ms, v2,slice=3ms):\n";
   Table constants({"<constant", "default", "<range", "<meaning"});
   for (const sched::TuningField& field : sched::tuning_fields()) {
-    const auto spell = [&field](int64_t value) {
-      return field.is_time ? sched::format_time(Nanos{value}) : std::to_string(value);
-    };
-    constants.add({std::string{field.name}, spell(field.get(sched::Tuning{})),
-                   spell(field.min) + " … " + spell(field.max), std::string{field.help}});
+    constants.add({std::string{field.name}, sched::tuning_text(field, field.get(sched::Tuning{})),
+                   range_of(field), std::string{field.help}});
   }
-  return text + constants.text();
+  return text + constants.text() + "\nWith their units and sources: kvmux policies --constants\n";
+}
+
+// All constants as a table in Markdown.
+std::string constants_markdown() {
+  std::string text = "| constant | unit | default | range | source | meaning |\n|---|---|---|---|---|---|\n";
+  for (const sched::TuningField& field : sched::tuning_fields()) {
+    text +=
+        fmt::format("| `{}` | {} | {} | {} | {} | {}{} |\n", field.name, field.is_time ? "time" : field.unit,
+                    sched::tuning_text(field, field.get(sched::Tuning{})), range_of(field), field.source,
+                    field.help, field.whole_run ? " (alike for all VMs of a run)" : "");
+  }
+  return text;
 }
 
 Json policies_json() {
@@ -92,7 +104,11 @@ Json policies_json() {
   return json;
 }
 
-Result<int> list_policies(const std::string& json, Services& services) {
+Result<int> list_policies(const std::string& json, bool constants, Services& services) {
+  if (constants) {
+    services.out << constants_markdown();
+    return kExitOk;
+  }
   if (json != "-") services.out << policies_text();
   if (json.empty()) return kExitOk;
   const auto written = write_output("--json", json, dump(policies_json(), 2) + "\n", services.out);
@@ -111,7 +127,10 @@ Command add_policies(CLI::App& parent) {
   CLI::App* app = parent.add_subcommand("policies", "list the policies with their features and constants");
   app->add_option("--json", *json, "write them as JSON; - writes it instead of the text")
       ->type_name("FILE|-");
-  return {app, [json](Services& services) { return list_policies(*json, services); }};
+  const auto constants = std::make_shared<bool>(false);
+  app->add_flag("--constants", *constants,
+                "all constants alone, as a Markdown table: unit, default, range, source, meaning");
+  return {app, [json, constants](Services& services) { return list_policies(*json, *constants, services); }};
 }
 
 }  // namespace vmm

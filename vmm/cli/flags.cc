@@ -18,14 +18,17 @@ void add(CLI::App& app, const std::string& name, std::string& value, const std::
 }
 
 // A flag that goes to a list of key=value pairs.
+// `old_key`: accepted as well, if it is not empty.
 void add_key(CLI::App& app, std::string_view key, KeyValues& keys, std::string_view syntax,
-             std::string_view help, const std::string& group) {
+             std::string_view help, const std::string& group, std::string_view old_key = {}) {
   const auto collect = [&keys, name = std::string{key}](const std::string& value) {
     keys.emplace_back(name, value);
   };
   app.add_option_function<std::string>("--" + std::string{key}, collect, std::string{help})
       ->type_name(std::string{syntax})
       ->group(group);
+  if (old_key.empty()) return;
+  app.add_option_function<std::string>("--" + std::string{old_key}, collect)->group("");  // not in --help
 }
 
 void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
@@ -82,13 +85,13 @@ void add_policy_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
 
   const std::string features = "Policy features, applied to every policy (a policy's own keys win)";
   for (const sched::FeatureField& feature : sched::feature_fields()) {
-    add_key(app, feature.name, flags.policy_keys, sched::join(feature.words, "|"), feature.help, features);
+    add_key(app, feature.name, flags.policy_keys, sched::join(feature.words, "|"), feature.help, features,
+            feature.old_name);
   }
   for (const sched::TuningField& tuning : sched::tuning_fields()) {
-    const int64_t value = tuning.get(sched::Tuning{});
-    const std::string standard = tuning.is_time ? sched::format_time(Nanos{value}) : std::to_string(value);
+    const std::string standard = sched::tuning_text(tuning, tuning.get(sched::Tuning{}));
     add_key(app, tuning.name, flags.policy_keys, tuning.is_time ? "TIME" : "N",
-            fmt::format("{} [{}]", tuning.help, standard), "Policy constants, likewise");
+            fmt::format("{} [{}]", tuning.help, standard), "Policy constants, likewise", tuning.old_name);
   }
 }
 

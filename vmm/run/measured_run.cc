@@ -65,7 +65,7 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
         {.vm = tiny.vm.get(),
          .board = tiny.board.get(),
          .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
-         .vcpus_running = spec.vms[i].policy.features.hint ? tiny.vcpus_running() : nullptr});
+         .vcpus_running = spec.vms[i].policy.features.running_hint ? tiny.vcpus_running() : nullptr});
   }
   return {};
 }

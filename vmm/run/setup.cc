@@ -64,10 +64,14 @@ Result<void> add_groups(const RunSpec& spec, Groups& groups, sched::Setup& setup
   return {};
 }
 
+sched::Parsed<sched::Tuning> shared_tuning(const RunSpec& spec) {
+  std::vector<const sched::Policy*> policies;
+  for (const VmSpec& vm : spec.vms) policies.push_back(&vm.policy);
+  return sched::tuning_of_run(policies);
+}
+
 // The run queue serves all VMs, so they must agree on it and on its own constants.
 Result<void> check_queues(const RunSpec& spec) {
-  constexpr std::string_view kOfTheQueue[] = {"slice-jitter", "lag-limit", "migration-cost",
-                                              "balance-interval"};
   const sched::Policy& first = spec.vms.front().policy;
   for (const VmSpec& vm : spec.vms) {
     if (const auto ok = sched::check_carried(vm.policy); !ok) return usage_error("--policy", ok.error());
@@ -78,15 +82,9 @@ Result<void> check_queues(const RunSpec& spec) {
                                      first.name, vm.policy.name, sched::queue_name(first.features.queue),
                                      sched::queue_name(vm.policy.features.queue)));
     }
-    for (const sched::TuningField& field : sched::tuning_fields()) {
-      if (std::find(std::begin(kOfTheQueue), std::end(kOfTheQueue), field.name) == std::end(kOfTheQueue)) {
-        continue;
-      }
-      if (field.get(vm.policy.tuning) == field.get(first.tuning)) continue;
-      return usage_error("--policy", fmt::format("'{}' and '{}' differ in {}, which holds for all VMs",
-                                                 first.name, vm.policy.name, field.name));
-    }
   }
+  const auto shared = shared_tuning(spec);
+  if (!shared) return usage_error("--policy", shared.error());
   return {};
 }
 
@@ -161,7 +159,7 @@ Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
   sched::Setup setup;
   setup.workers = spec.workers;
   setup.queue = first.features.queue;
-  setup.tuning = first.tuning;
+  setup.tuning = *shared_tuning(spec);  // checked above
   setup.seed = spec.seed;
   if (spin_window > Nanos::zero()) setup.spin_window = spin_window;
   Groups groups(setup.groups);

@@ -130,7 +130,7 @@ TEST_CASE("kvmux: after four guesses in vain, everybody gets a turn") {
   Vm vm(6, CandidateRule::kKvmux);
   vm.in_kernel = false;
   for (uint32_t i = 1; i < 6; ++i) vm.preempted_at(i, i == 5 ? 900 : 100);
-  for (vm.spins_before = 0; vm.spins_before < kGuesses; ++vm.spins_before) CHECK(vm.spin() == 5u);
+  for (vm.spins_before = 0; vm.spins_before < Tuning{}.guesses; ++vm.spins_before) CHECK(vm.spin() == 5u);
   for (const uint32_t next : {1u, 2u, 3u, 4u}) {
     CHECK(vm.spin() == next);
     vm.start_after = next;

@@ -34,7 +34,7 @@ void send(IpiModel& model, const Send& s) {
 // What every model promises for a plain unicast.
 template <class Model>
 void check_unicast() {
-  Model model(8, kWindow);
+  Model model(8, {kWindow});
   CHECK_FALSE(model.awaits(0, 1, 0ns));
   CHECK(model.next_awaited(0, 0, 0ns) == std::nullopt);
   send(model, {.from = 0, .to = {1}, .at = 1ms});
@@ -53,7 +53,7 @@ void check_unicast() {
 
 template <class Model>
 void check_window() {
-  Model model(8, kWindow);
+  Model model(8, {kWindow});
   send(model, {.from = 0, .to = {1}, .at = 1ms});
   CHECK(model.awaits(0, 1, 51ms));  // that instant included
   CHECK_FALSE(model.awaits(0, 1, 51ms + 1ns));
@@ -87,21 +87,21 @@ TEST_CASE("ipi v2, v3: what is not a unicast by destination is not seen") {
 }
 
 TEST_CASE("ipi v2 fault: an EOI of an unrelated vector drops the receiver's own pending send") {
-  V2IpiModel model(8, kWindow);
+  V2IpiModel model(8, {kWindow});
   send(model, {.from = 1, .to = {2}});
   model.eoi(1, kTimer, 1ms);  // vCPU 1 acknowledged its timer: nothing to do with its send
   CHECK_FALSE(model.awaits(1, 2, 1ms));
 }
 
 TEST_CASE("ipi v2 fault: an EOI of any vector ends the sender's wait") {
-  V2IpiModel model(8, kWindow);
+  V2IpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {1}});
   model.eoi(1, kTimer, 1ms);
   CHECK_FALSE(model.awaits(0, 1, 1ms));
 }
 
 TEST_CASE("ipi v2 fault: a second sender to one receiver hides the first") {
-  V2IpiModel model(8, kWindow);
+  V2IpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {2}});
   send(model, {.from = 1, .to = {2}, .at = 1ms});
   model.eoi(2, kCall, 2ms);
@@ -112,14 +112,14 @@ TEST_CASE("ipi v2 fault: a second sender to one receiver hides the first") {
 }
 
 TEST_CASE("ipi v2: an EOI after the window leaves the sender's flag, which does not count any more") {
-  V2IpiModel model(8, kWindow);
+  V2IpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {1}});
   model.eoi(1, kCall, 60ms);
   CHECK_FALSE(model.awaits(0, 1, 60ms));
 }
 
 TEST_CASE("ipi v2: a sender that meanwhile sent elsewhere keeps that wait") {
-  V2IpiModel model(8, kWindow);
+  V2IpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {1}});
   send(model, {.from = 0, .to = {2}, .at = 1ms});  // remembers its last receiver alone
   CHECK_FALSE(model.awaits(0, 1, 1ms));
@@ -128,7 +128,7 @@ TEST_CASE("ipi v2: a sender that meanwhile sent elsewhere keeps that wait") {
 }
 
 TEST_CASE("ipi v3: only the EOI of the vector sent ends the wait, and one's own wait survives it") {
-  V3IpiModel model(8, kWindow);
+  V3IpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {1}});
   send(model, {.from = 1, .to = {2}});
   model.eoi(1, kTimer, 1ms);
@@ -140,7 +140,7 @@ TEST_CASE("ipi v3: only the EOI of the vector sent ends the wait, and one's own 
 }
 
 TEST_CASE("ipi v3: an EOI that is no answer to the last send of that sender leaves its wait") {
-  V3IpiModel model(8, kWindow);
+  V3IpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {1}, .vector = kCall});
   send(model, {.from = 0, .to = {1}, .vector = kTimer, .at = 1ms});  // remembers the last vector
   model.eoi(1, kCall, 2ms);
@@ -150,7 +150,7 @@ TEST_CASE("ipi v3: an EOI that is no answer to the last send of that sender leav
 }
 
 TEST_CASE("ipi kvmux: multicast and broadcast: each receiver is awaited until its own EOI") {
-  KvmuxIpiModel model(8, kWindow);
+  KvmuxIpiModel model(8, {kWindow});
   send(model, {.from = 2, .to = {0, 1, 5}});
   CHECK(model.next_awaited(2, 2, 0ns) == 5u);
   CHECK(model.next_awaited(2, 5, 0ns) == 0u);
@@ -168,7 +168,7 @@ TEST_CASE("ipi kvmux: multicast and broadcast: each receiver is awaited until it
 }
 
 TEST_CASE("ipi kvmux: vCPUs beyond the first 64 and 128") {
-  KvmuxIpiModel model(200, kWindow);
+  KvmuxIpiModel model(200, {kWindow});
   const VcpuSet receivers = set_of({3, 70, 199}, 200);
   model.sent({150, kCall, false, receivers}, 0ns);
   CHECK(model.next_awaited(150, 150, 1ms) == 199u);
@@ -180,7 +180,7 @@ TEST_CASE("ipi kvmux: vCPUs beyond the first 64 and 128") {
 }
 
 TEST_CASE("ipi kvmux: two senders to one receiver do not hide each other; one EOI answers both") {
-  KvmuxIpiModel model(8, kWindow);
+  KvmuxIpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {2}});
   send(model, {.from = 1, .to = {2}});
   CHECK(model.awaits(0, 2, 1ms));
@@ -191,7 +191,7 @@ TEST_CASE("ipi kvmux: two senders to one receiver do not hide each other; one EO
 }
 
 TEST_CASE("ipi kvmux: vectors do not answer for each other") {
-  KvmuxIpiModel model(8, kWindow);
+  KvmuxIpiModel model(8, {kWindow});
   const IrqVector other{0xf0};
   send(model, {.from = 0, .to = {1}, .vector = kCall});
   send(model, {.from = 0, .to = {1}, .vector = other});
@@ -204,7 +204,7 @@ TEST_CASE("ipi kvmux: vectors do not answer for each other") {
 }
 
 TEST_CASE("ipi kvmux: a fifth vector takes the place of the oldest") {
-  KvmuxIpiModel model(8, kWindow);
+  KvmuxIpiModel model(8, {kWindow});
   for (uint8_t i = 0; i < 5; ++i) {
     send(model, {.from = 0,
                  .to = {i + 1u},
@@ -218,7 +218,7 @@ TEST_CASE("ipi kvmux: a fifth vector takes the place of the oldest") {
 }
 
 TEST_CASE("ipi kvmux: the window follows eight times the mean of send → EOI, from 1 ms to the longest") {
-  KvmuxIpiModel model(8, kWindow);
+  KvmuxIpiModel model(8, {kWindow});
   CHECK(model.window() <= kWindow);
   CHECK(model.window() >= kWindow - 8ns);  // nothing known yet: as long as allowed
   Nanos now{};
@@ -242,14 +242,14 @@ TEST_CASE("ipi kvmux: the window follows eight times the mean of send → EOI, f
 }
 
 TEST_CASE("ipi kvmux: a longest window below 1 ms holds") {
-  KvmuxIpiModel model(8, 100us);
+  KvmuxIpiModel model(8, {100us});
   CHECK(model.window() <= 100us);
   send(model, {.from = 0, .to = {1}});
   CHECK_FALSE(model.awaits(0, 1, 101us));
 }
 
 TEST_CASE("ipi kvmux: sending a vector again renews the wait") {
-  KvmuxIpiModel model(8, kWindow);
+  KvmuxIpiModel model(8, {kWindow});
   send(model, {.from = 0, .to = {1}});
   send(model, {.from = 0, .to = {2}, .at = 40ms});
   CHECK(model.awaits(0, 1, 60ms));  // both are outstanding on this vector, as of the last send
@@ -257,10 +257,10 @@ TEST_CASE("ipi kvmux: sending a vector again renews the wait") {
 }
 
 TEST_CASE("make_ipi_model: the model of each kind") {
-  CHECK(make_ipi_model(IpiModelKind::kNone, 4, kWindow) == nullptr);
-  CHECK(dynamic_cast<V2IpiModel*>(make_ipi_model(IpiModelKind::kV2, 4, kWindow).get()) != nullptr);
-  CHECK(dynamic_cast<V3IpiModel*>(make_ipi_model(IpiModelKind::kV3, 4, kWindow).get()) != nullptr);
-  CHECK(dynamic_cast<KvmuxIpiModel*>(make_ipi_model(IpiModelKind::kKvmux, 4, kWindow).get()) != nullptr);
+  CHECK(make_ipi_model(IpiModelKind::kNone, 4, {kWindow}) == nullptr);
+  CHECK(dynamic_cast<V2IpiModel*>(make_ipi_model(IpiModelKind::kV2, 4, {kWindow}).get()) != nullptr);
+  CHECK(dynamic_cast<V3IpiModel*>(make_ipi_model(IpiModelKind::kV3, 4, {kWindow}).get()) != nullptr);
+  CHECK(dynamic_cast<KvmuxIpiModel*>(make_ipi_model(IpiModelKind::kKvmux, 4, {kWindow}).get()) != nullptr);
 }
 
 TEST_CASE("a set of vCPUs: members, words, size") {

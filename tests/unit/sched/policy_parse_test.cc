@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <set>
 
 #include "sched/base/text.h"
@@ -121,6 +122,8 @@ TEST_CASE("tuning: names are unique and defaults lie in range") {
   for (const TuningField& field : tuning_fields()) {
     CAPTURE(field.name);
     CHECK(names.insert(field.name).second);
+    CHECK_FALSE(field.source.empty());
+    CHECK(field.is_time == field.unit.empty());
     Tuning tuning;
     CHECK(field.get(tuning) >= field.min);
     CHECK(field.get(tuning) <= field.max);
@@ -210,4 +213,47 @@ TEST_CASE("policy errors name the bad part and what is accepted") {
     }
   }
   CHECK_FALSE(parse_policy("yield,fair").has_value());
+}
+
+TEST_CASE("policy keys of the past go on working, and are known by their new names") {
+  const std::pair<std::string_view, std::string_view> renamed[] = {
+      {"loan", "donate"},         {"loan-windows", "donate-windows"},
+      {"whole", "affinity"},      {"patience", "quantum-multiplier"},
+      {"eager", "yield-on-send"}, {"resume", "switch-back"},
+      {"hint", "running-hint"}};
+  for (const auto& [was, is] : renamed) {
+    CAPTURE(was);
+    CHECK(new_name_of(was) == is);
+    CHECK(new_name_of(is).empty());
+    const std::string value = is.ends_with("windows") || is.ends_with("multiplier") ? "3" : "off";
+    const auto by_old = parse_policy("kvmux," + std::string{was} + "=" + value);
+    const auto by_new = parse_policy("kvmux," + std::string{is} + "=" + value);
+    REQUIRE(by_old);
+    REQUIRE(by_new);
+    CHECK(canonical_policy(*by_old) == canonical_policy(*by_new));
+    CHECK(canonical_policy(*by_old) != canonical_policy(*parse_policy("kvmux")));
+    CHECK(canonical_policy(*by_old).find(std::string{is} + "=" + value) != std::string::npos);
+  }
+}
+
+TEST_CASE("constants that hold for a run are refused where two VMs differ in them, whatever their order") {
+  const Policy plain = *parse_policy("kvmux");
+  for (const TuningField& field : tuning_fields()) {
+    CAPTURE(field.name);
+    Policy other = *parse_policy("fair");
+    field.set(other.tuning, field.get(other.tuning) == field.max ? field.min : field.max);
+    const auto forth = tuning_of_run(std::array{&plain, static_cast<const Policy*>(&other)});
+    const auto back = tuning_of_run(std::array{static_cast<const Policy*>(&other), &plain});
+    REQUIRE(forth.has_value() == !field.whole_run);
+    REQUIRE(back.has_value() == !field.whole_run);
+    if (!field.whole_run) {
+      CHECK(forth->slice == back->slice);
+      continue;
+    }
+    for (const std::string& error : {forth.error(), back.error()}) {
+      CHECK(error.find("'kvmux'") != std::string::npos);
+      CHECK(error.find("'fair'") != std::string::npos);
+      CHECK(error.find(field.name) != std::string::npos);
+    }
+  }
 }

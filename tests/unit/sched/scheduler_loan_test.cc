@@ -40,7 +40,7 @@ TEST_CASE("loan: ends by a tick of its own, then the lender goes on") {
 
 TEST_CASE("loan: its length in spin windows is a constant of the policy") {
   Setup setup = setup_of(1, {{2, "kvmux"}});
-  setup.vms[0].policy.tuning.loan_windows = 5;
+  setup.vms[0].policy.tuning.donate_windows = 5;
   SchedulerRig rig(setup);
   lend(rig);
   rig.s.put(kW0, 300us, false);

@@ -134,7 +134,7 @@ TEST_CASE("spin, kvmux: with another acknowledgement still to come the sender do
 }
 
 TEST_CASE("spin, kvmux: without an IPI and loans, spinner and likely holder change places") {
-  SchedulerRig rig(2, {{4, "kvmux,pack=off,loan=off"}, {4, "kvmux,pack=off,loan=off"}});
+  SchedulerRig rig(2, {{4, "kvmux,pack=off,donate=off"}, {4, "kvmux,pack=off,donate=off"}});
   run_four_apart(rig);
   CHECK(rig.s.spin(kW0, 700us, false));
   CHECK(rig.next(kW0, 700us) == kV1);
@@ -144,7 +144,7 @@ TEST_CASE("spin, kvmux: without an IPI and loans, spinner and likely holder chan
 }
 
 TEST_CASE("spin, kvmux: the last one missing is kicked in where a foreign VM runs, and the spinner goes on") {
-  SchedulerRig rig(2, {{2, "kvmux,pack=off,loan=off"}, {2, "kvmux,pack=off,loan=off"}});
+  SchedulerRig rig(2, {{2, "kvmux,pack=off,donate=off"}, {2, "kvmux,pack=off,donate=off"}});
   run_apart(rig);
   CHECK_FALSE(rig.s.spin(kW0, 700us, false));
   CHECK(rig.host.take_kicks(kW1) == 1);

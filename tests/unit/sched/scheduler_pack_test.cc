@@ -30,7 +30,7 @@ Nanos longest_turn(SchedulerRig& rig, VcpuId vcpu, Nanos& now, Nanos until) {
 
 TEST_CASE("pack: VMs begin in blocks, else their vCPUs are dealt out") {
   for (const bool packed : {true, false}) {
-    const std::string_view policy = packed ? "kvmux,whole=off" : "kvmux,pack=off";
+    const std::string_view policy = packed ? "kvmux,affinity=off" : "kvmux,pack=off";
     SchedulerRig rig(2, {{2, policy}, {4, policy}, {2, policy}});
     rig.start_all();
     for (uint32_t vcpu = 0; vcpu < 8; ++vcpu) {
@@ -68,7 +68,7 @@ TEST_CASE(
 
 TEST_CASE("patience: turns last so many slices, until a vCPU of the VM is known to wait for receivers") {
   Setup setup = setup_of(1, {{2, "kvmux"}, {1, "kvmux"}});
-  for (VmSetup& vm : setup.vms) vm.policy.tuning.patience = 3;
+  for (VmSetup& vm : setup.vms) vm.policy.tuning.quantum_multiplier = 3;
   SchedulerRig rig(setup);
   rig.start_all();
   Nanos now{};

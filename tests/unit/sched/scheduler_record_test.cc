@@ -65,7 +65,7 @@ TEST_CASE("record: run queues that carry no yield take every reason to yield") {
 }
 
 TEST_CASE("record: who has gone on is not resumed by the turn that it once lent") {
-  SchedulerRig rig(2, {{3, "kvmux,whole=off,pack=off"}});
+  SchedulerRig rig(2, {{3, "kvmux,affinity=off,pack=off"}});
   rig.start_all();
   REQUIRE(rig.pick(kW0, 0ns) == kV0);
   REQUIRE(rig.pick(kW1, 0ns) == kV1);
@@ -109,7 +109,7 @@ TEST_CASE("record: a yield that lends nothing ends what an earlier one lent to t
 }
 
 TEST_CASE("record: illegal vectors are not awaited, and leave nothing for a later send to revive") {
-  KvmuxIpiModel kvmux(3, 50ms);
+  KvmuxIpiModel kvmux(3, {50ms});
   V3IpiModel v3(3, 50ms);
   V2IpiModel v2(3, 50ms);
   for (IpiModel* model :
@@ -127,7 +127,7 @@ TEST_CASE("record: illegal vectors are not awaited, and leave nothing for a late
 }
 
 TEST_CASE("record: an acknowledgement between a send's two halves is not missed") {
-  KvmuxIpiModel kvmux(2, 50ms);
+  KvmuxIpiModel kvmux(2, {50ms});
   V3IpiModel v3(2, 50ms);
   const VcpuSet receiver = set_of(2, {1});
   for (IpiModel* model : {static_cast<IpiModel*>(&kvmux), static_cast<IpiModel*>(&v3)}) {
@@ -144,7 +144,7 @@ TEST_CASE("record: an acknowledgement between a send's two halves is not missed"
 }
 
 TEST_CASE("record: who is named and does not accept is not awaited") {
-  KvmuxIpiModel kvmux(3, 50ms);
+  KvmuxIpiModel kvmux(3, {50ms});
   V3IpiModel v3(3, 50ms);
   const VcpuSet both = set_of(3, {1, 2});
   for (IpiModel* model : {static_cast<IpiModel*>(&kvmux), static_cast<IpiModel*>(&v3)}) {
@@ -165,7 +165,7 @@ TEST_CASE("record: INIT and the end of a vCPU end what it waits for and what oth
   for (const std::string_view policy : {"v2", "v3", "kvmux"}) {
     CAPTURE(policy);
     SchedulerRig rig(1, {{3, policy}});
-    const auto model = make_ipi_model(policy_of(policy).features.ipi, 3, 50ms);
+    const auto model = make_ipi_model(policy_of(policy).features.ipi, 3, {50ms});
     model->sent({0, kCall, false, set_of(3, {1})}, 0ns);
     model->sent({1, kTimer, false, set_of(3, {2})}, 0ns);
     model->forget(1);
@@ -179,7 +179,7 @@ TEST_CASE("record: a vCPU that was known to wait for its receivers makes its VM 
   for (const bool reset : {false, true}) {
     CAPTURE(reset);
     Setup setup = setup_of(1, {{2, "kvmux"}});
-    setup.vms[0].policy.tuning.patience = 2;
+    setup.vms[0].policy.tuning.quantum_multiplier = 2;
     SchedulerRig rig(setup);
     rig.start_all();
     Nanos now{};

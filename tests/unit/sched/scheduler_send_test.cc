@@ -88,7 +88,7 @@ TEST_CASE("a sender that waits no more is found out") {
 }
 
 TEST_CASE("yielding at the send is a feature of its own, and needs an IPI model") {
-  for (const char* policy : {"kvmux,eager=off", "v2", "yield", "kvmux,ipi=none"}) {
+  for (const char* policy : {"kvmux,yield-on-send=off", "v2", "yield", "kvmux,ipi=none"}) {
     CAPTURE(policy);
     SendRig rig(policy);
     CHECK(rig.eager_of(20, true) == 0);

@@ -72,11 +72,11 @@ TEST_CASE("whole: equal VMs, no fewer than workers, begin on one worker each") {
     CHECK_FALSE(first_places(setup_of(2, {kVm, {2, "kvmux", Weight{512}}, kVm})).whole);
   }
   SUBCASE("one does not want it") {
-    CHECK_FALSE(first_places(setup_of(2, {kVm, {2, "kvmux,whole=off"}, kVm})).whole);
+    CHECK_FALSE(first_places(setup_of(2, {kVm, {2, "kvmux,affinity=off"}, kVm})).whole);
   }
   SUBCASE("moves cost too much, so nobody's turn to be alone would come") {
     Setup setup = setup_of(2, {kVm, kVm, kVm});
-    setup.tuning.migration_cost = kDearMove;
+    setup.tuning.migration_cost = setup.tuning.dear_move;
     CHECK_FALSE(first_places(setup).whole);
   }
 }

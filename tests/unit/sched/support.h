@@ -60,7 +60,7 @@ struct FakeHost final : Host {
   std::vector<Nanos> armed;
 };
 
-// The features of a policy ("kvmux,loan=off") with plain tuning.
+// The features of a policy ("kvmux,donate=off") with plain tuning.
 inline Policy policy_of(std::string_view text) {
   Policy policy = *parse_policy(text);
   policy.tuning = plain_tuning();
