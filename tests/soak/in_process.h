@@ -11,6 +11,7 @@ struct Outcome {
   double vcpu_seconds = 0;
   uint64_t ipis = 0;
   uint64_t exits = 0;
+  bool undecided = false;  // the host was too busy to see everybody get to work
   std::vector<std::string> failures;
 };
 
