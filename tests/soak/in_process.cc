@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -65,6 +66,8 @@ Nanos cpu_time() {
   return std::chrono::seconds(now.tv_sec) + Nanos{now.tv_nsec};
 }
 
+constexpr Nanos kLongest = ms(25'000);  // who needs more is left undecided
+
 // Once, in a window of this length. True: there is nothing left to wait for.
 bool run_once(const Machine& machine, Nanos duration, bool last, Watchdog& dog, Outcome& outcome) {
   vmm::RunSpec spec = machine.spec;
@@ -89,7 +92,8 @@ bool run_once(const Machine& machine, Nanos duration, bool last, Watchdog& dog, 
   outcome.failures.insert(outcome.failures.end(), verdict.wrong.begin(), verdict.wrong.end());
   if (result->interrupted && stop_after < Nanos{}) outcome.failures.push_back("interrupted by nobody");
   if (!verdict.wrong.empty() || stop_after >= Nanos{}) return true;
-  if (!verdict.not_yet.empty() && verdict.host_took_it && duration >= ms(4'000)) {
+  const bool too_short = last && duration < machine.patience;
+  if (!verdict.not_yet.empty() && (too_short || (verdict.host_took_it && duration >= ms(4'000)))) {
     outcome.undecided = true;
     return true;
   }
@@ -105,7 +109,8 @@ bool run_once(const Machine& machine, Nanos duration, bool last, Watchdog& dog, 
 
 Outcome run_in_process(const Machine& machine, Watchdog& dog) {
   Outcome outcome;
-  const std::array<Nanos, 4> windows{machine.spec.duration, ms(1'000), ms(4'000), machine.patience};
+  const std::array<Nanos, 4> windows{machine.spec.duration, ms(1'000), ms(4'000),
+                                     std::min(machine.patience, kLongest)};
   for (size_t i = 0; i < windows.size(); ++i) {
     const bool last = i + 1 == windows.size();
     if (run_once(machine, windows[i], last, dog, outcome)) break;
