@@ -1,10 +1,12 @@
 #include "tests/soak/in_process.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <fstream>
 
 #include "tests/soak/judge.h"
 #include "vmm/run/run.h"
@@ -60,10 +62,19 @@ void note_error(const Machine& machine, const vmm::Error& error, Outcome& outcom
   outcome.failures.push_back((refused ? "refused: " : "run() failed: ") + error.text());
 }
 
-Nanos cpu_time() {
+CpuUse cpu_use() {
   timespec now{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return std::chrono::seconds(now.tv_sec) + Nanos{now.tv_nsec};
+  std::ifstream stat("/proc/stat");  // "cpu", then user, nice, system, idle, iowait in ticks
+  std::string name;
+  int64_t user = 0;
+  int64_t nice = 0;
+  int64_t system = 0;
+  int64_t idle = 0;
+  int64_t iowait = 0;
+  stat >> name >> user >> nice >> system >> idle >> iowait;
+  return {.ours = std::chrono::seconds(now.tv_sec) + Nanos{now.tv_nsec},
+          .idle = (idle + iowait) * ms(1'000) / ::sysconf(_SC_CLK_TCK)};
 }
 
 constexpr Nanos kLongest = ms(25'000);  // who needs more is left undecided
@@ -77,7 +88,7 @@ bool run_once(const Machine& machine, Nanos duration, bool last, Watchdog& dog, 
   dog.begin(fmt::format("machine {} of seed {}, window {} ms: {}", machine.number, machine.seed,
                         duration / ms(1), machine.text()),
             ms(120'000) + 4 * duration);
-  const Nanos cpu_before = cpu_time();
+  const CpuUse before = cpu_use();
   const auto result = [&] {
     const Stopper stopper(control.stop, stop_after);
     return vmm::run(spec, control);
@@ -88,7 +99,9 @@ bool run_once(const Machine& machine, Nanos duration, bool last, Watchdog& dog, 
     return true;
   }
   count(*result, outcome);
-  const Verdict verdict = judge(machine, spec, *result, cpu_time() - cpu_before);
+  const CpuUse after = cpu_use();
+  const Verdict verdict =
+      judge(machine, spec, *result, {.ours = after.ours - before.ours, .idle = after.idle - before.idle});
   outcome.failures.insert(outcome.failures.end(), verdict.wrong.begin(), verdict.wrong.end());
   if (result->interrupted && stop_after < Nanos{}) outcome.failures.push_back("interrupted by nobody");
   if (!verdict.wrong.empty() || stop_after >= Nanos{}) return true;

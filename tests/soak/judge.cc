@@ -132,12 +132,11 @@ bool sleeps(const vmm::VcpuResult& vcpu, Nanos window) {
   return vcpu.sched.times.halted + vcpu.sched.times.stopped > window / 2;
 }
 
-// Other processes had most of the CPU time, while our workers had something to do all the time and nobody
-// who should work slept. (A wake-up that was lost, or a vCPU that waits while workers sleep, is no such
-// case.)
-bool host_took_it(const Machine& machine, const vmm::RunResult& result, Nanos cpu_time) {
+// Other processes had most of the CPU time and left nothing idle, and nobody who should work slept. (A wake-up
+// that was lost, or a vCPU that waits while workers sleep, is no such case.)
+bool host_took_it(const Machine& machine, const vmm::RunResult& result, const CpuUse& use) {
   const int64_t cpus = std::min<int64_t>(machine.spec.workers, std::max(1u, std::thread::hardware_concurrency()));
-  if (cpu_time > result.window * cpus / 2) return false;
+  if (use.ours > result.window * cpus / 2 || use.idle > result.window * cpus / 5) return false;
   for (size_t i = 0; i < result.vms.size(); ++i) {
     const vmm::VmResult& vm = result.vms[i];
     for (size_t v = 0; v < vm.vcpus.size(); ++v) {
@@ -146,22 +145,20 @@ bool host_took_it(const Machine& machine, const vmm::RunResult& result, Nanos cp
       if (idle && works && sleeps(vm.vcpus[v], result.window)) return false;
     }
   }
-  if (sched::is_host_queue(machine.spec.vms.front().policy.features.queue)) return true;
-  Nanos busy{};
-  for (const Nanos one : result.worker_busy) busy += one;
-  return busy > result.window * static_cast<int64_t>(machine.spec.workers) * 4 / 5;
+  return true;
 }
 
 }  // namespace
 
-Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result, Nanos cpu_time) {
+Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result,
+              const CpuUse& use) {
   Verdict verdict;
   if (result.vms.size() != machine.members.size()) {
     verdict.wrong.push_back(
         fmt::format("{} VMs in the result, {} asked for", result.vms.size(), machine.members.size()));
     return verdict;
   }
-  verdict.host_took_it = host_took_it(machine, result, cpu_time);
+  verdict.host_took_it = host_took_it(machine, result, use);
   judge_window(machine, spec, result, verdict);
   judge_total(machine, result, verdict);
   for (size_t i = 0; i < result.vms.size(); ++i) {

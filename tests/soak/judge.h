@@ -15,7 +15,13 @@ struct Verdict {
 };
 
 // `spec` is the machine's with the window that was asked for.
-// `cpu_time`: what this process had of the CPUs meanwhile.
-Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result, Nanos cpu_time);
+// What became of the host's CPU time meanwhile, all CPUs together.
+struct CpuUse {
+  Nanos ours{};  // this process
+  Nanos idle{};  // nobody
+};
+
+Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result,
+              const CpuUse& use);
 
 }  // namespace soak
