@@ -59,7 +59,8 @@ class EevdfQueue final : public RunQueue {
   bool credit(Vcpu& target);
   // The running vCPU's protection ends: the next tick() says its turn is over.
   void cancel_protection() { turn_over_ = true; }
-  // Would somebody else run if the worker chose now, with the running vCPU still protected?
+  // Would somebody else run if the worker chose now, with the running vCPU still protected? Also if nobody
+  // runs: another worker may ask between two turns.
   bool passes_over_current() const;
 
   Vruntime scaled_slice(const Entity& entity) const { return virtual_of(entity.slice, entity); }

@@ -27,7 +27,8 @@ void EevdfQueue::nominate(Vcpu& target, Nomination nomination) {
 }
 
 bool EevdfQueue::passes_over_current() const {
-  if (turn_over_) return true;
+  // Between two turns nobody runs: the worker is about to choose, and chooses freely.
+  if (current_ == nullptr || turn_over_) return true;
   for (const Timeline* timeline = &root_; timeline != nullptr; timeline = timeline->current()->own) {
     if (timeline->passes_over_current()) return true;
   }

@@ -31,11 +31,10 @@ void send(int pipe, const Totals& totals) {
   }
 }
 
-// Machines of a batch, in the child. Exit status: 0, unless the process itself has grown.
-int child_main(const Plan& plan, uint64_t first, int pipe) {
+// Machines of a batch, in the child.
+void child_main(const Plan& plan, uint64_t first, int pipe) {
   Watchdog dog;
   Holdings before;
-  int status = 0;
   for (uint64_t i = 0; i < kBatch && std::chrono::steady_clock::now() < plan.end; ++i) {
     Totals one;
     bool good = run_machine(plan, first + i, dog, one);
@@ -57,7 +56,6 @@ int child_main(const Plan& plan, uint64_t first, int pipe) {
     send(pipe, one);
     if (!memory.empty()) break;
   }
-  return status;
 }
 
 void add(Totals& totals, const Totals& one) {
@@ -66,6 +64,7 @@ void add(Totals& totals, const Totals& one) {
   totals.vcpu_seconds += one.vcpu_seconds;
   totals.ipis += one.ipis;
   totals.exits += one.exits;
+  totals.undecided += one.undecided;
   totals.failures += one.failures;
 }
 
@@ -77,6 +76,11 @@ bool run_machine(const Plan& plan, uint64_t number, Watchdog& dog, Totals& total
   const Outcome outcome =
       program ? run_program_case(machine, plan.programs, dog) : run_in_process(machine, dog);
   ++totals.machines;
+  totals.undecided += outcome.undecided ? 1 : 0;
+  if (plan.verbose) {
+    std::printf("machine %llu: %.1f vCPU-seconds%s: %s\n", static_cast<unsigned long long>(number),
+                outcome.vcpu_seconds, outcome.undecided ? ", undecided" : "", machine.text().c_str());
+  }
   totals.programs += program ? 1 : 0;
   totals.vcpu_seconds += outcome.vcpu_seconds;
   totals.ipis += outcome.ipis;
@@ -102,7 +106,8 @@ uint64_t run_batch(const Plan& plan, uint64_t first, Totals& totals) {
   }
   if (child == 0) {
     ::close(pipe[0]);
-    std::exit(child_main(plan, first, pipe[1]));  // not _exit(): sanitizers look for leaks at the end
+    child_main(plan, first, pipe[1]);
+    std::exit(0);  // not _exit(): sanitizers look for leaks at the end
   }
   ::close(pipe[1]);
   uint64_t next = first;

@@ -16,6 +16,7 @@ struct Plan {
   Programs programs;
   std::chrono::steady_clock::time_point end;  // no machine is begun after this
   uint64_t max_failures = 10;
+  bool verbose = false;
 };
 
 struct Totals {
@@ -24,7 +25,8 @@ struct Totals {
   double vcpu_seconds = 0;
   uint64_t ipis = 0;
   uint64_t exits = 0;
-  uint64_t failures = 0;  // machines that failed
+  uint64_t undecided = 0;  // machines whose vCPUs did not all get to work, for want of time or of a host that has any
+  uint64_t failures = 0;   // machines that failed
 };
 
 // Machine `number` here and now, in this process; failures are printed. False: it failed.

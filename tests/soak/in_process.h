@@ -11,6 +11,7 @@ struct Outcome {
   double vcpu_seconds = 0;
   uint64_t ipis = 0;
   uint64_t exits = 0;
+  bool undecided = false;  // host too busy, or window too short, to see everybody get to work
   std::vector<std::string> failures;
 };
 

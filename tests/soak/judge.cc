@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <thread>
 
 #include "sched/policy/parse.h"
 
@@ -127,15 +128,37 @@ void judge_window(const Machine& machine, const vmm::RunSpec& spec, const vmm::R
   }
 }
 
+bool sleeps(const vmm::VcpuResult& vcpu, Nanos window) {
+  return vcpu.sched.times.halted + vcpu.sched.times.stopped > window / 2;
+}
+
+// Other processes had most of the CPU time and left nothing idle, and nobody who should work slept. (A wake-up
+// that was lost, or a vCPU that waits while workers sleep, is no such case.)
+bool host_took_it(const Machine& machine, const vmm::RunResult& result, const CpuUse& use) {
+  const int64_t cpus = std::min<int64_t>(machine.spec.workers, std::max(1u, std::thread::hardware_concurrency()));
+  if (use.ours > result.window * cpus / 2 || use.idle > result.window * cpus / 5) return false;
+  for (size_t i = 0; i < result.vms.size(); ++i) {
+    const vmm::VmResult& vm = result.vms[i];
+    for (size_t v = 0; v < vm.vcpus.size(); ++v) {
+      const bool idle = vm.vcpus[v].operations == 0 && vm.vcpus[v].work_iters == 0;
+      const bool works = machine.members[i].role == Role::kWorks && should_work(machine.spec.vms[i], v);
+      if (idle && works && sleeps(vm.vcpus[v], result.window)) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
-Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result) {
+Verdict judge(const Machine& machine, const vmm::RunSpec& spec, const vmm::RunResult& result,
+              const CpuUse& use) {
   Verdict verdict;
   if (result.vms.size() != machine.members.size()) {
     verdict.wrong.push_back(
         fmt::format("{} VMs in the result, {} asked for", result.vms.size(), machine.members.size()));
     return verdict;
   }
+  verdict.host_took_it = host_took_it(machine, result, use);
   judge_window(machine, spec, result, verdict);
   judge_total(machine, result, verdict);
   for (size_t i = 0; i < result.vms.size(); ++i) {

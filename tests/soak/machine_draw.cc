@@ -229,9 +229,11 @@ void draw_how(Draft& draft) {
 // How long it may take until everybody has worked: a fair lock's convoy gives each of its waiters a turn only
 // when all others have had theirs, and turns are as rare as weights are low.
 Nanos patience_of(const Draft& draft) {
-  const int64_t others = draft.machine.vcpus;
+  const int64_t all = draft.machine.vcpus;
+  int64_t convoy = 1;
+  for (const vmm::VmSpec& vm : draft.machine.spec.vms) convoy = std::max<int64_t>(convoy, vm.vcpus);
   const int64_t unequal = 3 * draft.most_weight / draft.least_weight;  // groups count once more
-  return ms(10'000) + draft.longest_turn * others * others * unequal / draft.machine.spec.workers / 4;
+  return ms(10'000) + draft.longest_turn * all * convoy * unequal / draft.machine.spec.workers / 4;
 }
 
 }  // namespace

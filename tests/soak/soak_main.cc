@@ -27,6 +27,7 @@ struct Flags {
   uint64_t first = 0;
   uint64_t max_failures = 10;
   uint64_t programs = 12;
+  bool verbose = false;
   std::string kvmux = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "kvmux";
   std::string images = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "test_guests";
 };
@@ -39,6 +40,7 @@ int parse(int argc, char** argv, Flags& flags) {
   app.add_option("--times", flags.times, "with --machine: so often");
   app.add_option("--first", flags.first, "begin with this machine");
   app.add_option("--max-failures", flags.max_failures, "give up then");
+  app.add_flag("--verbose", flags.verbose, "a line for each machine");
   app.add_option("--programs", flags.programs, "percent of machines that run the program itself");
   app.add_option("--kvmux", flags.kvmux, "the program");
   app.add_option("--images", flags.images, "folder of the foreign images");
@@ -84,10 +86,10 @@ std::atomic<bool> interrupted{false};
 void print_totals(const Totals& t, double minutes) {
   std::printf(
       "soak: %.1f minutes, %llu machines (%llu as programs), %.0f vCPU-seconds, %llu IPIs, %llu exits, "
-      "%llu failures\n",
+      "%llu undecided on a busy host, %llu failures\n",
       minutes, static_cast<unsigned long long>(t.machines), static_cast<unsigned long long>(t.programs),
       t.vcpu_seconds, static_cast<unsigned long long>(t.ipis), static_cast<unsigned long long>(t.exits),
-      static_cast<unsigned long long>(t.failures));
+      static_cast<unsigned long long>(t.undecided), static_cast<unsigned long long>(t.failures));
   std::fflush(stdout);
 }
 
@@ -136,7 +138,8 @@ int main(int argc, char** argv) {
                              .program_share = flags.programs},
             .programs = {.kvmux = flags.kvmux, .images = flags.images, .folder = folder.path()},
             .end = {},
-            .max_failures = flags.max_failures};
+            .max_failures = flags.max_failures,
+            .verbose = flags.verbose};
   std::printf("soak: seed %llu\n", static_cast<unsigned long long>(flags.seed));
   std::fflush(stdout);
   return flags.machine ? one_machine(plan, flags) : soak_for(plan, flags);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -14,12 +15,27 @@ namespace {
 
 int backtrace_signal() { return SIGRTMAX - 3; }
 
-// In the thread that is asked. Not async-signal-safe by the book (backtrace() may allocate at its first use,
-// which the constructor has had); the process is about to abort.
-void write_backtrace(int) {
-  std::array<void*, 64> frames;
-  const int count = ::backtrace(frames.data(), static_cast<int>(frames.size()));
-  ::backtrace_symbols_fd(frames.data(), count, STDERR_FILENO);
+// Where the thread that was asked stands. Its own filter of system calls may not let it write, so the watchdog
+// does.
+std::array<void*, 64> frames;
+std::atomic<int> frame_count{-1};
+
+// In the thread that is asked. backtrace() may allocate at its first use only, which the constructor has had.
+void take_backtrace(int) {
+  frame_count.store(::backtrace(frames.data(), static_cast<int>(frames.size())), std::memory_order_release);
+}
+
+void write_backtrace(pid_t thread) {
+  std::fprintf(stderr, "backtrace of thread %d:\n", thread);
+  std::fflush(stderr);
+  frame_count.store(-1);
+  ::tgkill(::getpid(), thread, backtrace_signal());
+  for (int waits = 0; waits < 100 && frame_count.load(std::memory_order_acquire) < 0; ++waits) {
+    ::usleep(10'000);
+  }
+  const int count = frame_count.load(std::memory_order_acquire);
+  if (count < 0) std::fprintf(stderr, "  it does not answer\n");
+  if (count > 0) ::backtrace_symbols_fd(frames.data(), count, STDERR_FILENO);
 }
 
 std::string contents(const std::filesystem::path& path) {
@@ -54,10 +70,9 @@ void dump_threads(pid_t process) {
 }
 
 Watchdog::Watchdog() {
-  std::array<void*, 4> frames;
   ::backtrace(frames.data(), static_cast<int>(frames.size()));  // loads the unwinder
   struct sigaction action = {};
-  action.sa_handler = write_backtrace;
+  action.sa_handler = take_backtrace;
   action.sa_flags = SA_RESTART;
   ::sigaction(backtrace_signal(), &action, nullptr);
   thread_ = std::thread([this] { watch(); });
@@ -101,11 +116,7 @@ void Watchdog::watch() {
   std::fprintf(stderr, "HANG: %s\n", what_.c_str());
   dump_threads(::getpid());
   for (const pid_t thread : threads_of(::getpid())) {
-    if (thread == ::gettid()) continue;
-    std::fprintf(stderr, "backtrace of thread %d:\n", thread);
-    std::fflush(stderr);
-    ::tgkill(::getpid(), thread, backtrace_signal());
-    ::usleep(200'000);
+    if (thread != ::gettid()) write_backtrace(thread);
   }
   std::abort();
 }

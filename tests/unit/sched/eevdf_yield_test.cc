@@ -305,3 +305,22 @@ TEST_CASE("cancel_protection: the next tick ends the turn") {
   REQUIRE(queue.pick(10us) != nullptr);
   CHECK_FALSE(queue.tick(20us));  // for that turn only
 }
+
+TEST_CASE("passes_over_current: between two turns there is nobody to pass over, at any level") {
+  QueueRig rig;
+  const GroupId vm = rig.group();
+  Vcpu& a = rig.vcpu(vm);
+  Vcpu& b = rig.vcpu(vm);
+  EevdfQueue& queue = rig.queue();
+  CHECK(queue.passes_over_current());
+  queue.enqueue(a, 0ns);
+  queue.enqueue(b, 0ns);
+  CHECK(queue.passes_over_current());
+  REQUIRE(queue.pick(0ns) == &a);
+  CHECK_FALSE(queue.passes_over_current());
+  queue.put(100us);
+  CHECK(queue.passes_over_current());
+  REQUIRE(queue.pick(100us) != nullptr);
+  queue.dequeue(*queue.current(), 200us);  // as a HLT does
+  CHECK(queue.passes_over_current());
+}

@@ -109,6 +109,20 @@ TEST_CASE("spin, other worker: with nobody waiting here the yielder goes on") {
   CHECK(rig.stats(0, 700us).yields_remote == 1);
 }
 
+TEST_CASE("spin, other worker: that worker is between two turns, so nobody is current on its queue") {
+  for (const char* policy : {"yield", "v3", "v2,credit=on"}) {
+    CAPTURE(policy);
+    SchedulerRig rig(2, {{2, policy}, {2, policy}});
+    run_apart(rig);
+    rig.s.put(kW1, 650us, true);
+    CHECK(rig.s.spin(kW0, 700us, true));
+    CHECK(rig.stats(0, 700us).yields_remote == 1);
+    CHECK(rig.pick(kW1, 701us) == kV1);
+    CHECK_FALSE(rig.s.tick(kW1, 702us) == std::nullopt);  // its turn is a whole one
+    rig.s.check();
+  }
+}
+
 TEST_CASE("spin, other worker: alone here and alone there, the attempt fails (Linux: yield_to gives ESRCH)") {
   SchedulerRig rig(2, {{2, "yield"}});
   rig.start_all();
