@@ -26,7 +26,7 @@ double rounds_waited(std::string_view name, uint32_t workers, uint32_t each, Nan
   Driver driver(plan, seed);
   driver.run_until(length);
   const Tuning& tuning = plan.setup.tuning;
-  Nanos turn = tuning.slice * tuning.patience;
+  Nanos turn = tuning.slice * tuning.quantum_multiplier;
   if (tuning.latency_target > 0ns)
     turn = std::min(turn, std::max(tuning.min_slice, tuning.latency_target / each));
   const bool jitter = plan.setup.queue == QueueKind::kEevdf;
