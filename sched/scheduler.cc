@@ -23,7 +23,8 @@ uint32_t count_vcpus(const Setup& setup) {
 }  // namespace
 
 Scheduler::Scheduler(const Setup& setup, Host& host)
-    : hierarchy_(Hierarchy::resolution_for(setup.workers)), workers_(setup.workers, count_vcpus(setup), host) {
+    : hierarchy_(Hierarchy::resolution_for(setup.workers)),
+      workers_(setup.workers, count_vcpus(setup), host) {
   if (!may_move(setup)) workers_.pin();
   number_vms(setup);
   placement_.emplace(setup, vms_, workers_, hierarchy_);

@@ -39,7 +39,7 @@ constexpr int64_t kMany = 1'000'000;
 
 constexpr std::string_view kLinux = "Linux 6.19";
 constexpr std::string_view kSeries = "the v2 series";
-constexpr std::string_view kMeasured = "measured in the simulator";
+constexpr std::string_view kMeasured = "our choice, by trial";
 constexpr std::string_view kBound = "a bound";
 
 constexpr std::array kFields{
@@ -105,8 +105,7 @@ constexpr std::array kFields{
                               Of::kRun),
     field<&Tuning::balance_interval>("balance-interval", "", 100 * kUs, 10 * kSecond, kMeasured,
                                      "how often a worker looks for a fairer spread of load", Of::kRun),
-    field<&Tuning::balance_tolerance>("balance-tolerance", "parts", 1, kMany,
-                                      "Linux 6.19: imbalance_pct, 112 to 125",
+    field<&Tuning::balance_tolerance>("balance-tolerance", "parts", 1, kMany, kMeasured,
                                       "imbalances of one part in so many are none", Of::kRun),
     field<&Tuning::place_tolerance>("place-tolerance", "parts", 1, kMany, "as balance-tolerance",
                                     "the same where VMs begin side by side", Of::kRun),

@@ -1,4 +1,5 @@
-// Tiny guests whose vCPUs will never run again end at once and say where they are; those that only sleep do not.
+// Tiny guests whose vCPUs will never run again end at once and say where they are; those that only sleep do
+// not.
 #include "tests/kvm/real_run.h"
 #include "vmm/run/clock.h"
 
@@ -17,9 +18,10 @@ GUEST_CODE(one_stops, SAYS_RUNNING
            "cli\n test %rsi, %rsi\n jz 1f\n mov $0xfed80000, %ebx\n movq $0, 0x18(%rbx)\n 1: hlt\n jmp 1b");
 GUEST_CODE(one_works, SAYS_RUNNING "cli\n test %rsi, %rsi\n jz 1f\n hlt\n 1: jmp 1b");
 // vCPU 0 arms its LAPIC timer for minutes (xAPIC, divided by 128) and halts; vCPU 1 is deaf.
-GUEST_CODE(long_timer, SAYS_RUNNING
-           "test %rsi, %rsi\n jnz 1f\n mov $0xfee00000, %ebx\n movl $0x1ff, 0xf0(%rbx)\n movl $0xa, 0x3e0(%rbx)\n"
-           "movl $0x40, 0x320(%rbx)\n movl $0xf0000000, 0x380(%rbx)\n sti\n hlt\n 1: cli\n hlt\n jmp 1b");
+GUEST_CODE(
+    long_timer, SAYS_RUNNING
+    "test %rsi, %rsi\n jnz 1f\n mov $0xfee00000, %ebx\n movl $0x1ff, 0xf0(%rbx)\n movl $0xa, 0x3e0(%rbx)\n"
+    "movl $0x40, 0x320(%rbx)\n movl $0xf0000000, 0x380(%rbx)\n sti\n hlt\n 1: cli\n hlt\n jmp 1b");
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
@@ -46,7 +48,8 @@ TEST_CASE("a guest whose vCPUs have all halted for good ends at once and says wh
     const Nanos from = monotonic_now();
     const VmResult deaf = result_of(all_deaf(), policy, kLong);
     CAPTURE(deaf.failure);
-    CHECK(contains(deaf.failure, "no vCPU will ever run again: vCPU 0 halted with interrupts off at RIP 0x1000"));
+    CHECK(contains(deaf.failure,
+                   "no vCPU will ever run again: vCPU 0 halted with interrupts off at RIP 0x1000"));
     CHECK(contains(deaf.failure, "; vCPU 1 halted with interrupts off at RIP 0x1000"));
     const VmResult listening = result_of(all_listening(), policy, kLong);
     CAPTURE(listening.failure);

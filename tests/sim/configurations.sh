@@ -26,7 +26,7 @@ list() {
     echo "run --guest mixed --workers 16 --vms 13 --vcpus 4 --policy $policy --seconds 0.05"
     # Weights, groups, mixtures, and policies that differ between the VMs of a run.
     echo "run --guest mixed --workers 2 --vms 3 --vcpus 2 --weight 512,1024,3072 --policy $policy --seconds 0.1"
-    echo "run --workers 2 --group a:weight=3072 --group b --vm guest=lock,vcpus=3,group=a,policy=$policy" \
+    echo "run --workers 2 --group a:weight=3072 --group b:weight=1024 --vm guest=lock,vcpus=3,group=a,policy=$policy" \
       "--vm guest=ipi,vcpus=3,group=b,policy=$policy --seconds 0.1"
     echo "run --workers 3 --vm guest=ipi,vcpus=4,policy=$policy,weight=2048 --vm guest=compute,vcpus=2,policy=fair" \
       "--vm guest=lock,vcpus=4,policy=yield --seconds 0.1"

@@ -1,5 +1,5 @@
-// The flags of `kvmux boot`: their raw text, their registration with CLI11, and what they mean. Files are only
-// named here; command_boot.cc reads them. Main thread.
+// The flags of `kvmux boot`: their raw text, their registration with CLI11, and what they mean. Files are
+// only named here; command_boot.cc reads them. Main thread.
 #pragma once
 
 #include <string>

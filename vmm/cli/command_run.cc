@@ -75,7 +75,7 @@ Result<int> execute(const RunOptions& options, Services& services) {
   if (!spec) return tl::unexpected(spec.error());
   const auto recorder = recorder_for(options, *spec, *repeat);
   if (!recorder) return tl::unexpected(recorder.error());
-  if (auto confined = confine(services, files_read_by(*spec), {options.json}); !confined) {
+  if (auto confined = confine(services, files_read_by(*spec), {options.json, options.trace}); !confined) {
     return tl::unexpected(confined.error());
   }
   const uint64_t seed = spec->seed;

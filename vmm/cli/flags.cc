@@ -4,8 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include "sched/policy/parse.h"
 #include "sched/base/text.h"
+#include "sched/policy/parse.h"
 #include "vmm/cli/empty_values.h"
 
 namespace vmm {

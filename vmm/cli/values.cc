@@ -99,7 +99,9 @@ Result<uint64_t> parse_size(std::string_view flag, std::string_view value, SizeR
   return bytes;
 }
 
-uint64_t whole_huge_pages(uint64_t bytes) { return (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes; }
+uint64_t whole_huge_pages(uint64_t bytes) {
+  return (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+}
 
 std::optional<std::string> rounding_words(std::string_view flag, std::string_view value, uint64_t bytes) {
   const uint64_t whole = whole_huge_pages(bytes);

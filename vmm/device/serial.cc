@@ -136,7 +136,8 @@ size_t Uart16550::receive_room() const {
 bool Uart16550::interrupt_line() const { return identify() != kIirNone; }
 
 uint8_t Uart16550::identify() const {
-  if ((ier_ & kIerLineStatus) != 0 && (overrun_ || (!received_.empty() && received_.front().errors != 0))) return kIirLineStatus;
+  if ((ier_ & kIerLineStatus) != 0 && (overrun_ || (!received_.empty() && received_.front().errors != 0)))
+    return kIirLineStatus;
   if ((ier_ & kIerReceived) != 0 && !received_.empty()) return kIirReceived;
   if ((ier_ & kIerTransmitterEmpty) != 0 && transmitter_empty_pending_) return kIirTransmitterEmpty;
   if ((ier_ & kIerModem) != 0 && modem_delta_ != 0) return kIirModem;

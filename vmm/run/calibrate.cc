@@ -46,8 +46,7 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<b
   if (!tiny) return Failure(tiny.error());
   machine.add({tiny->vm.get(), tiny->board.get()});
   if (auto started = machine.start(); !started) return Failure(started.error());
-  for (Nanos waited{};
-       !machine.all_ended() && !machine.trouble().any() && waited < kPatience && !stop.load();
+  for (Nanos waited{}; !machine.all_ended() && !machine.trouble().any() && waited < kPatience && !stop.load();
        waited += kPoll) {
     std::this_thread::sleep_for(kPoll);
   }
