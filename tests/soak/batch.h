@@ -25,8 +25,9 @@ struct Totals {
   double vcpu_seconds = 0;
   uint64_t ipis = 0;
   uint64_t exits = 0;
-  uint64_t undecided = 0;  // machines whose vCPUs did not all get to work, for want of time or of a host that has any
-  uint64_t failures = 0;   // machines that failed
+  uint64_t undecided =
+      0;  // machines whose vCPUs did not all get to work, for want of time or of a host that has any
+  uint64_t failures = 0;  // machines that failed
 };
 
 // Machine `number` here and now, in this process; failures are printed. False: it failed.

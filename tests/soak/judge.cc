@@ -132,10 +132,11 @@ bool sleeps(const vmm::VcpuResult& vcpu, Nanos window) {
   return vcpu.sched.times.halted + vcpu.sched.times.stopped > window / 2;
 }
 
-// Other processes had most of the CPU time and left nothing idle, and nobody who should work slept. (A wake-up
-// that was lost, or a vCPU that waits while workers sleep, is no such case.)
+// Other processes had most of the CPU time and left nothing idle, and nobody who should work slept. (A
+// wake-up that was lost, or a vCPU that waits while workers sleep, is no such case.)
 bool host_took_it(const Machine& machine, const vmm::RunResult& result, const CpuUse& use) {
-  const int64_t cpus = std::min<int64_t>(machine.spec.workers, std::max(1u, std::thread::hardware_concurrency()));
+  const int64_t cpus =
+      std::min<int64_t>(machine.spec.workers, std::max(1u, std::thread::hardware_concurrency()));
   if (use.ours > result.window * cpus / 2 || use.idle > result.window * cpus / 5) return false;
   for (size_t i = 0; i < result.vms.size(); ++i) {
     const vmm::VmResult& vm = result.vms[i];

@@ -11,7 +11,7 @@ namespace soak {
 struct Verdict {
   std::vector<std::string> wrong;    // never right, however short the window
   std::vector<std::string> not_yet;  // right if the window was too short for it
-  bool host_took_it = false;  // what has not happened yet may be the host's fault: see host_took_it()
+  bool host_took_it = false;         // what has not happened yet may be the host's fault: see host_took_it()
 };
 
 // `spec` is the machine's with the window that was asked for.

@@ -15,8 +15,8 @@ namespace {
 
 int backtrace_signal() { return SIGRTMAX - 3; }
 
-// Where the thread that was asked stands. Its own filter of system calls may not let it write, so the watchdog
-// does.
+// Where the thread that was asked stands. Its own filter of system calls may not let it write, so the
+// watchdog does.
 std::array<void*, 64> frames;
 std::atomic<int> frame_count{-1};
 
