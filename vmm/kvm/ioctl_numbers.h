@@ -17,6 +17,7 @@ inline constexpr unsigned long kKvmGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64
 inline constexpr unsigned long kKvmSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
 inline constexpr unsigned long kKvmGetMsrs = _IOWR(KVMIO, 0x88, uint64_t);
 inline constexpr unsigned long kKvmSetMsrs = _IOW(KVMIO, 0x89, uint64_t);
+inline constexpr unsigned long kKvmSetGsiRouting = _IOW(KVMIO, 0x6a, uint64_t);
 
 // The head of kvm_cpuid2 as the kernel sees it; the entries follow.
 struct CpuidHead {

@@ -23,7 +23,10 @@ struct Magic {
 
 constexpr std::array kMagics{
     Magic{0, "\x1f\x8b\x08"sv, {"a gzip file", kUnpack, true}},
-    Magic{0, "\xfd" "7zXZ\0"sv, {"an xz file", kUnpack, true}},
+    Magic{0,
+          "\xfd"
+          "7zXZ\0"sv,
+          {"an xz file", kUnpack, true}},
     Magic{0, "\x28\xb5\x2f\xfd"sv, {"a zstd file", kUnpack, true}},
     Magic{0, "\x04\x22\x4d\x18"sv, {"an lz4 file", kUnpack, true}},
     Magic{0, "\x02\x21\x4c\x18"sv, {"an lz4 file", kUnpack, true}},
@@ -62,8 +65,8 @@ bool has(ImageBytes file, uint64_t offset, std::string_view bytes) {
          std::memcmp(file.data() + offset, bytes.data(), bytes.size()) == 0;
 }
 
-// Multiboot 2.0, 3.1.1: in the first 32 KiB, 8-byte aligned; magic, architecture (0: i386), length and checksum
-// add up to 0.
+// Multiboot 2.0, 3.1.1: in the first 32 KiB, 8-byte aligned; magic, architecture (0: i386), length and
+// checksum add up to 0.
 bool has_multiboot2(ImageBytes file) {
   constexpr uint32_t kMagic = 0xe85250d6;
   for (uint64_t at = 0; at + 16 <= std::min<uint64_t>(file.size(), 32768); at += 8) {
@@ -116,7 +119,8 @@ std::optional<ForeignKind> dos_kind(ImageBytes file) {
   const auto pe = read_field<uint32_t>(file, kPeOffset);
   if (!pe) return std::nullopt;
   if (has(file, *pe, "PE\0\0"sv)) {
-    return ForeignKind{"a PE executable (Windows or EFI)", "there is no EFI firmware: take an ELF or bzImage"};
+    return ForeignKind{"a PE executable (Windows or EFI)",
+                       "there is no EFI firmware: take an ELF or bzImage"};
   }
   return ForeignKind{"a DOS executable", "there is no DOS: take an ELF, bzImage or flat binary"};
 }
@@ -130,10 +134,12 @@ std::optional<ForeignKind> aout_kind(ImageBytes file) {
   const bool known = magic == 0407 || magic == 0410 || magic == 0413 || magic == 0314;
   const bool x86 = machine == 0 || machine == 100 || machine == 134;
   if (!known || !x86 || (*h)[1] == 0 || uint64_t{(*h)[1]} + (*h)[2] > file.size()) return std::nullopt;
-  return ForeignKind{"an a.out executable", "link it as ELF, or give it a Multiboot header with address fields"};
+  return ForeignKind{"an a.out executable",
+                     "link it as ELF, or give it a Multiboot header with address fields"};
 }
 
-// All of its beginning is ASCII text or the lead and trail bytes of UTF-8; machine code has zeros and controls.
+// All of its beginning is ASCII text or the lead and trail bytes of UTF-8; machine code has zeros and
+// controls.
 std::optional<ForeignKind> text_kind(ImageBytes file) {
   constexpr size_t kEnough = 16;
   constexpr size_t kLooked = 4096;
@@ -146,7 +152,7 @@ std::optional<ForeignKind> text_kind(ImageBytes file) {
     if (c >= 0x80) ++high;
   }
   if (high > start.size() / 2) return std::nullopt;
-  return ForeignKind{"a text file", "give a kernel"};
+  return ForeignKind{"a text file", "give a kernel", true};  // as an initrd it is Linux' to judge
 }
 
 }  // namespace

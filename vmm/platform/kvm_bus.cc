@@ -6,11 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "vmm/kvm/ioctl_numbers.h"
+
 namespace vmm {
 namespace {
-
-constexpr unsigned long kKvmSetGsiRouting =
-    _IOW(KVMIO, 0x6a, uint64_t);  // the head has 8 bytes; see ioctl_numbers.h
 
 constexpr int kMostTries = 10;
 

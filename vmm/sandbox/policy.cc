@@ -151,7 +151,7 @@ constexpr IoctlRule kIoctls[] = {
     {request(KVM_GET_REGS), kBoards, "registers that KVM did not write out; a guest that has fallen silent"},
     {request(KVM_GET_SREGS), kBoards, "registers that KVM did not write out; a guest that has fallen silent"},
     {request(KVM_SIGNAL_MSI), kBoards, "an interrupt for KVM's LAPICs"},
-    {request(KVM_SET_GSI_ROUTING), kBoards, "the IOAPIC's entries, which KVM must know for their EOIs"},
+    {request(kKvmSetGsiRouting), kBoards, "the IOAPIC's entries, which KVM must know for their EOIs"},
     {request(KVM_IRQ_LINE), kBoards, "a pin of the IOAPIC"},
     {request(KVM_GET_FPU), kVcpus, "FWAIT, completed here"},
     {request(KVM_GET_XCRS), kVcpus, "XGETBV, completed here"},
