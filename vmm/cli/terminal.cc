@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "vmm/check.h"
+#include "vmm/sandbox/violation.h"
 #include "vmm/signal_stack.h"
 
 namespace vmm {
@@ -130,6 +131,7 @@ RawTerminal::RawTerminal(int fd) {
   ::cfmakeraw(&guests);
   guests.c_oflag |= OPOST | ONLCR;  // guests often end lines with LF only
   static const int registered = std::atexit(restore);
+  sandbox::set_last_act(restore);
   static_cast<void>(registered);
   install();
   // In the background this stops us until the shell gives us the terminal.
