@@ -85,8 +85,8 @@ fetch_kernel() {
     fi
   fi
   local deb
-  for deb in "$work"/*.deb; do dpkg -x "$deb" "$work/root"; done
-  if ! unpack_kernel "$work/root" "$work/kernel"; then
+  for deb in "$work"/*.deb; do dpkg -x "$deb" "$work/tree"; done
+  if ! unpack_kernel "$work/tree" "$work/kernel"; then
     kernel_trouble="$packages hold no kernel with KVM, or cannot be unpacked"
     rm -rf "$work"
     return 1

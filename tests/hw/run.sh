@@ -87,8 +87,8 @@ write_settings() {
     echo "smoke_policies='yield fair v2 v3 kvmux'"
     echo "export KVMUX_SLOW_HOST=1 ${KVMUX_HW_ENV-}"
   } >"$work/settings"
-  [[ -z $selection ]] || grep -v -e '^#' -e '^$' "$selection" >"$work/root/hw/select"
-  [[ -z $script ]] || cp "$script" "$work/root/hw/script"
+  [[ -z $selection ]] || grep -v -e '^#' -e '^$' "$selection" >"$work/tree/hw/select"
+  [[ -z $script ]] || cp "$script" "$work/tree/hw/script"
 }
 
 # Serial lines on standard input: a readable line for each, and what they add up to in $work/sums.
@@ -127,7 +127,7 @@ run_cell() {
   limit=${seconds:-$([[ $mode == short ]] && echo 420 || echo 2400)}
   echo "== $cell"
   write_settings
-  make_initrd "$work/root" "$kernel_dir" "$work/settings" "$work/initrd"
+  make_initrd "$work/tree" "$kernel_dir" "$work/settings" "$work/initrd"
   for attempt in 1 2 3; do
     (seconds=$limit; "boot_$machine" "$work/initrd") | tee "$work/console" | show_results || true
     { read -r started passed failed skipped; read -r red || true; } <"$work/sums"
@@ -193,7 +193,7 @@ check_tools || exit 0
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmux-hw-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 no_boot=0 not_had=0 total_passed=0 total_failed=0 total_skipped=0
-make_root "$work/root" "$build"
+make_root "$work/tree" "$build"
 case $mode in
   short) short_selection ;;
   matrix) whole_matrix ;;
