@@ -5,6 +5,13 @@
 
 namespace sched {
 
+// Nothing but this run queue.
+constexpr Features with_queue(QueueKind queue) {
+  Features features;
+  features.queue = queue;
+  return features;
+}
+
 // Linux 6.19: a spin exit leads to a directed yield with next buddy and forfeit.
 constexpr Features mainline_yield() {
   Features features;

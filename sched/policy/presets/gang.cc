@@ -7,12 +7,6 @@
 namespace sched {
 namespace {
 
-constexpr Features with_queue(QueueKind queue) {
-  Features features;
-  features.queue = queue;
-  return features;
-}
-
 constexpr std::array kPresets{
     Preset{"gang", "co-schedules all vCPUs of a VM", with_queue(QueueKind::kGang)},
 };

@@ -7,12 +7,6 @@
 namespace sched {
 namespace {
 
-constexpr Features with_queue(QueueKind queue) {
-  Features features;
-  features.queue = queue;
-  return features;
-}
-
 constexpr std::array kPresets{
     Preset{"host", "a thread per vCPU, the host's scheduler decides; spin exits do nothing",
            with_queue(QueueKind::kHost)},

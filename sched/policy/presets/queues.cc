@@ -7,12 +7,6 @@
 namespace sched {
 namespace {
 
-constexpr Features with_queue(QueueKind queue) {
-  Features features;
-  features.queue = queue;
-  return features;
-}
-
 constexpr std::array kPresets{
     Preset{"rr", "round robin with a fixed slice; spin exits do nothing", with_queue(QueueKind::kRoundRobin)},
     Preset{"fair", "EEVDF; spin exits do nothing", with_queue(QueueKind::kEevdf)},
