@@ -78,6 +78,19 @@ blocked_results() {
     [ $((SECONDS - begin)) -lt 20 ] || fail "compare $flag with a blocked reader: Ctrl-C took $((SECONDS - begin)) s"
     says 'does not read: [0-9]+ bytes were not written' "compare $flag with a blocked reader"
   done
+  # A second signal ends it at once, with 130 although the result was complete. It is stopped meanwhile, so that its patience cannot be over.
+  "$kvmux" "${compare[@]}" >&8 2> "$dir/err" 8>&- &
+  pid=$!
+  sleep 2
+  kill -INT $pid
+  sleep 0.1
+  kill -STOP $pid
+  sleep 0.3
+  kill -INT $pid
+  kill -CONT $pid
+  wait $pid
+  got=$?
+  ends 130 "compare with a blocked reader and two times Ctrl-C"
   exec 8>&-
 }
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdlib>
@@ -58,5 +59,12 @@ extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
   static const Lock next = reinterpret_cast<Lock>(::dlsym(RTLD_NEXT, "pthread_mutex_lock"));
   ++calls.locks;
   return next(mutex);
+}
+
+extern "C" int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  using Clock = int (*)(clockid_t, timespec*);
+  static const Clock next = reinterpret_cast<Clock>(::dlsym(RTLD_NEXT, "clock_gettime"));
+  if (clock == CLOCK_THREAD_CPUTIME_ID) ++calls.cpu_clocks;
+  return next(clock, time);
 }
 #endif
