@@ -13,12 +13,14 @@
 
 #include <algorithm>
 #include <fstream>
+#include <memory>
 #include <regex>
 #include <string>
 #include <string_view>
 
 #include "tests/bench/run_loop_contest.h"
 #include "tests/kvm/guest_code.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace {
 
@@ -135,6 +137,41 @@ void bench_switches(const System& system, const char* where, std::span<const uin
   }
 }
 
+// What the filter of system calls costs an exit. It is put on by the thread of a machine that starts, and
+// taken off by nothing: two machines, of which the second starts without.
+void bench_sandbox(const System& system) {
+  struct Guest {
+    const char* where;
+    std::span<const uint8_t> code;
+    std::unique_ptr<Contest> on;
+    std::unique_ptr<Contest> off;
+  };
+  Guest guests[] = {{"CPL 3", bells_alone_at_cpl3(), nullptr, nullptr},
+                    {"CPL 0", bells_alone_at_cpl0(), nullptr, nullptr}};
+  if (!sandbox::is_on()) {
+    fmt::print("the sandbox: off here, {}\n", sandbox::state().why_off);
+    return;
+  }
+  for (Guest& guest : guests) guest.on = std::make_unique<Contest>(system, guest.code, "kvmux");
+  sandbox::switch_off();
+  for (Guest& guest : guests) guest.off = std::make_unique<Contest>(system, guest.code, "kvmux");
+  for (Guest& guest : guests) {
+    const uint64_t bells = bells_a_round(*guest.off, 1);
+    std::vector<double> rate;
+    for (int i = 0; i < rounds(); ++i) {
+      double switched = 0;
+      const bool first = i % 2 == 0;
+      const Nanos one = (first ? guest.on : guest.off)->through_run_loop(bells, switched);
+      const Nanos other = (first ? guest.off : guest.on)->through_run_loop(bells, switched);
+      rate.push_back(static_cast<double>((first ? other : one).count()) /
+                     static_cast<double>((first ? one : other).count()));
+    }
+    fmt::print("{:<44} {:.3f}\n", fmt::format("doorbell exits/s, {}, sandbox on : off", guest.where),
+               median(rate));
+    std::fflush(stdout);
+  }
+}
+
 // --- creation and memory ---
 
 class NoNotifier final : public Notifier {
@@ -232,7 +269,7 @@ void pin_to_first_cpu() {
   ::pthread_setaffinity_np(::pthread_self(), sizeof(set), &set);
 }
 
-// An argument picks benchmarks by a regular expression for their names: creation, exits, switches.
+// An argument picks benchmarks by a regular expression for their names: creation, exits, switches, sandbox.
 bool wanted(int count, char** arguments, const std::string& name) {
   if (count < 2) return true;
   try {
@@ -266,5 +303,6 @@ int main(int count, char** arguments) {
     bench_switches(*system, "CPL 0", bells_at_cpl0(), "kvmux", true);
     bench_switches(*system, "CPL 0", bells_at_cpl0(), with_registers, false);
   }
+  if (wanted(count, arguments, "sandbox")) bench_sandbox(*system);  // the last: it is off from then on
   return 0;
 }

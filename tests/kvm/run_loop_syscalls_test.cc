@@ -111,7 +111,7 @@ kvm_test::Calls calls_on(const System& system, const Path& path) {
 }
 
 // System calls between the marks, by number; KVM_RUN apart from other ioctls. The thread's CPU time is left
-// out: after a stretch in the guest that the host may have cut (StolenTime::kWorthAsking) it is asked for,
+// out: after a stretch in the guest that the host may have cut (StolenTime::kLongStretch) it is asked for,
 // and tracing makes stretches long. calls_on() counts it without a tracer.
 struct Syscalls {
   uint64_t kvm_run = 0;

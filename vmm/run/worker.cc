@@ -167,7 +167,8 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     now = monotonic_now();
     vcpu.account.exits += now - exited;
     const bool may_leave = kicked || next != Next::kEnter;
-    if (may_leave || exited - entered >= StolenTime::kWorthAsking) excuse_stolen(vcpu, now);
+    const Nanos stretch = exited - entered;
+    if (may_leave || stretch >= StolenTime::kLongStretch) excuse_stolen(vcpu, now, stretch);
     if (const auto departure = after_exit(vcpu, next, now)) return *departure;
   }
 }
@@ -177,8 +178,8 @@ bool Worker::is_in_kernel(const Vcpu& vcpu) const {
 }
 
 // What the host took while the vCPU was on is not its doing. Before the scheduler charges for it.
-void Worker::excuse_stolen(Vcpu& vcpu, Nanos now) {
-  if (!stolen_->worth_asking(now)) return;
+void Worker::excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
+  if (!stolen_->worth_asking(now, stretch)) return;
   const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;

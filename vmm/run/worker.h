@@ -1,5 +1,5 @@
-// A worker: one host thread on one CPU with one event loop and one timer, running one vCPU at a time as its scheduler says.
-// Anyone may ask it to look up: attention.h says why no kick is lost.
+// A worker: one host thread on one CPU with one event loop and one timer, running one vCPU at a time as its
+// scheduler says. Anyone may ask it to look up: attention.h says why no kick is lost.
 #pragma once
 
 #include <memory>
@@ -71,7 +71,7 @@ class Worker {
   uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);
   bool is_in_kernel(const Vcpu& vcpu) const;
-  void excuse_stolen(Vcpu& vcpu, Nanos now);
+  void excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_alarm(Vcpu& vcpu);

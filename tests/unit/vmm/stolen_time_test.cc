@@ -16,7 +16,8 @@ class Thread {
   Nanos runs(Nanos wall, Nanos lost) {
     wall_ += wall;
     cpu_ += wall - lost;
-    return wall >= StolenTime::kWorthAsking ? ask() : Nanos{};
+    stretch_ = wall;
+    return wall >= StolenTime::kLongStretch ? ask() : Nanos{};
   }
   Nanos leaves() { return ask(); }
   void sleeps(Nanos time) {
@@ -25,7 +26,8 @@ class Thread {
   }
 
  private:
-  Nanos ask() { return stolen_.worth_asking(wall_) ? stolen_.take(wall_, cpu_) : Nanos{}; }
+  Nanos ask() { return stolen_.worth_asking(wall_, stretch_) ? stolen_.take(wall_, cpu_) : Nanos{}; }
+  Nanos stretch_{};
   Nanos wall_{1h};
   Nanos cpu_{1s};
   StolenTime stolen_{wall_, cpu_};
