@@ -52,6 +52,7 @@ TEST_CASE("every vCPU's ledger adds up to the window, under every policy") {
     REQUIRE_MESSAGE(result, result.error().text());
     const double window = seconds(result->window);
     double on_workers = 0;
+    double switching = 0;
     for (const VmResult& vm : result->vms) {
       for (const VcpuResult& vcpu : vm.vcpus) {
         const Ledger& l = vcpu.ledger;
@@ -62,8 +63,11 @@ TEST_CASE("every vCPU's ledger adds up to the window, under every policy") {
         }
         CHECK(l.stopped == Nanos{});
         on_workers += seconds(on_worker(l));
+        switching += seconds(l.migration);
       }
     }
+    // Switching costs something, and is nobody's work.
+    CHECK((switching > 0) == !preset.name.starts_with("host"));
     // Eight vCPUs that always have something to do share two workers: all of the workers' time, and no more.
     CHECK(on_workers < 1.01 * spec.workers * window);
   }

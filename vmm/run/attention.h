@@ -13,10 +13,10 @@
 // The timer's signal is seen in the same way, with its handler in the asker's place; both are on one thread:
 //   handler: fired = true;      then request the exit of the announced vCPU
 //   owner:   announce; clear the exit request;      fired == false → KVM_RUN
-// A signal before the look at `fired` is seen by it; one after it finds the vCPU announced, whose KVM_RUN then
-// returns at once, or interrupts KVM_RUN itself. So a deadline for which the timer is armed is never slept
-// through inside the guest. That the timer is armed for every deadline: arming.h and alarms.h. What the owner
-// sleeps on instead of a guest takes the earliest deadline as its limit.
+// A signal before the look at `fired` is seen by it; one after it finds the vCPU announced, whose KVM_RUN
+// then returns at once, or interrupts KVM_RUN itself. So a deadline for which the timer is armed is never
+// slept through inside the guest. That the timer is armed for every deadline: arming.h and alarms.h. What the
+// owner sleeps on instead of a guest takes the earliest deadline as its limit.
 //
 // Who asks for the same again need not signal again: the first signal is on its way. It may have failed
 // (PreemptTimer::kick reports that), hence `insist`.
@@ -65,8 +65,8 @@ class BasicAttention {
         return wake();
     }
   }
-  // A signal at this instant at the latest, which ends KVM_RUN and is to be taken by take_fired(). One call at a
-  // time.
+  // A signal at this instant at the latest, which ends KVM_RUN and is to be taken by take_fired(). One call
+  // at a time.
   void arm_tick(Nanos at) { timer_->arm_tick(at); }
   Nanos tick_at() const { return timer_->tick_at(); }
 
@@ -81,12 +81,13 @@ class BasicAttention {
   // Before each run(): the earliest LAPIC deadline.
   void arm_alarm(Nanos at) { timer_->arm_alarm(at); }
 
-  // Owner thread: KVM_RUN, unless there is something to look at. 0, EINTR or another errno of KVM_RUN.
+  // Owner thread: KVM_RUN, unless there is something to look at: then kNotEntered. 0, EINTR or another errno
+  // of KVM_RUN.
   int run(typename Timer::Target& vcpu) {
     timer_->announce(&vcpu);
     vcpu.clear_exit_request();
     phase_.store(Phase::kGuest, std::memory_order_seq_cst);
-    int error = EINTR;
+    int error = kNotEntered;
     if (reasons_.load(std::memory_order_seq_cst) == 0 && !timer_->has_fired()) error = vcpu.run();
     phase_.store(Phase::kBusy, std::memory_order_relaxed);  // late is harmless: a signal too many
     timer_->announce(nullptr);
@@ -102,6 +103,8 @@ class BasicAttention {
   }
   // 0 as long as there is nothing to look at: a futex for owners that have nothing else to sleep on.
   const std::atomic<uint32_t>& reasons() const { return reasons_; }
+
+  static constexpr int kNotEntered = ECANCELED;  // KVM_RUN has no such error
 
  private:
   enum class Phase : uint32_t { kBusy, kGuest, kSleeping };

@@ -38,9 +38,8 @@ uint32_t* futex_word(const std::atomic<uint32_t>& word) {
 }
 
 [[nodiscard]] int futex_wake(const std::atomic<uint32_t>& word) {
-  return retried([&] {
-    return ::syscall(SYS_futex, futex_word(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-  });
+  return retried(
+      [&] { return ::syscall(SYS_futex, futex_word(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); });
 }
 
 }  // namespace
@@ -135,8 +134,9 @@ void HostThread::kick(uint32_t reasons, bool insist) {
 std::optional<uint64_t> HostThread::cpu_time() const {
   clockid_t clock{};
   timespec used{};
-  const bool known = ::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0 &&
-                     ::clock_gettime(clock, &used) == 0;
+  const bool known =
+      ::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0 &&
+      ::clock_gettime(clock, &used) == 0;
   if (!known) return std::nullopt;
   return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
 }
@@ -167,6 +167,7 @@ void HostThread::turn() {
   const int error = attention_.run(vcpu_.kvm);
   note_cr8(vcpu_);
   handling_.exit_begins();
+  if (error == Attention::kNotEntered) return;
   if (error == EINTR || error == EAGAIN) {
     ++vcpu_.account.kick_count;
     return;

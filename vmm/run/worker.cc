@@ -100,9 +100,10 @@ void Worker::loop() {
   }
 }
 
-// One vCPU's stay on this worker, from its choice to its departure.
+// One vCPU's stay on this worker, from its choice, when it began to run as the scheduler sees it, to its departure.
 void Worker::host(VcpuLease vcpu, Nanos now) {
   const Nanos came = now;
+  now = monotonic_now();  // until here: switching, not the guest's
   auto* const running = context_.vms[index_of(vcpu->vm)].vcpus_running;
   if (running != nullptr) running->fetch_add(1, std::memory_order_relaxed);
   const Departure departure = stay(*vcpu, now);
@@ -139,7 +140,7 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
 Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
   const RunningVm& vm = context_.vms[index_of(vcpu.vm)];
   stolen_->came(now);
-  for (bool has_run = false;; has_run = true) {
+  for (bool has_run = false;;) {
     if (vm.vm->ended()) return Departure::kStop;
     if (turn_over(vcpu, now, has_run)) return Departure::kPut;
 
@@ -157,8 +158,9 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     vcpu.account.guest += exited - entered;
     note_cr8(vcpu);
     burn_handicap(exited - entered, vm.handicap_percent);
-    const bool kicked = error == EINTR || error == EAGAIN;
-    ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
+    has_run = error != Attention::kNotEntered;
+    const bool kicked = !has_run || error == EINTR || error == EAGAIN;
+    if (has_run) ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
     if (error != 0 && !kicked) {
       vm.board->fail(vcpu, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu)));
       return Departure::kStop;
@@ -208,7 +210,8 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
 }
 
 // Looks at what came in since the last look. True: the vCPU's turn is over, or the worker is wanted
-// elsewhere. has_run: in this stay; a sample of where it stood before is worth nothing.
+// elsewhere. has_run: in this stay and since the last look; a sample of where it stood before is worth
+// nothing.
 bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
   if (context_.rotation.due(now)) {
     // With a tick: should a timer's signal ever be lost (ThreadSanitizer keeps one pending signal of a
