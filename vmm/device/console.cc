@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace vmm {
@@ -16,6 +17,13 @@ bool harmless(char c) {
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  std::string all(text);
+  std::ranges::replace_if(
+      all, [](char c) { return !harmless(c); }, '.');
+  return all;
+}
 
 void Console::put(VmId vm, VcpuIndex vcpu, std::string_view bytes) {
   const sched::MutexLock lock(mutex_);

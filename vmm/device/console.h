@@ -17,6 +17,9 @@
 
 namespace vmm {
 
+// With a dot for each byte that could move a terminal's cursor or change its state.
+[[nodiscard]] std::string printable(std::string_view text);
+
 class Console {
  public:
   using Sink = std::function<void(std::string_view line)>;

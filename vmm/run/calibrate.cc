@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "vmm/output/standard.h"
+#include "vmm/run/guest_pages.h"
 #include "vmm/run/machine.h"
 
 namespace vmm {
@@ -21,7 +22,7 @@ Calibration mean_of(const TinyVm& tiny, uint32_t vcpus) {
     const kvmux_vcpu_results results = tiny.results(VcpuIndex{i});
     sum.delay_iters_per_ms += static_cast<double>(results.user[0]);
     sum.pauses_per_ms += static_cast<double>(results.user[1]);
-    sum.exit_cost += Nanos(static_cast<int64_t>(static_cast<double>(results.user[2]) * 1e6 / khz));
+    sum.exit_cost += time_of(static_cast<double>(results.user[2]), khz);
   }
   return {.delay_iters_per_ms = sum.delay_iters_per_ms / vcpus,
           .pauses_per_ms = sum.pauses_per_ms / vcpus,

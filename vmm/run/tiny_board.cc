@@ -9,6 +9,7 @@
 #include "guest/abi.h"
 #include "vmm/load/layout.h"
 #include "vmm/run/exit.h"
+#include "vmm/run/guest_pages.h"
 
 namespace vmm {
 namespace {
@@ -154,10 +155,7 @@ Next TinyBoard::check(Vcpu& vcpu, Gpa record) {
   if (!copy)
     return end_badly(vcpu,
                      fmt::format("doorbell RESULT with a record at {:#x}, outside of memory,", record.value));
-  CheckResult result{.vcpu = index_of(vcpu.index),
-                     .name = std::string(copy->name, ::strnlen(copy->name, sizeof(copy->name))),
-                     .value = copy->value,
-                     .ok = copy->ok != 0};
+  CheckResult result = read_check(index_of(vcpu.index), *copy);
   console_.line(vm_.id(), vcpu.index,
                 fmt::format("check {}: {} ({})", result.name, result.ok ? "ok" : "FAILED", result.value));
   sched::MutexLock lock(mutex_);

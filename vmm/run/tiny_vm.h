@@ -7,16 +7,11 @@
 #include <vector>
 
 #include "vmm/load/layout.h"
+#include "vmm/run/guest_pages.h"
 #include "vmm/run/tiny_board.h"
 #include "vmm/run/vm.h"
 
 namespace vmm {
-
-struct Calibration {
-  double delay_iters_per_ms = 0;
-  double pauses_per_ms = 0;
-  Nanos exit_cost{};  // a doorbell store through the whole run loop
-};
 
 struct TinyVm {
   std::unique_ptr<Vm> vm;

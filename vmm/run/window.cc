@@ -9,6 +9,7 @@
 #include <string>
 
 #include "guest/embedded.h"
+#include "vmm/run/guest_pages.h"
 #include "vmm/run/never_started.h"
 #include "vmm/run/os_thread.h"
 
@@ -44,10 +45,6 @@ double steal_ms() {
   return ticks * 1000.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
-Nanos in_ms(double count, double per_ms) {
-  return per_ms > 0 ? Nanos(static_cast<int64_t>(count / per_ms * 1e6)) : Nanos{};
-}
-
 // Running time by where it went. What no account covers of it went into switching: choosing, leasing, moving.
 Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, Nanos spinning) {
   // A host thread's parts are derived from clocks that do not tick together: between two moments one may
@@ -70,23 +67,13 @@ Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, N
 
 VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end,
                            const Calibration& calibration) {
-  const kvmux_vcpu_results& a = start.guest;
-  const kvmux_vcpu_results& b = end.guest;
   VcpuResult r;
-  r.operations = b.operations - a.operations;
-  r.work_iters = b.work_iters - a.work_iters;
-  r.work_time = in_ms(static_cast<double>(r.work_iters), calibration.delay_iters_per_ms);
-  r.spin_pauses = b.spin_pauses - a.spin_pauses;
-  r.ipis_sent = b.ipis_sent - a.ipis_sent;
-  r.ipis_acked = b.ipis_acked - a.ipis_acked;
-  r.wakeups = b.wakeups - a.wakeups;
-  r.guest_errors = b.errors;  // all of them: a guest that was wrong while warming up was wrong
+  add_counters(start.guest, end.guest, calibration, r);
   const VcpuAccount account = end.use.account - start.use.account;
   r.exits = account.exit_count;
   r.kicks = account.kick_count;
   r.sched = end.use.sched - start.use.sched;
-  const Nanos spinning = in_ms(static_cast<double>(r.spin_pauses), calibration.pauses_per_ms);
-  r.ledger = make_ledger(r.sched.times, account, spinning);
+  r.ledger = make_ledger(r.sched.times, account, spinning_time(r, calibration));
   return r;
 }
 
@@ -124,8 +111,7 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
       const VcpuSnapshot& to = end.vms[v][i];
       vm.vcpus.push_back(vcpu_difference(from, to, calibration));
       operations += vm.vcpus.back().operations;
-      for (size_t b = 0; b < vm.ack_hist.size(); ++b)
-        vm.ack_hist[b] += to.guest.ack_hist[b] - from.guest.ack_hist[b];
+      add_latencies(from.guest, to.guest, vm);
     }
     vm.ops_per_second =
         static_cast<double>(operations) / std::chrono::duration<double>(result.window).count();

@@ -1,5 +1,6 @@
 #include "vmm/stats/histogram.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace vmm {
@@ -36,8 +37,10 @@ std::optional<double> histogram_quantile(std::span<const uint64_t> buckets, doub
 std::optional<Nanos> histogram_quantile_time(std::span<const uint64_t> buckets, double quantile,
                                              double tsc_khz) {
   const auto ticks = histogram_quantile(buckets, quantile);
-  if (!ticks || tsc_khz <= 0) return std::nullopt;
-  return Nanos{static_cast<int64_t>(*ticks / tsc_khz * 1e6)};
+  if (!ticks || !(tsc_khz > 0)) return std::nullopt;
+  // The guest wrote the histogram: its last bucket is 600 years at a gigahertz.
+  constexpr auto kMost = static_cast<double>(Nanos::max().count() / 2);
+  return Nanos{static_cast<int64_t>(std::min(*ticks / tsc_khz * 1e6, kMost))};
 }
 
 }  // namespace vmm
