@@ -185,7 +185,7 @@ void Worker::excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
   const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;
-  context_.scheduler.excuse(id_, lost);
+  context_.scheduler.discount_stolen(id_, lost);
 }
 
 // Nothing: it stays.
