@@ -170,7 +170,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     vcpu.account.exits += now - exited;
     const bool may_leave = kicked || next != Next::kEnter;
     const Nanos stretch = exited - entered;
-    if (may_leave || stretch >= StolenTime::kLongStretch) excuse_stolen(vcpu, now, stretch);
+    if (may_leave || stretch >= StolenTime::kLongStretch) discount_stolen(vcpu, now, stretch);
     if (const auto departure = after_exit(vcpu, next, now)) return *departure;
   }
 }
@@ -180,7 +180,7 @@ bool Worker::is_in_kernel(const Vcpu& vcpu) const {
 }
 
 // What the host took while the vCPU was on is not its doing. Before the scheduler charges for it.
-void Worker::excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
+void Worker::discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
   if (!stolen_->worth_asking(now, stretch)) return;
   const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;

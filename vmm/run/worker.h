@@ -71,7 +71,7 @@ class Worker {
   uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);
   bool is_in_kernel(const Vcpu& vcpu) const;
-  void excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
+  void discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_alarm(Vcpu& vcpu);

@@ -24,7 +24,7 @@ patch -p1 --quiet < page.diff
 changed=$(sed -n 's|^+++ b/\(.*\.cc\)$|\1|p' page.diff)
 test -n "$changed"
 # What the page changes, and what lists the rules, comes from here; the rest from the library.
-listing=$(grep -lE 'SCHED_[A-Z]+_(RULES|FILES)' -r sched --include='*.cc')
+listing=$(grep -lE 'SCHED_[A-Z]+_(RULES|FILES)|RuleNames' -r sched --include='*.cc')
 for file in $(printf '%s\n' "$changed" "$listing" | sort -u) tests/unit/sched/oldest_test.cc; do
   # shellcheck disable=SC2086  # a list
   "$compiler" -std=c++20 -O1 $flags -Wall -Wextra -Wconversion -Wshadow -Werror -I. -c "$file" -o "$(echo "$file" | tr / _).o"

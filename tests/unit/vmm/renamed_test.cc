@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli_fake.h"
+#include "sched/policy/parse.h"
 
 using namespace vmm;
 
