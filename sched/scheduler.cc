@@ -51,8 +51,8 @@ void Scheduler::number_vms(const Setup& setup) {
       vcpu.group = vm.group;
       vcpu.index = i;
       vcpu.slice = vm.policy.tuning.slice;
-      vcpu.latency_target = vm.policy.tuning.latency_target;
-      vcpu.min_slice = vm.policy.tuning.min_slice;
+      vcpu.round_limit = vm.policy.tuning.latency_target;
+      vcpu.shortest_request = vm.policy.tuning.min_slice;
     }
     first += vm.size;
   }
@@ -81,7 +81,8 @@ void Scheduler::build_queues(const Setup& setup) {
         break;
       default: {
         SCHED_CHECK(setup.queue == QueueKind::kEevdf);  // the host presets have no run queue of ours
-        auto queue = std::make_unique<EevdfQueue>(hierarchy_, setup.tuning, setup.seed * setup.workers + i);
+        const EevdfConstants constants{setup.tuning.slice_jitter_permille, setup.tuning.lag_limit_slices};
+        auto queue = std::make_unique<EevdfQueue>(hierarchy_, constants, setup.seed * setup.workers + i);
         worker.eevdf = queue.get();
         worker.queue = std::move(queue);
       }
@@ -98,8 +99,8 @@ std::optional<Turn> Scheduler::run_next(Worker& worker, Nanos now) {
   if (vcpu->last_worker != worker.id) ++vcpu->stats.migrations;
   vcpu->last_worker = worker.id;
   workers_.status(vcpu->id).set_running(worker.id);
-  Pulse& pulse = workers_.pulse(vcpu->id);
-  pulse.runs.store(pulse.runs.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  Progress& progress = workers_.progress(vcpu->id);
+  progress.runs.store(progress.runs.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   yields_->begin_turn(worker, *vcpu, now);
   workers_.publish(worker);
   workers_.arm(worker);
@@ -149,18 +150,18 @@ std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
   return Turn{vcpu->id, worker.armed};
 }
 
-void Scheduler::excuse(WorkerId id, Nanos lost) {
+void Scheduler::discount_stolen(WorkerId id, Nanos lost) {
   Worker& worker = workers_.at(id);
   MutexLock lock(worker.mutex);
   SCHED_CHECK(worker.queue->current() != nullptr);
-  worker.queue->excuse(lost);
+  worker.queue->discount_stolen(lost);
 }
 
 std::optional<WorkerId> Scheduler::leave_current(Worker& worker, RunState next, Nanos now) {
   Vcpu* vcpu = worker.queue->current();
   SCHED_CHECK(vcpu != nullptr && vcpu == worker.running);
   vcpu->last_ran = now;
-  workers_.pulse(vcpu->id).off_since.store(now.count(), std::memory_order_relaxed);
+  workers_.progress(vcpu->id).off_since.store(now.count(), std::memory_order_relaxed);
   Workers::account(*vcpu, next, now);
   worker.running = nullptr;
   return yields_->end_turn(worker, *vcpu);

@@ -54,7 +54,7 @@ class Scheduler {
   std::optional<Turn> tick(WorkerId worker, Nanos now);
   // The host took the worker's CPU for this long of the time since the last worker call: nothing that the
   // running vCPU is charged for. Call before the next worker call.
-  void excuse(WorkerId worker, Nanos lost);
+  void discount_stolen(WorkerId worker, Nanos lost);
   // The running vCPU stays runnable but leaves the worker. in_kernel: it was taken off at CPL 0. Anything
   // will do, here and for spin(), where the policy does not ask (needs_cpl()).
   void put(WorkerId worker, Nanos now, bool in_kernel);

@@ -101,7 +101,7 @@ class Status {
 };
 
 // What other workers may see of a vCPU's progress. Relaxed hints, written by the worker that holds the vCPU.
-struct Pulse {
+struct Progress {
   std::atomic<uint32_t> runs{0};          // times put on a worker
   std::atomic<uint32_t> spins{0};         // spin exits
   std::atomic<int64_t> off_since{0};      // when it last left a worker, host ns

@@ -27,7 +27,9 @@ class KvmuxIpiModel final : public IpiModel {
   Nanos window() const;
 
  private:
-  // A sender waits for few vectors at a time; a fifth one takes the place of the oldest.
+  // A sender waits for few vectors at a time; a fifth one takes the place of the oldest. Structural, no
+  // constant of a policy: it is the width of the tables below, five bits a pair of vCPUs, and every question
+  // looks at all of them.
   static constexpr uint32_t kSlots = 4;
   struct Slot {
     std::atomic<uint32_t> vector{0};  // 0: free (see can_be_sent())

@@ -1,5 +1,6 @@
 // Which of two ways of doing something costs a VM fewer exits? Learned by trying, because only the guest
-// knows what it waits for: whoever spins out soon again was not helped, and a loan that ends is an exit too.
+// knows what it waits for: whoever spins out soon again was not helped, and a donated turn that ends is an
+// exit too.
 //
 // An epoch is a number of such exits, so trying the worse way takes little time: it is over soon. Any thread
 // may call. Whoever counts the last exit of an epoch ends it and alone touches the rest meanwhile; resetting
@@ -20,14 +21,15 @@ class AbTest {
     uint32_t epoch = 128;     // exits
     uint32_t try_every = 16;  // epochs; one of them goes the other way
     int64_t clearly = 125;    // the other way takes over if its epoch was this many per cent as long
+    int64_t mean_over = 4;    // epochs in the moving mean of the usual length
   };
-  AbTest() = default;
+  AbTest() : config_() {}
   explicit AbTest(const Config& config) : config_(config) {}
 
   // The way to go now.
   bool first_way() const { return first_.load(std::memory_order_relaxed); }
 
-  // The VM had a spin exit, or one by the end of a loan.
+  // The VM had a spin exit, or one by the end of a donated turn.
   void count_exit(Nanos now) {
     const uint32_t before = exits_.fetch_add(1, std::memory_order_acq_rel);
     if (before == 0) {
@@ -55,7 +57,7 @@ class AbTest {
       }
       return;
     }
-    usual_ = usual_ == Nanos{} ? lasted : (usual_ * 3 + lasted) / 4;
+    usual_ = usual_ == Nanos{} ? lasted : (usual_ * (config_.mean_over - 1) + lasted) / config_.mean_over;
     // The first epoch is followed by a trial at once.
     if (epochs_ % config_.try_every == 1) {
       trying_ = true;

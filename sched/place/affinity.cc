@@ -55,7 +55,7 @@ const VmInfo* Placement::furthest_ahead(const Worker& than) {
   const VmInfo* ahead = nullptr;
   for (const VmInfo& vm : vms_) {
     if (!hierarchy_.runnable(vm.group)) continue;
-    if (load_of(home_of(vm.id)) >= load - load / tuning_.balance_tolerance) continue;
+    if (load_of(*home_of(vm.id)) >= load - load / tuning_.balance_tolerance) continue;
     if (ahead == nullptr || hierarchy_.service(vm.group) > hierarchy_.service(ahead->group)) ahead = &vm;
   }
   return ahead;

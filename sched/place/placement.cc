@@ -1,14 +1,31 @@
 #include "sched/place/placement.h"
 
 #include <algorithm>
+#include <array>
 
+#include "sched/base/check.h"
 #include "sched/place/first_places.h"
 
 namespace sched {
+namespace {
+
+using Rule = void (*)(const StealScan&, StealAttempt&);
+
+#define SCHED_RULE_FUNCTION(value, name) &steal::name,
+constexpr std::array<Rule, kStealRuleNames.size()> kStealRules{SCHED_STEAL_RULES(SCHED_RULE_FUNCTION)};
+#undef SCHED_RULE_FUNCTION
+
+// All VMs of a run agree on it (tuning_of_run()).
+StealRule steal_rule_of(const Setup& setup) {
+  return setup.vms.empty() ? StealRule{} : setup.vms.front().policy.features.steal;
+}
+
+}  // namespace
 
 Placement::Placement(const Setup& setup, const std::vector<VmInfo>& vms, Workers& workers,
                      Hierarchy& hierarchy)
     : tuning_(setup.tuning),
+      steal_rule_(steal_rule_of(setup)),
       vms_(vms),
       workers_(workers),
       hierarchy_(hierarchy),
@@ -31,18 +48,17 @@ Placement::Placement(const Setup& setup, const std::vector<VmInfo>& vms, Workers
 
 // Its VM's home or its own last worker if that is idle; else an idle one, if there is any.
 WorkerId Placement::for_waking(const Vcpu& vcpu) const {
-  const WorkerId home = home_of(vcpu.vm);
-  const WorkerId last = home != kNoWorker ? home : vcpu.last_worker;
+  const WorkerId last = home_of(vcpu.vm).value_or(vcpu.last_worker);
   if (!workers_.moves()) return last;
   return workers_.idle().find_idle(last).value_or(last);
 }
 
 std::optional<WorkerId> Placement::after_turn(const Worker& here, const Vcpu& vcpu,
                                               std::optional<WorkerId> asked) const {
-  const WorkerId home = home_of(vcpu.vm);
-  if (home == kNoWorker) return asked;
-  if (home == here.id) return std::nullopt;
-  return asked == home || here.eevdf->root().contested() ? std::optional(home) : std::nullopt;
+  const std::optional<WorkerId> home = home_of(vcpu.vm);
+  if (!home) return asked;
+  if (*home == here.id) return std::nullopt;
+  return asked == home || here.eevdf->root().contested() ? home : std::nullopt;
 }
 
 bool Placement::is_due(const Worker& worker, Nanos now) {
@@ -62,19 +78,29 @@ void Placement::balance(Worker& worker, Nanos now) {
 
 bool Placement::steal(Worker& thief, Nanos now) {
   if (!workers_.moves()) return false;
-  for (uint32_t i = 1; i < workers_.count(); ++i) {
-    const WorkerId victim{(index_of(thief.id) + i) % workers_.count()};
-    if (workers_.idle().waiting(victim) == 0) continue;
-    Vcpu* vcpu = take_waiting(victim, now);
-    if (vcpu == nullptr) continue;
-    {
-      MutexLock lock(thief.mutex);
-      if (thief.idle) workers_.set_idle(thief, false);
+  class Attempt final : public StealAttempt {
+   public:
+    Attempt(Placement& placement, Nanos now) : placement_(placement), now_(now) {}
+    bool operator()(WorkerId victim) override {
+      SCHED_CHECK(taken == nullptr);  // the rule goes on after it has got something
+      taken = placement_.take_waiting(victim, now_);
+      return taken != nullptr;
     }
-    workers_.enqueue(*vcpu, thief.id, now);
-    return true;
+    Vcpu* taken = nullptr;
+
+   private:
+    Placement& placement_;
+    const Nanos now_;
+  };
+  Attempt attempt(*this, now);
+  kStealRules[static_cast<size_t>(steal_rule_)](StealScan(workers_, thief.id), attempt);
+  if (attempt.taken == nullptr) return false;
+  {
+    MutexLock lock(thief.mutex);
+    if (thief.idle) workers_.set_idle(thief, false);
   }
-  return false;
+  workers_.enqueue(*attempt.taken, thief.id, now);
+  return true;
 }
 
 }  // namespace sched

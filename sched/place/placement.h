@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sched/place/imbalance.h"
+#include "sched/place/steal.h"
 #include "sched/policy/setup.h"
 #include "sched/queue/hierarchy.h"
 #include "sched/workers/workers.h"
@@ -30,15 +31,19 @@ class Placement {
   // Is it time to balance? Counts as done then.
   bool is_due(const Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
   void balance(Worker& worker, Nanos now);
-  // The worker has nothing to run: takes work from the next that has some waiting. True: it has work.
+  // The worker has nothing to run: takes work from another, by the rule of the run. True: it has work.
   bool steal(Worker& thief, Nanos now);
 
  private:
   struct Home {
-    std::atomic<WorkerId> worker{kNoWorker};  // where a VM with affinity lives; else kNoWorker
+    std::atomic<WorkerId> worker{kNoWorker};  // where a VM with affinity lives
     std::atomic<Nanos> since{Nanos{}};
   };
-  WorkerId home_of(VmId vm) const { return homes_[index_of(vm)].worker.load(std::memory_order_relaxed); }
+  // Nothing: it has none.
+  std::optional<WorkerId> home_of(VmId vm) const {
+    const WorkerId home = homes_[index_of(vm)].worker.load(std::memory_order_relaxed);
+    return home == kNoWorker ? std::nullopt : std::optional(home);
+  }
   const VmInfo& vm_of(GroupId group) const { return vms_[vm_of_group_[index_of(group)]]; }
   int64_t load_of(WorkerId worker) const { return workers_.at(worker).load.load(std::memory_order_relaxed); }
 
@@ -59,6 +64,7 @@ class Placement {
       SCHED_REQUIRES(from.mutex);
 
   const Tuning tuning_;
+  const StealRule steal_rule_;
   const std::vector<VmInfo>& vms_;
   Workers& workers_;
   Hierarchy& hierarchy_;

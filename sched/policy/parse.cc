@@ -10,7 +10,6 @@ namespace sched {
 namespace {
 
 constexpr std::array<std::string_view, 2> kSwitch{"off", "on"};
-constexpr std::array<std::string_view, 3> kCandidateWords{"mainline", "priorities", "kvmux"};
 constexpr std::array<std::string_view, 4> kIpiWords{"none", "v2", "v3", "kvmux"};
 constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "gang",
                                                       "host",  "host-yield", "host-kvm"};
@@ -29,13 +28,14 @@ constexpr FeatureField field(std::string_view name, std::span<const std::string_
           .words = words,
           .needs_virtual_time = needs == Needs::kVirtualTime,
           .needs_moves = needs == Needs::kMoves,
+          .whole_run = std::is_same_v<Value, StealRule>,
           .get = [](const Features& features) { return static_cast<size_t>(features.*Member); },
           .set = [](Features& features, size_t index) { features.*Member = static_cast<Value>(index); }};
 }
 
 constexpr std::array kFeatures{
     field<&Features::spin>("spin", kSwitch, "a spin exit leads to a directed yield", Needs::kVirtualTime),
-    field<&Features::candidates>("candidates", kCandidateWords, "who may be yielded to"),
+    field<&Features::candidates>("candidates", kCandidateRuleNames, "who may be yielded to"),
     field<&Features::ipi>("ipi", kIpiWords, "which sent IPIs are remembered as awaited"),
     field<&Features::relaxed>("relaxed", kSwitch, "second round for any preempted vCPU"),
     field<&Features::reset_tries>("reset-tries", kSwitch, "the second round gets its tries back"),
@@ -67,6 +67,7 @@ constexpr std::array kFeatures{
         "hint"),
     field<&Features::donate>("donate", kSwitch, "a likely lock holder runs briefly, then the yielder again",
                              Needs::kVirtualTime, "loan"),
+    field<&Features::steal>("steal", kStealRuleNames, "from whom an idle worker takes work", Needs::kMoves),
 };
 
 bool is_old(std::string_view old_name, std::string_view key) { return !old_name.empty() && old_name == key; }
@@ -193,14 +194,33 @@ std::string_view new_name_of(std::string_view key) {
   return {};
 }
 
+std::string with_new_names(std::string_view policy) {
+  std::string text;
+  for (const std::string_view item : split(policy, ",")) {
+    const size_t equals = item.find('=');
+    const std::string_view now = equals == std::string_view::npos ? "" : new_name_of(item.substr(0, equals));
+    if (!text.empty()) text += ',';
+    text += now.empty() ? std::string{item} : std::string{now} + std::string{item.substr(equals)};
+  }
+  return text;
+}
+
 Parsed<Tuning> tuning_of_run(std::span<const Policy* const> policies) {
-  Tuning tuning = policies.front()->tuning;
+  const Policy& first = *policies.front();
+  Tuning tuning = first.tuning;
   for (const Policy* policy : policies) {
+    const auto differ = [&](std::string_view name) {
+      return tl::unexpected("'" + first.name + "' and '" + policy->name + "' differ in " + std::string{name} +
+                            ", which holds for all VMs");
+    };
     tuning.slice = std::min(tuning.slice, policy->tuning.slice);
+    for (const FeatureField& field : kFeatures) {
+      if (field.whole_run && field.get(policy->features) != field.get(first.features)) {
+        return differ(field.name);
+      }
+    }
     for (const TuningField& field : tuning_fields()) {
-      if (!field.whole_run || field.get(policy->tuning) == field.get(tuning)) continue;
-      return tl::unexpected("'" + policies.front()->name + "' and '" + policy->name + "' differ in " +
-                            std::string{field.name} + ", which holds for all VMs");
+      if (field.whole_run && field.get(policy->tuning) != field.get(tuning)) return differ(field.name);
     }
   }
   return tuning;

@@ -26,6 +26,7 @@ struct FeatureField {
   // Queues whose run needs no more than `off` of it: there is nothing on them that it could act on.
   bool needs_virtual_time;         // EEVDF only
   bool needs_moves;                // not on `gang`, where every vCPU has its place
+  bool whole_run;                  // holds for all VMs of a run: they must agree
   size_t (*get)(const Features&);  // index into words
   void (*set)(Features&, size_t);
 };
@@ -49,9 +50,13 @@ std::string preset_names(std::string_view separator = ", ");
 // What a key that has been renamed is called now; empty for all others.
 std::string_view new_name_of(std::string_view key);
 
+// A policy's text with such keys by their present names, and all else as it is: what the same policy is
+// called in results of today. Any text will do.
+std::string with_new_names(std::string_view policy);
+
 // The constants of what all VMs of a run share: of queues, moves and groups. Those that hold for the whole
-// run must be alike, or the error names two policies that differ; the slice is the shortest, so that it does
-// not depend on the VMs' order. At least one policy.
+// run, and features that do, must be alike, or the error names two policies that differ; the slice is the
+// shortest, so that it does not depend on the VMs' order. At least one policy.
 [[nodiscard]] Parsed<Tuning> tuning_of_run(std::span<const Policy* const> policies);
 
 // Refuses a feature that the policy's run queue cannot carry, naming both. Parsed policies are checked; call

@@ -1,6 +1,7 @@
 // What a policy is: data. A preset is a set of features plus tuning constants; every feature has a flag, so
 // that any ablation can be run. The strategies that give a feature its meaning live in one file each:
-//   yield/candidate.cc  whom a spinning vCPU yields to        (features: spin, candidates, relaxed)
+//   yield/candidates/*  whom a spinning vCPU yields to        (features: spin, candidates, relaxed)
+//   place/steal/*       from whom an idle worker takes work   (steal)
 //   yield/effect.cc     what the yield does to the run queue  (buddy, forfeit, hier, deboost, credit)
 //   ipi/*.cc            what is remembered of IPIs            (ipi)
 //
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "sched/ipi/kind.h"
+#include "sched/policy/rules.h"
 #include "sched/policy/tuning.h"
 
 namespace sched {
@@ -26,12 +28,6 @@ enum class QueueKind : uint8_t {
   kHost,       // no M:N: a thread per vCPU, the host's scheduler decides
   kHostYield,  // the same with sched_yield() on a spin exit
   kHostKvm,    // the same with KVM's own LAPIC and PAUSE-loop handling
-};
-
-enum class CandidateRule : uint8_t {
-  kMainline,    // kvm_vcpu_on_spin of Linux 6.19
-  kPriorities,  // the series: awaited receiver, pending interrupt, preempted
-  kKvmux,       // awaited set and chains first, then who was seen to help
 };
 
 struct Features {
@@ -55,12 +51,12 @@ struct Features {
   bool running_hint =
       false;            // a guest is told how many of its vCPUs run: one that is alone need not busy-wait
   bool donate = false;  // a likely lock holder gets a short turn, then the yielder again
+  StealRule steal = StealRule::kNext;
 };
 
-// Does the policy look at whether a vCPU spins or was preempted at CPL 0? kvmux has better guesses at who
-// holds a lock, and no use for a register that costs something to know at every exit.
-constexpr bool needs_cpl(const Features& features) {
-  return features.spin && features.candidates != CandidateRule::kKvmux;
+// Does the policy look at whether a vCPU spins or was preempted at CPL 0?
+inline bool needs_cpl(const Features& features) {
+  return features.spin && looks_at_cpl(features.candidates);
 }
 
 struct Policy {

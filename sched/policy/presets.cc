@@ -1,5 +1,4 @@
 // All presets, in the order in which they are listed.
-#include <array>
 #include <vector>
 
 #include "sched/policy/presets/list.h"
@@ -7,16 +6,14 @@
 namespace sched {
 namespace {
 
-constexpr std::array kFamilies{
-    queues_presets, linux_presets, series_presets, kvmux_presets, gang_presets, host_presets,
-};
-
 std::vector<Preset> collect() {
   std::vector<Preset> all;
-  for (const auto family : kFamilies) {
-    const std::span<const Preset> presets = family();
-    all.insert(all.end(), presets.begin(), presets.end());
-  }
+  const auto add = [&all](std::span<const Preset> family) {
+    all.insert(all.end(), family.begin(), family.end());
+  };
+#define SCHED_PRESETS_ADDED(name) add(name##_presets());
+  SCHED_PRESET_FILES(SCHED_PRESETS_ADDED)
+#undef SCHED_PRESETS_ADDED
   return all;
 }
 

@@ -17,16 +17,25 @@ namespace sched {
 
 struct Tuning {
   // Turns.
-  Nanos slice{2'800'000};               // service asked for per turn (Linux base_slice at 8 CPUs: 2.8 ms)
-  int64_t quantum_multiplier = 1;       // slices a turn, in VMs that nobody waits for to acknowledge
-  Nanos latency_target{};               // turns are cut so that a round of all who wait is no longer; 0: never
-  Nanos min_slice{2'800'000};           // but not below this (Linux base_slice)
+  Nanos slice{2'800'000};          // service asked for per turn (Linux base_slice at 8 CPUs: 2.8 ms)
+  int64_t quantum_multiplier = 1;  // slices a turn, in VMs that nobody waits for to acknowledge
+  Nanos latency_target{};          // turns are cut so that a round of all who wait is no longer; 0: never
+  Nanos min_slice{2'800'000};      // but not below this (Linux base_slice)
   int64_t slice_jitter_permille = 200;  // each slice is drawn from slice · (1 ± this): no accidental gangs
   int64_t lag_limit_slices = 2;         // bound of the lag that is kept, in slices (Linux: 2 slices)
   // The series.
   Nanos penalty_interval{6'000'000};  // deboost, credit: at most one per worker in this time (series v2)
   Nanos debounce_window{600'000};     // deboost: reverse pair within this time (series v2)
   Nanos ipi_window{50'000'000};       // how long a sent IPI counts as awaited, at most (series v2)
+  // deboost: the penalty is a slice and this much of the gap to the target, in per cent; at most this much of
+  // a slice where up to 2, 3, 6, 8, 12 vCPUs are queued, beyond that one slice (series v2).
+  int64_t penalty_gap = 110;
+  int64_t penalty_cap_2 = 600;
+  int64_t penalty_cap_3 = 400;
+  int64_t penalty_cap_6 = 250;
+  int64_t penalty_cap_8 = 200;
+  int64_t penalty_cap_12 = 150;
+  int64_t credit_depth = 8;  // credit: a slice of lag where so many are queued, else the same part of one
   // Whom to yield to.
   int64_t yield_tries = 3;          // failed directed-yield attempts per spin exit (kvm_vcpu_on_spin)
   int64_t chain_depth = 4;          // kvmux: longest wait chain followed
@@ -40,6 +49,7 @@ struct Tuning {
   int64_t donate_epoch = 128;     // exits in an epoch of the A/B test of donation
   int64_t donate_try_every = 16;  // epochs; one of them goes the other way
   int64_t donate_clearly = 125;   // the other way takes over if its epoch was this many per cent as long
+  int64_t donate_mean_over = 4;   // epochs in the moving mean that it is compared with
   // Yield on send.
   int64_t send_sure = 4;          // score at which a sender counts as one that waits
   int64_t send_most = 8;          // where the score saturates

@@ -7,11 +7,6 @@
 namespace sched {
 namespace {
 
-// lag · num / den in 128 bits.
-Vruntime scale(Vruntime v, int64_t num, int64_t den) {
-  return {static_cast<int64_t>(static_cast<Int128>(v.ticks) * num / den)};
-}
-
 Entity* parent_of(const Entity& entity) { return entity.timeline->owner(); }
 
 // In order of deadlines, groups by their members; those who compete with the running one come last. Every
@@ -32,46 +27,47 @@ uint32_t waiting_below(const Timeline& timeline, std::span<Vcpu*> out) {
 
 }  // namespace
 
-EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed)
+EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const EevdfConstants& constants, uint64_t seed)
     : hierarchy_(hierarchy),
       resolution_(hierarchy.resolution()),
-      tuning_(tuning),
+      constants_(constants),
       rng_(seed),
       slots_(hierarchy.size()),
       slot_of_(hierarchy.size()) {}
 
 const Timeline& EevdfQueue::timeline(GroupId group) const {
   static const Timeline never_used;
-  const Slot* slot = slot_of_[index_of(group)];
+  const GroupEntity* slot = slot_of_[index_of(group)];
   return slot != nullptr ? slot->timeline : never_used;
 }
 
 Timeline& EevdfQueue::timeline_above(GroupId parent) {
   if (parent == kRootGroup) return root_;
-  Slot*& slot = slot_of_[index_of(parent)];
+  GroupEntity*& slot = slot_of_[index_of(parent)];
   if (slot == nullptr) {
     slot = &slots_[slots_taken_++];
-    slot->entity.id = index_of(parent);
-    slot->entity.weight = hierarchy_.weight(parent);
-    slot->entity.slice = hierarchy_.slice(parent);
+    slot->group = parent;
+    slot->tie = index_of(parent);
+    slot->weight = hierarchy_.weight(parent);
+    slot->slice = hierarchy_.slice(parent);
   }
   return slot->timeline;
 }
 
-// Of a request, before jitter. Where a round of all vCPUs here would take longer than the target, turns are
+// Of a request, before jitter. Where a round of all vCPUs here would take longer than its limit, turns are
 // shorter, so that nobody's wait grows with their number until turns are as short as they may be. Linux did
 // so before EEVDF (sched_latency_ns, sched_min_granularity_ns).
 Nanos EevdfQueue::turn_length(const Entity& entity, const Vcpu& vcpu) const {
-  const Nanos whole = entity.slice * vcpu.patience;
+  const Nanos whole = entity.slice * vcpu.slices_per_request;
   const int64_t all = root_.runnable_vcpus;
-  if (vcpu.latency_target == Nanos{} || whole * all <= vcpu.latency_target) return whole;
-  return std::min(whole, std::max(vcpu.min_slice, vcpu.latency_target / all));
+  if (vcpu.round_limit == Nanos{} || whole * all <= vcpu.round_limit) return whole;
+  return std::min(whole, std::max(vcpu.shortest_request, vcpu.round_limit / all));
 }
 
 // A request of jittered length, from the entity's vruntime on. The vCPU: the entity itself, or the member for
 // whose sake the group asks.
 void EevdfQueue::new_request(Entity& entity, const Vcpu& vcpu) {
-  const int64_t spread = tuning_.slice_jitter_permille;
+  const int64_t spread = constants_.slice_jitter_permille;
   const int64_t permille =
       spread == 0 ? 1000
                   : 1000 - spread + static_cast<int64_t>(rng_.below(2 * static_cast<uint64_t>(spread) + 1));
@@ -82,7 +78,7 @@ void EevdfQueue::new_request(Entity& entity, const Vcpu& vcpu) {
 // The lag that an entity keeps while it is off this queue. A group takes all its debt along: it leaves
 // whenever the last of its vCPUs here is pulled to another worker, and would be forgiven the rest each time.
 Vruntime EevdfQueue::bounded(Vruntime lag, const Entity& entity) const {
-  const Vruntime limit = virtual_of(entity.slice * tuning_.lag_limit_slices, entity);
+  const Vruntime limit = virtual_of(entity.slice * constants_.lag_limit_slices, entity);
   return entity.is_group() ? std::min(lag, limit) : std::clamp(lag, -limit, limit);
 }
 
@@ -110,10 +106,9 @@ void EevdfQueue::place(Entity& entity, const Vcpu& vcpu, Timeline& timeline) {
 
 void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
   charge(now);
-  vcpu.entity.weight = kDefaultWeight;
-  vcpu.entity.slice = vcpu.slice;
-  vcpu.entity.id = index_of(vcpu.id);
-  Entity* entity = &vcpu.entity;
+  vcpu.weight = kDefaultWeight;
+  vcpu.tie = index_of(vcpu.id);
+  Entity* entity = &vcpu;
   for (GroupId group = vcpu.group;; group = hierarchy_.parent(group)) {
     Timeline& timeline = timeline_above(group);
     ++timeline.runnable_vcpus;
@@ -149,11 +144,11 @@ void EevdfQueue::dequeue(Vcpu& vcpu, Nanos now) {
   charge(now);
   if (&vcpu == current_) {
     // The chain's groups stay, but none of them runs until the next pick.
-    for (Entity* e = parent_of(vcpu.entity); e != nullptr; e = parent_of(*e)) e->timeline->put_current();
+    for (Entity* e = parent_of(vcpu); e != nullptr; e = parent_of(*e)) e->timeline->put_current();
     current_ = nullptr;
     turn_over_ = false;
   }
-  Entity* entity = &vcpu.entity;
+  Entity* entity = &vcpu;
   for (Entity* e = entity; e != nullptr && e->timeline->nominee() == e; e = parent_of(*e)) {
     e->timeline->drop_nominee();
   }
@@ -174,7 +169,7 @@ Vcpu* EevdfQueue::pick(Nanos now) {
   SCHED_DCHECK(current_ == nullptr);
   charged_until_ = now;
   turn_start_ = now;
-  excused_ = {};
+  discounted_ = {};
   turn_over_ = false;
   if (root_.runnable_vcpus == 0) return nullptr;
   Timeline* timeline = &root_;
@@ -192,7 +187,7 @@ Vcpu* EevdfQueue::pick(Nanos now) {
 
 void EevdfQueue::put(Nanos now) {
   charge(now);
-  for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) e->timeline->put_current();
+  for (Entity* e = current_; e != nullptr; e = parent_of(*e)) e->timeline->put_current();
   current_ = nullptr;
   turn_over_ = false;
 }
@@ -200,14 +195,14 @@ void EevdfQueue::put(Nanos now) {
 void EevdfQueue::charge(Nanos now) {
   if (current_ == nullptr) return;
   // Whatever the host says it took: no more than has passed since the turn began.
-  if (const Nanos passed = now - turn_start_; excused_ > passed) {
-    charged_until_ -= excused_ - passed;
-    excused_ = passed;
+  if (const Nanos passed = now - turn_start_; discounted_ > passed) {
+    charged_until_ -= discounted_ - passed;
+    discounted_ = passed;
   }
   const Nanos ran = now - charged_until_;
   if (ran <= Nanos::zero()) return;
   charged_until_ = now;
-  for (Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
+  for (Entity* e = current_; e != nullptr; e = parent_of(*e)) {
     Timeline& timeline = *e->timeline;
     if (e->is_group()) {
       refresh_share(*e);
@@ -230,14 +225,14 @@ Nanos EevdfQueue::turn_end() const {
   if (current_ == nullptr) return kForever;
   if (turn_over_) return charged_until_;
   Nanos left = kForever;
-  for (const Entity* e = &current_->entity; e != nullptr; e = parent_of(*e)) {
+  for (const Entity* e = current_; e != nullptr; e = parent_of(*e)) {
     if (e->timeline->contested()) left = std::min(left, real_of(e->deadline - e->vruntime, *e));
   }
   return left == kForever ? kForever : charged_until_ + left;
 }
 
 bool EevdfQueue::preempts(const Vcpu& woken) const {
-  for (const Entity* e = &woken.entity; e != nullptr; e = parent_of(*e)) {
+  for (const Entity* e = &woken; e != nullptr; e = parent_of(*e)) {
     const Entity* running = e->timeline->current();
     if (running == nullptr || running == e) continue;
     // Run to parity: while eligible and inside its request, the running entity is protected.
@@ -256,7 +251,7 @@ void EevdfQueue::refresh_share(Entity& entity) {
   if (parent != kRootGroup) hierarchy_.add_load(parent, weight.value - entity.weight.value);
   const Vruntime average = entity.timeline->average();
   const int64_t from = entity.weight.value;
-  const Vruntime limit = to_virtual(resolved(entity.slice, entity) * tuning_.lag_limit_slices, weight);
+  const Vruntime limit = to_virtual(resolved(entity.slice, entity) * constants_.lag_limit_slices, weight);
   // Only what it is owed is bounded, as when it leaves: siblings that come and go change the share, and a
   // debt that was cut each time would soon be forgiven.
   const Vruntime lag = std::min(scale(average - entity.vruntime, from, weight.value), limit);
@@ -269,8 +264,8 @@ void EevdfQueue::refresh_share(Entity& entity) {
 
 Weight EevdfQueue::load_of(const Vcpu& vcpu) const {
   // The vCPU's part of its chain's weight at the root.
-  int64_t part = vcpu.entity.weight.value;
-  for (const Entity* e = &vcpu.entity; e->timeline->owner() != nullptr; e = e->timeline->owner()) {
+  int64_t part = vcpu.weight.value;
+  for (const Entity* e = &vcpu; e->timeline->owner() != nullptr; e = e->timeline->owner()) {
     part = e->timeline->owner()->weight.value * part / std::max<int64_t>(1, e->timeline->load().value);
   }
   return {part};
@@ -278,13 +273,13 @@ Weight EevdfQueue::load_of(const Vcpu& vcpu) const {
 
 uint64_t EevdfQueue::steps() const {
   uint64_t sum = root_.steps();
-  for (const Slot& slot : slots_) sum += slot.timeline.steps();
+  for (const GroupEntity& slot : slots_) sum += slot.timeline.steps();
   return sum;
 }
 
 void EevdfQueue::check() const {
   root_.check_sums();
-  for (const Slot& slot : slots_) slot.timeline.check_sums();
+  for (const GroupEntity& slot : slots_) slot.timeline.check_sums();
 }
 
 }  // namespace sched

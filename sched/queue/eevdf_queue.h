@@ -10,23 +10,35 @@
 #include <vector>
 
 #include "sched/base/rng.h"
-#include "sched/policy/tuning.h"
 #include "sched/queue/hierarchy.h"
 #include "sched/queue/run_queue.h"
 #include "sched/queue/timeline.h"
 
 namespace sched {
 
+// What is the same for all entities of a queue.
+struct EevdfConstants {
+  int64_t slice_jitter_permille;  // each request is drawn from its length · (1 ± this)
+  int64_t lag_limit_slices;       // bound of the lag that an entity keeps while it is off the queue
+};
+
+// A group on one worker.
+struct GroupEntity final : Entity {
+  GroupEntity() : timeline(this) { own = &timeline; }
+  Timeline timeline;  // of its members here
+  GroupId group{};
+};
+
 class EevdfQueue final : public RunQueue {
  public:
-  EevdfQueue(Hierarchy& hierarchy, const Tuning& tuning, uint64_t seed);
+  EevdfQueue(Hierarchy& hierarchy, const EevdfConstants& constants, uint64_t seed);
 
   void enqueue(Vcpu& vcpu, Nanos now) override;
   void dequeue(Vcpu& vcpu, Nanos now) override;
   Vcpu* pick(Nanos now) override;
   void put(Nanos now) override;
   bool tick(Nanos now) override;
-  void excuse(Nanos lost) override { excused_ += lost, charged_until_ += lost; }
+  void discount_stolen(Nanos lost) override { discounted_ += lost, charged_until_ += lost; }
   Nanos turn_end() const override;
   bool preempts(const Vcpu& woken) const override;
   uint32_t movable(std::span<Vcpu*> out) const override;
@@ -55,8 +67,9 @@ class EevdfQueue final : public RunQueue {
   Siblings siblings(Vcpu& target) const;
   // vruntime += penalty, with a fresh deadline; false and unchanged on overflow.
   bool penalize(Entity& yielder, Vruntime penalty);
-  // Gives every level of the target's chain that is not eligible a small positive lag. True if any was.
-  bool credit(Vcpu& target);
+  // Gives every level of the target's chain that is not eligible a small positive lag: a slice where as many
+  // as `full_depth` are queued, else the same part of one. True if any was.
+  bool credit(Vcpu& target, int64_t full_depth);
   // The running vCPU's protection ends: the next tick() says its turn is over.
   void cancel_protection() { turn_over_ = true; }
   // Would somebody else run if the worker chose now, with the running vCPU still protected? Also if nobody
@@ -65,7 +78,10 @@ class EevdfQueue final : public RunQueue {
 
   Vruntime scaled_slice(const Entity& entity) const { return virtual_of(entity.slice, entity); }
   // The group that a group's entity stands for.
-  static GroupId group_of(const Entity& group_entity) { return GroupId{group_entity.id}; }
+  static GroupId group_of(const Entity& entity) {
+    SCHED_DCHECK(entity.is_group());
+    return static_cast<const GroupEntity&>(entity).group;
+  }
   const Timeline& root() const { return root_; }
   // An empty one if no vCPU of the group has been here.
   const Timeline& timeline(GroupId group) const;
@@ -73,11 +89,6 @@ class EevdfQueue final : public RunQueue {
   void check() const;
 
  private:
-  struct Slot {
-    Slot() : timeline(&entity) { entity.own = &timeline; }
-    Entity entity;
-    Timeline timeline;
-  };
   Timeline& timeline_above(GroupId parent);
 
   // Weights of groups are finer than those of vCPUs by the hierarchy's resolution.
@@ -101,18 +112,18 @@ class EevdfQueue final : public RunQueue {
 
   Hierarchy& hierarchy_;
   const int64_t resolution_;
-  const Tuning tuning_;
+  const EevdfConstants constants_;
   Rng rng_;
   Timeline root_;
   // A group takes the next slot when its first vCPU comes here. A worker's groups, few of a large host's, so
   // lie side by side; at their numbers' places each would have a page and a TLB entry of its own.
-  std::vector<Slot> slots_;     // never resized, because timelines point at their entities
-  std::vector<Slot*> slot_of_;  // by GroupId
+  std::vector<GroupEntity> slots_;     // never resized, because timelines point at their entities
+  std::vector<GroupEntity*> slot_of_;  // by GroupId
   size_t slots_taken_ = 0;
   Vcpu* current_ = nullptr;
-  Nanos charged_until_{};  // ahead of the clock while time is excused that was charged already
+  Nanos charged_until_{};  // ahead of the clock while time is discounted that was charged already
   Nanos turn_start_{};
-  Nanos excused_{};  // in this turn so far
+  Nanos discounted_{};  // in this turn so far
   bool turn_over_ = false;
 };
 

@@ -8,10 +8,6 @@
 namespace sched {
 namespace {
 
-Vruntime scale(Vruntime v, int64_t num, int64_t den) {
-  return {static_cast<int64_t>(static_cast<Int128>(v.ticks) * num / den)};
-}
-
 uint32_t depth_of(const Entity* entity) {
   uint32_t depth = 0;
   for (; entity->timeline->owner() != nullptr; entity = entity->timeline->owner()) ++depth;
@@ -21,7 +17,7 @@ uint32_t depth_of(const Entity* entity) {
 }  // namespace
 
 void EevdfQueue::nominate(Vcpu& target, Nomination nomination) {
-  for (Entity* e = &target.entity; e != nullptr; e = e->timeline->owner()) {
+  for (Entity* e = &target; e != nullptr; e = e->timeline->owner()) {
     e->timeline->nominate(*e, Nomination(resolved(nomination.slack, *e), nomination.lasts));
   }
 }
@@ -36,7 +32,7 @@ bool EevdfQueue::passes_over_current() const {
 }
 
 void EevdfQueue::forfeit() {
-  Entity& e = current_->entity;
+  Entity& e = *current_;
   if (!e.timeline->eligible(e)) return;
   e.timeline->advance_current(e.deadline - e.vruntime);
   new_request(e, *current_);
@@ -44,8 +40,8 @@ void EevdfQueue::forfeit() {
 
 // A reviewer's counter-proposal to the penalty: every ancestor pays for the part of its queue that yielded.
 void EevdfQueue::forfeit_ancestors() {
-  int64_t weight = current_->entity.weight.value;
-  for (Entity* e = current_->entity.timeline->owner(); e != nullptr && weight > 0; e = e->timeline->owner()) {
+  int64_t weight = current_->weight.value;
+  for (Entity* e = current_->timeline->owner(); e != nullptr && weight > 0; e = e->timeline->owner()) {
     if (!e->timeline->eligible(*e)) return;
     const int64_t load = e->own->load().value;
     e->timeline->advance_current(scale(scaled_slice(*e), weight, load));
@@ -55,8 +51,8 @@ void EevdfQueue::forfeit_ancestors() {
 }
 
 EevdfQueue::Siblings EevdfQueue::siblings(Vcpu& target) const {
-  Entity* yielder = &current_->entity;
-  Entity* sibling = &target.entity;
+  Entity* yielder = current_;
+  Entity* sibling = &target;
   uint32_t yielder_depth = depth_of(yielder);
   uint32_t sibling_depth = depth_of(sibling);
   for (; yielder_depth > sibling_depth; --yielder_depth) yielder = yielder->timeline->owner();
@@ -78,23 +74,22 @@ bool EevdfQueue::penalize(Entity& yielder, Vruntime penalty) {
   return true;
 }
 
-// The margin: an eighth of a slice for each vCPU queued at that level, at most one slice. A deeper queue has
+// The margin: a slice / full_depth for each vCPU queued at that level, at most one slice. A deeper queue has
 // more entities that could be picked first, so the target needs more lag to come to its turn in the same
 // time; one slice stays below the lag that placement itself may grant (lag_limit_slices ≥ 1).
 //
 // With total weight W and own weight w, moving the entity also moves the average. Seen from the others'
 // average A, the lag is m exactly when vruntime = A − m · W / (W − w).
-bool EevdfQueue::credit(Vcpu& target) {
-  constexpr int64_t kFullDepth = 8;
+bool EevdfQueue::credit(Vcpu& target, int64_t full_depth) {
   bool moved = false;
-  for (Entity* e = &target.entity; e != nullptr; e = e->timeline->owner()) {
+  for (Entity* e = &target; e != nullptr; e = e->timeline->owner()) {
     Timeline& timeline = *e->timeline;
     if (timeline.current() == e || timeline.eligible(*e)) continue;
     const int64_t total = timeline.load().value;
     const int64_t others = total - e->weight.value;
     SCHED_DCHECK(others > 0);  // alone, it would be eligible
-    const int64_t depth = std::min<int64_t>(timeline.runnable_vcpus, kFullDepth);
-    const Vruntime margin = scale(scaled_slice(*e), depth, kFullDepth);
+    const int64_t depth = std::min<int64_t>(timeline.runnable_vcpus, full_depth);
+    const Vruntime margin = scale(scaled_slice(*e), depth, full_depth);
     const Vruntime average = timeline.average();
     // One credit at a time, and paid back: the next comes when the average has passed where the entity stood
     // before the last by as much as that gave. So credits at most double what an entity gets. Without this

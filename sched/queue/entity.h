@@ -1,7 +1,8 @@
 // A schedulable entity: a vCPU, or a group (a VM, or a group of VMs) on one worker.
 //
 // Owned by whoever owns the queue it is on; every field is guarded by that queue's lock. Laid out so that
-// what a walk through the timeline touches sits in one cache line.
+// what a walk through the timeline touches sits in one cache line. Vcpu (run_queue.h) and GroupEntity
+// (eevdf_queue.h) are the two kinds.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +29,7 @@ struct alignas(64) Entity {
   Vruntime vruntime{};
   Vruntime left_min{};  // no subtree: kNoVruntime
   Vruntime right_min{};
-  uint32_t id = 0;          // breaks ties, so that order never depends on addresses
+  uint32_t tie = 0;         // breaks ties, so that order never depends on addresses
   uint8_t left_height = 0;  // no subtree: 0
   uint8_t right_height = 0;
   bool in_tree = false;
@@ -39,7 +40,7 @@ struct alignas(64) Entity {
   Vruntime lag{};                     // while off the queue: average − vruntime at leaving, bounded
   Vruntime left_at{};                 // while off the queue: the average of those who stayed, at leaving
   Vruntime credit_floor = kNoCredit;  // no further credit until the average is here
-  Nanos slice{};                      // before jitter
+  Nanos slice{};                      // before jitter; set by others
   Timeline* timeline = nullptr;       // the queue it competes on; the parent's
   Timeline* own = nullptr;            // a group's own queue; null for a vCPU
 

@@ -7,30 +7,28 @@
 namespace sched {
 
 void FifoQueue::append(Vcpu& vcpu) {
-  Entity& e = vcpu.entity;
-  e.left = tail_;
-  e.right = nullptr;
-  (tail_ != nullptr ? tail_->right : head_) = &e;
-  tail_ = &e;
+  vcpu.previous = tail_;
+  vcpu.next = nullptr;
+  (tail_ != nullptr ? tail_->next : head_) = &vcpu;
+  tail_ = &vcpu;
 }
 
 void FifoQueue::unlink(Vcpu& vcpu) {
-  Entity& e = vcpu.entity;
-  (e.left != nullptr ? e.left->right : head_) = e.right;
-  (e.right != nullptr ? e.right->left : tail_) = e.left;
-  e.left = e.right = nullptr;
+  (vcpu.previous != nullptr ? vcpu.previous->next : head_) = vcpu.next;
+  (vcpu.next != nullptr ? vcpu.next->previous : tail_) = vcpu.previous;
+  vcpu.previous = vcpu.next = nullptr;
 }
 
 void FifoQueue::enqueue(Vcpu& vcpu, Nanos) {
-  SCHED_DCHECK(!vcpu.entity.queued);
-  vcpu.entity.queued = true;
+  SCHED_DCHECK(!vcpu.queued);
+  vcpu.queued = true;
   ++runnable_;
   append(vcpu);
 }
 
 void FifoQueue::dequeue(Vcpu& vcpu, Nanos) {
-  SCHED_DCHECK(vcpu.entity.queued);
-  vcpu.entity.queued = false;
+  SCHED_DCHECK(vcpu.queued);
+  vcpu.queued = false;
   --runnable_;
   if (&vcpu == current_) {
     current_ = nullptr;
@@ -42,7 +40,7 @@ void FifoQueue::dequeue(Vcpu& vcpu, Nanos) {
 Vcpu* FifoQueue::pick(Nanos now) {
   turn_start_ = now;
   if (head_ == nullptr) return nullptr;
-  current_ = &vcpu_of(*head_);
+  current_ = head_;
   unlink(*current_);
   return current_;
 }
@@ -53,7 +51,7 @@ void FifoQueue::put(Nanos) {
 }
 
 bool FifoQueue::tick(Nanos now) {
-  turn_start_ = std::min(turn_start_, now);  // no more is excused than has passed
+  turn_start_ = std::min(turn_start_, now);  // no more is discounted than has passed
   return turn_end() <= now;
 }
 
@@ -63,7 +61,7 @@ Nanos FifoQueue::turn_end() const {
 
 uint32_t FifoQueue::movable(std::span<Vcpu*> out) const {
   uint32_t n = 0;
-  for (Entity* e = head_; e != nullptr && n < out.size(); e = e->right) out[n++] = &vcpu_of(*e);
+  for (Vcpu* v = head_; v != nullptr && n < out.size(); v = v->next) out[n++] = v;
   return n;
 }
 

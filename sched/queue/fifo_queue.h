@@ -12,7 +12,7 @@ class FifoQueue final : public RunQueue {
   Vcpu* pick(Nanos now) override;
   void put(Nanos now) override;
   bool tick(Nanos now) override;
-  void excuse(Nanos lost) override { turn_start_ += lost; }
+  void discount_stolen(Nanos lost) override { turn_start_ += lost; }
   Nanos turn_end() const override;
   bool preempts(const Vcpu&) const override { return false; }
   uint32_t movable(std::span<Vcpu*> out) const override;
@@ -25,9 +25,9 @@ class FifoQueue final : public RunQueue {
   void append(Vcpu& vcpu);
   void unlink(Vcpu& vcpu);
 
-  // The list is linked through the entities' tree links (left: previous, right: next).
-  Entity* head_ = nullptr;
-  Entity* tail_ = nullptr;
+  // Who waits, linked through Vcpu::previous and next.
+  Vcpu* head_ = nullptr;
+  Vcpu* tail_ = nullptr;
   Vcpu* current_ = nullptr;
   uint32_t runnable_ = 0;
   Nanos turn_start_{};

@@ -55,7 +55,7 @@ class GangQueue final : public RunQueue {
   Vcpu* pick(Nanos now) override;
   void put(Nanos) override { current_ = nullptr; }
   bool tick(Nanos now) override { return turn_end() <= now; }
-  void excuse(Nanos) override {}  // the rows change by the clock
+  void discount_stolen(Nanos) override {}  // the rows change by the clock
   Nanos turn_end() const override { return runnable_ > 1 ? slot_end_ : kForever; }
   bool preempts(const Vcpu& woken) const override;
   uint32_t movable(std::span<Vcpu*>) const override { return 0; }  // a gang's places are fixed

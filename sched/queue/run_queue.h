@@ -4,10 +4,10 @@
 // calls. The running vCPU stays a member; it is `current` from pick() to put() or dequeue().
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "sched/base/check.h"
 #include "sched/base/stats.h"
 #include "sched/base/status.h"
 #include "sched/base/types.h"
@@ -17,16 +17,16 @@ namespace sched {
 
 // A vCPU as the scheduler sees it. Guarded by the lock of the queue it is on; while it is on none, it belongs
 // to whoever put it into RunState::kMoving, or to nobody.
-struct Vcpu {
-  Entity entity;
+struct Vcpu final : Entity {
   VcpuId id{};
   VmId vm{};
-  GroupId group{};         // the VM's own group
-  uint32_t index = 0;      // within its VM
-  Nanos slice{};           // of its VM's policy, before jitter
-  Nanos latency_target{};  // of its VM's policy, as is min_slice
-  Nanos min_slice{};
-  int64_t patience = 1;             // slices that its next requests last, and those of its groups for it
+  GroupId group{};                 // the VM's own group
+  uint32_t index = 0;              // within its VM
+  int64_t slices_per_request = 1;  // of its own requests, and of those of its groups for its sake
+  Nanos round_limit{};             // requests are cut so that a round of all who wait is no longer; 0: never
+  Nanos shortest_request{};        // but not below this
+  Vcpu* previous = nullptr;        // links of the list of a FifoQueue
+  Vcpu* next = nullptr;
   Nanos last_ran{};                 // when it last left a worker
   Nanos state_since{};              // for stats.times
   RunState state = RunState::kNew;  // whose time runs since then
@@ -34,9 +34,10 @@ struct Vcpu {
   VcpuStats stats;
 };
 
+// The vCPU that an entity is; not for a group's.
 inline Vcpu& vcpu_of(Entity& entity) {
-  static_assert(offsetof(Vcpu, entity) == 0, "an entity is the head of its vCPU");
-  return reinterpret_cast<Vcpu&>(entity);
+  SCHED_DCHECK(!entity.is_group());
+  return static_cast<Vcpu&>(entity);
 }
 
 class RunQueue {
@@ -55,7 +56,7 @@ class RunQueue {
   // Accounts current's time up to now; true if its turn is over and somebody waits.
   virtual bool tick(Nanos now) = 0;
   // `lost` of the time since current was last accounted was not its own: the host had taken the worker's CPU.
-  virtual void excuse(Nanos lost) = 0;
+  virtual void discount_stolen(Nanos lost) = 0;
   // When current's turn ends by itself; kForever while nobody waits: no tick is needed then.
   virtual Nanos turn_end() const = 0;
   // Should this newly enqueued vCPU run before current goes on?

@@ -15,6 +15,11 @@ namespace sched {
 
 __extension__ typedef __int128 Int128;  // sums of weight · vruntime cannot overflow in it
 
+// v · num / den.
+constexpr Vruntime scale(Vruntime v, int64_t num, int64_t den) {
+  return {static_cast<int64_t>(static_cast<Int128>(v.ticks) * num / den)};
+}
+
 // How long and how far a nominee counts.
 struct Nomination {
   Nanos slack{};       // it may be so far past the average

@@ -9,7 +9,7 @@ namespace sched {
 namespace {
 
 bool before(const Entity& a, const Entity& b) {
-  return std::tie(a.deadline, a.vruntime, a.id) < std::tie(b.deadline, b.vruntime, b.id);
+  return std::tie(a.deadline, a.vruntime, a.tie) < std::tie(b.deadline, b.vruntime, b.tie);
 }
 
 int lean(const Entity& node) { return node.left_height - node.right_height; }

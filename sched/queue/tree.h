@@ -1,4 +1,4 @@
-// The timeline's search tree: an intrusive AVL tree ordered by (deadline, vruntime, id) in which every node
+// The timeline's search tree: an intrusive AVL tree ordered by (deadline, vruntime, tie) in which every node
 // knows the smallest vruntimes below it. That is what makes "earliest deadline among the eligible" one
 // descent (Stoica and Abdel-Wahab, "Earliest Eligible Virtual Deadline First", 1995; the augmentation is
 // Linux's).

@@ -10,7 +10,7 @@ Workers::Workers(uint32_t workers, uint32_t vcpus, Host& host)
     : host_(host),
       vcpus_(vcpus),
       status_(new Status[vcpus]),
-      pulse_(new Pulse[vcpus]),
+      progress_(new Progress[vcpus]),
       workers_(workers),
       idle_(workers) {
   SCHED_CHECK(workers >= 1 && workers < kMaxWorkers);

@@ -47,11 +47,13 @@ class Workers {
   const Vcpu& vcpu(VcpuId vcpu) const { return vcpus_[index_of(vcpu)]; }
   Status& status(VcpuId vcpu) { return status_[index_of(vcpu)]; }
   const Status& status(VcpuId vcpu) const { return status_[index_of(vcpu)]; }
-  Pulse& pulse(VcpuId vcpu) { return pulse_[index_of(vcpu)]; }
-  const Pulse& pulse(VcpuId vcpu) const { return pulse_[index_of(vcpu)]; }
+  Progress& progress(VcpuId vcpu) { return progress_[index_of(vcpu)]; }
+  const Progress& progress(VcpuId vcpu) const { return progress_[index_of(vcpu)]; }
   // Those of one VM.
   std::span<Status> statuses(VcpuId first, uint32_t n) { return {&status_[index_of(first)], n}; }
-  std::span<const Pulse> pulses(VcpuId first, uint32_t n) const { return {&pulse_[index_of(first)], n}; }
+  std::span<const Progress> progress(VcpuId first, uint32_t n) const {
+    return {&progress_[index_of(first)], n};
+  }
 
   // May vCPUs change workers? pin(): before the run.
   bool moves() const { return moves_; }
@@ -84,7 +86,7 @@ class Workers {
   bool moves_ = true;
   std::vector<Vcpu> vcpus_;  // never resized, because queues point at them
   std::unique_ptr<Status[]> status_;
-  std::unique_ptr<Pulse[]> pulse_;
+  std::unique_ptr<Progress[]> progress_;
   std::vector<Worker> workers_;  // never resized: a mutex cannot move
   IdleWorkers idle_;             // a worker's part is changed under its lock, but for take_idle()
 };

@@ -40,7 +40,7 @@ Handover HandoverAttempt::hand_over(const Vcpu& target, YieldReason reason) cons
 Handover HandoverAttempt::lend(Handover::Kind kind, Nanos length) const {
   return {.kind = kind,
           .donor = me_.id,
-          .donor_runs = workers_.pulse(me_.id).runs.load(std::memory_order_relaxed),
+          .donor_runs = workers_.progress(me_.id).runs.load(std::memory_order_relaxed),
           .length = length,
           .back = std::nullopt};
 }
@@ -53,7 +53,7 @@ bool HandoverAttempt::still_waits(const Vcpu& target, WorkerId where) const {
 // It has not waited for anybody in the last slice. One that does gives up its turn soon by itself: letting it
 // go on saves the switch back.
 bool HandoverAttempt::computes(const Vcpu& vcpu) const {
-  const Nanos waited{workers_.pulse(vcpu.id).waiting_since.load(std::memory_order_relaxed)};
+  const Nanos waited{workers_.progress(vcpu.id).waiting_since.load(std::memory_order_relaxed)};
   return waited == Nanos{} || now_ - waited > vm_.policy.tuning.slice;
 }
 
@@ -144,11 +144,11 @@ void HandoverAttempt::count(const YieldEffects& effects) {
 void HandoverAttempt::note_done(const Vcpu& target, YieldReason reason) {
   ++me_.stats.yields_done[static_cast<size_t>(reason)];
   if (workers_.status(target.id).view().worker() == here_.id) ++me_.stats.yields_local;
-  const Pulse& pulse = workers_.pulse(target.id);
+  const Progress& progress = workers_.progress(target.id);
   mine_.outcome = {.stage = take_off_ ? YieldOutcome::Stage::kAway : YieldOutcome::Stage::kBack,
                    .target = target.id,
-                   .target_runs = pulse.runs.load(std::memory_order_relaxed),
-                   .target_spins = pulse.spins.load(std::memory_order_relaxed),
+                   .target_runs = progress.runs.load(std::memory_order_relaxed),
+                   .target_spins = progress.spins.load(std::memory_order_relaxed),
                    .to_waiter = reason == YieldReason::kWaiter};
 }
 

@@ -18,7 +18,7 @@ namespace sched {
 // What the scan sees. vCPUs by index within the VM.
 struct SpinScan {
   std::span<Status> vcpus;
-  std::span<const Pulse> pulses;
+  std::span<const Progress> progress;
   std::span<const std::atomic<bool>> after_donation;  // taken off because a donated turn was over
   uint32_t me;
   uint32_t start_after;   // the last boosted one

@@ -51,10 +51,10 @@ void DirectedYields::note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos n
     mine.waits_after_send.waits();
     if (!was_sure && mine.waits_after_send.sure()) vm.awaiting.fetch_add(1, std::memory_order_relaxed);
   }
-  Pulse& pulse = workers_.pulse(me.id);
-  count(pulse.spins);
+  Progress& progress = workers_.progress(me.id);
+  count(progress.spins);
   if (begins) {
-    pulse.waiting_since.store(now.count(), std::memory_order_relaxed);
+    progress.waiting_since.store(now.count(), std::memory_order_relaxed);
     mine.wait_spins = 0;
   }
   ++mine.wait_spins;
@@ -66,7 +66,7 @@ void DirectedYields::note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) {
   VcpuYields& mine = memory_.of_running(worker);
   note_outcome(me, mine, false);
   mine.wait_spins = 0;
-  workers_.pulse(me.id).waiting_since.store(now.count(), std::memory_order_relaxed);
+  workers_.progress(me.id).waiting_since.store(now.count(), std::memory_order_relaxed);
 }
 
 // The end of a turn is no reason not to yield: the yielder leaves in any case, but for whom, and that it
@@ -117,7 +117,7 @@ SpinScan DirectedYields::scan_of(const Worker& worker, const Vcpu& me, const Yie
   const VmYields& yields = memory_.of(vm);
   SpinScan scan{};
   scan.vcpus = workers_.statuses(vm.vcpu(0), vm.size);
-  scan.pulses = workers_.pulses(vm.vcpu(0), vm.size);
+  scan.progress = workers_.progress(vm.vcpu(0), vm.size);
   scan.after_donation = memory_.after_donations(vm);
   scan.me = me.index;
   scan.start_after = yields.last_boosted.load(std::memory_order_relaxed);

@@ -20,12 +20,13 @@ Vruntime deboost(const YieldContext& c) {
   const uint32_t queued = yielder->timeline->runnable_vcpus;
   if (queued <= 1) return {};
   if (!early && !c.deboost.admit(c.now, tuning.penalty_interval)) return {};
-  const Vruntime value = penalty({
+  const PenaltyInput input{
       .gran = c.queue.scaled_slice(*yielder),
       .need = std::max(Vruntime{}, target->vruntime - yielder->vruntime),
       .queued = queued,
       .reverse_pair = c.deboost.record_pair(c.yielder.id, c.target.id, c.now, tuning.debounce_window),
-  });
+  };
+  const Vruntime value = penalty(input, tuning);
   return c.queue.penalize(*yielder, value) ? value : Vruntime{};
 }
 
@@ -44,7 +45,7 @@ YieldEffects apply_local_yield(const YieldContext& c) {
   YieldEffects effects;
   if (features.buddy) c.queue.nominate(c.target, nomination(c.policy));
   if (features.deboost) effects.penalty = deboost(c);
-  if (features.credit) effects.credited = c.queue.credit(c.target);
+  if (features.credit) effects.credited = c.queue.credit(c.target, c.policy.tuning.credit_depth);
   if (features.forfeit && !c.lent) c.queue.forfeit();
   if (features.hier) c.queue.forfeit_ancestors();
   effects.reschedule = may_reschedule(c.queue, c.credit, c.policy, c.now);
@@ -57,7 +58,7 @@ YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& limit, const Po
   if (policy.features.buddy) queue.nominate(target, nomination(policy));
   if (policy.features.credit) {
     queue.tick(now);  // lags as of now: what runs there was charged last at its own last event
-    effects.credited = queue.credit(target);
+    effects.credited = queue.credit(target, policy.tuning.credit_depth);
   }
   effects.reschedule = may_reschedule(queue, limit, policy, now);
   if (effects.reschedule) queue.cancel_protection();

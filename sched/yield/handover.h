@@ -19,7 +19,7 @@ struct Handover {
   };
   Kind kind = Kind::kGiven;
   VcpuId donor = kNoVcpu;        // who goes on afterwards
-  uint32_t donor_runs = 0;       // its pulse: if that has moved, it has gone on by itself
+  uint32_t donor_runs = 0;       // its progress: if that has moved, it has gone on by itself
   Nanos length{};                // kForLock
   std::optional<WorkerId> back;  // where the receiver waits afterwards, if not where it ran
 };

@@ -18,7 +18,8 @@ HandoverScore::Config handovers_of(const Tuning& tuning) {
 AbTest::Config donations_of(const Tuning& tuning) {
   return {.epoch = static_cast<uint32_t>(tuning.donate_epoch),
           .try_every = static_cast<uint32_t>(tuning.donate_try_every),
-          .clearly = tuning.donate_clearly};
+          .clearly = tuning.donate_clearly,
+          .mean_over = tuning.donate_mean_over};
 }
 
 SaturatingPredictor::Config sends_of(const Tuning& tuning) {

@@ -29,7 +29,7 @@ namespace sched {
 struct YieldOutcome {
   enum class Stage : uint8_t { kNone, kAway, kBack } stage = Stage::kNone;
   VcpuId target = kNoVcpu;
-  uint32_t target_runs = 0;  // the target's pulse when we yielded
+  uint32_t target_runs = 0;  // the target's progress when we yielded
   uint32_t target_spins = 0;
   bool to_waiter = false;  // the target was waiting itself
 };

@@ -10,7 +10,7 @@ void DirectedYields::begin_turn(Worker& worker, Vcpu& vcpu, Nanos now) {
   const VmInfo& vm = vm_of(vcpu);
   VcpuYields& mine = memory_.of(worker, vcpu);
   mine.came_on = now;
-  vcpu.patience =
+  vcpu.slices_per_request =
       memory_.of(vm).awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.quantum_multiplier : 1;
   mine.turn = std::exchange(mine.next_turn, {});
   if (mine.turn.kind == Handover::Kind::kForLock) worker.turn_limit = now + mine.turn.length;
@@ -31,7 +31,7 @@ std::optional<WorkerId> DirectedYields::end_turn(Worker& worker, Vcpu& vcpu) {
 // Whoever gave this turn has been on a worker again since: what it waits for now, if it does, is another
 // matter.
 bool DirectedYields::went_on(const Handover& turn) const {
-  return workers_.pulse(turn.donor).runs.load(std::memory_order_relaxed) != turn.donor_runs;
+  return workers_.progress(turn.donor).runs.load(std::memory_order_relaxed) != turn.donor_runs;
 }
 
 void DirectedYields::acknowledged(Vcpu& receiver, IrqVector vector, Nanos now) {
@@ -96,13 +96,13 @@ void DirectedYields::note_outcome(Vcpu& vcpu, VcpuYields& yields, bool waits_on)
   YieldOutcome& outcome = yields.outcome;
   if (outcome.stage != YieldOutcome::Stage::kBack) return;
   outcome.stage = YieldOutcome::Stage::kNone;
-  const Pulse& pulse = workers_.pulse(outcome.target);
-  const bool ran = pulse.runs.load(std::memory_order_relaxed) != outcome.target_runs;
+  const Progress& progress = workers_.progress(outcome.target);
+  const bool ran = progress.runs.load(std::memory_order_relaxed) != outcome.target_runs;
   const bool hit = ran && !waits_on;
   if (outcome.to_waiter) memory_.of(vm_of(vcpu)).handovers.count(hit);
   if (hit) {
     ++vcpu.stats.yield_hits;
-  } else if (ran && pulse.spins.load(std::memory_order_relaxed) != outcome.target_spins) {
+  } else if (ran && progress.spins.load(std::memory_order_relaxed) != outcome.target_spins) {
     ++vcpu.stats.yield_harmful;
   } else {
     ++vcpu.stats.yield_misses;

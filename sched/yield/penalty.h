@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "sched/base/types.h"
+#include "sched/policy/tuning.h"
 
 namespace sched {
 
@@ -16,8 +17,8 @@ struct PenaltyInput {
   bool reverse_pair;  // the last pair here was T → Y, within the debounce window
 };
 
-// In [gran, cap · gran], cap by queue length: 2 → 6, 3 → 4, 4–6 → 2.5, 7–8 → 2, 9–12 → 1.5, more → 1.
-Vruntime penalty(const PenaltyInput& input);
+// In [gran, cap · gran], cap by queue length: Tuning::penalty_cap_2 and so on; more than twelve → 1.
+Vruntime penalty(const PenaltyInput& input, const Tuning& tuning);
 
 // The worker's memory between two penalties. Guarded by the worker's lock.
 class DeboostState {

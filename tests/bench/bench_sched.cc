@@ -24,7 +24,8 @@ class Crowd {
  public:
   Crowd(uint32_t vcpus, uint32_t of_a_vm) {
     for (uint32_t v = 0; v < vcpus; v += of_a_vm) hierarchy_.add(kRootGroup, kDefaultWeight, tuning_.slice);
-    queue_ = std::make_unique<EevdfQueue>(hierarchy_, tuning_, 1);
+    queue_ = std::make_unique<EevdfQueue>(
+        hierarchy_, EevdfConstants{tuning_.slice_jitter_permille, tuning_.lag_limit_slices}, 1);
     for (uint32_t v = 0; v < vcpus; ++v) {
       Vcpu& vcpu = vcpus_.emplace_back();
       vcpu.id = VcpuId{v};
@@ -87,8 +88,9 @@ void penalty_of_a_yield(benchmark::State& state) {
              .queued = 2 + static_cast<uint32_t>(rng.below(16)),
              .reverse_pair = rng.below(2) == 0};
   }
+  const Tuning tuning;
   size_t i = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(penalty(inputs[i++ % inputs.size()]));
+  for (auto _ : state) benchmark::DoNotOptimize(penalty(inputs[i++ % inputs.size()], tuning));
 }
 BENCHMARK(penalty_of_a_yield)->Name("penalty");
 

@@ -1,6 +1,6 @@
 // Many VMs of one vCPU on two workers: how long the last one waits, on real KVM. The bound is
 // sched/README.md's: n vCPUs a worker, two rounds of the longest turn (one under round robin), plus what the
-// host took of the workers, which it excuses and no scheduler can give back. tests/sim/property_crowd_test.cc
+// host took of the workers, which it charges to nobody and no scheduler can give back. tests/sim/property_crowd_test.cc
 // holds the same without a host.
 //
 //   KVMUX_CROWD  VMs, instead of 64; 200 are what it was found with

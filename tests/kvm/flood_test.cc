@@ -25,7 +25,7 @@ constexpr double kKeeps = 0.475;
 constexpr double kKeepsBesideCredits = 0.25;
 
 // Above this share of the workers' time taken by the host the rest is no measure: it hits one VM more than
-// the other, and the scheduler excuses what it hits.
+// the other, and the scheduler charges to nobody what it hits.
 constexpr double kQuiet = 0.05;
 
 struct Share {

@@ -192,7 +192,7 @@ const Path kSpin{"kvmux", ring_alone(), Next::kSpin};
 // looks for a fairer spread of load meanwhile.
 const Path kSwitch{"yield,relaxed=on,slice=1s,balance-interval=10s", ring_both(), Next::kSpin};
 
-// Stretches that the host did cut while we counted: each takes the worker's lock once, to excuse the vCPU.
+// Stretches that the host did cut while we counted: each takes the worker's lock once, to discount that.
 constexpr uint64_t kDisturbed = kExits / 10;
 
 // Where the host's clock cannot be read without the kernel, every look at it is a call.

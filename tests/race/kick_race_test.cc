@@ -1,5 +1,5 @@
-// How a worker is made to look up (vmm/run/attention.h): one thread owns many Attentions and enters the guest
-// or falls asleep on each, two others ask for its attention at that very moment. A guest that goes on, or a
+// How a worker is made to look up (vmm/run/kick.h): one thread owns many of these and enters the guest
+// or falls asleep on each, two others kick it at that very moment. A guest that goes on, or a
 // sleep that goes on, after somebody has asked is a lost kick; a reason that is nowhere to be seen is lost
 // too.
 #include <string>
@@ -15,10 +15,10 @@ constexpr uint32_t kCells = 4096;
 constexpr uint64_t kLongestPause = 16;        // the owner's
 constexpr uint64_t kLongestAskerPause = 160;  // it has further to go
 
-using Attention = vmm::BasicAttention<ManualTimer>;
+using Kicks = vmm::BasicKicks<ManualTimer>;
 
 struct alignas(64) Cell {
-  std::unique_ptr<Attention> attention;
+  std::unique_ptr<Kicks> kicks;
   ManualTimer* timer = nullptr;
   std::atomic<uint32_t> to_ask{0};  // askers that are not through
   std::atomic<uint32_t> reasons{0};
@@ -51,8 +51,8 @@ class Kicks {
   void begin(uint64_t seed) {
     meeting_.begin(seed);
     for (Cell& cell : cells_) {
-      cell.attention = std::make_unique<Attention>(0);
-      set_up_ = set_up_ && cell.attention->set_up(trouble_).has_value();
+      cell.kicks = std::make_unique<Kicks>(0);
+      set_up_ = set_up_ && cell.kicks->set_up(trouble_).has_value();
       cell.timer = ManualTimer::created;
       cell.to_ask.store(meeting_.threads() - 1, std::memory_order_relaxed);
       cell.reasons.store(0, std::memory_order_relaxed);
@@ -74,7 +74,7 @@ class Kicks {
       if (thread != 0) {
         // Half the time a reason that the other asker may have as well: then only the first has to kick.
         ask(cell, 1u << (choice * thread));
-      } else if ((cell.taken = cell.attention->take()) == 0) {
+      } else if ((cell.taken = cell.kicks->take()) == 0) {
         choice == 0 ? enter(cell) : sleep(cell);
       }
     }
@@ -87,7 +87,7 @@ class Kicks {
       stayed_ += cell.stayed ? 1 : 0;
       const char* wrong = nullptr;
       if (cell.lost) wrong = "lost kick";
-      if ((cell.taken | cell.attention->take()) != cell.reasons.load()) wrong = "lost reason";
+      if ((cell.taken | cell.kicks->take()) != cell.reasons.load()) wrong = "lost reason";
       if (wrong != nullptr) {
         return std::string(wrong) + " at cell " + std::to_string(i);
       }
@@ -100,11 +100,11 @@ class Kicks {
  private:
   static void enter(Cell& cell) {
     LongGuest guest(cell);
-    static_cast<void>(cell.attention->run(guest));
+    static_cast<void>(cell.kicks->run(guest));
   }
 
   static void sleep(Cell& cell) {
-    cell.attention->sleep([&] {
+    cell.kicks->sleep([&] {
       cell.stayed = true;
       cell.await_askers();
       cell.lost = !cell.woken.load(std::memory_order_relaxed);
@@ -113,7 +113,7 @@ class Kicks {
 
   static void ask(Cell& cell, uint32_t why) {
     cell.reasons.fetch_or(why, std::memory_order_relaxed);
-    cell.attention->ask(why, false, [&] { cell.woken.store(true, std::memory_order_relaxed); });
+    cell.kicks->ask(why, false, [&] { cell.woken.store(true, std::memory_order_relaxed); });
     cell.to_ask.fetch_sub(1, std::memory_order_release);
   }
 

@@ -1,4 +1,4 @@
-// A worker's timer for vmm::BasicAttention whose signals are raised by hand: kick(), or the clock's reaching the
+// A worker's timer for vmm::BasicKicks whose signals are raised by hand: kick(), or the clock's reaching the
 // instant it is armed for, makes one pending, as the kernel does, and it is delivered to the owner between any
 // two of the owner's steps. When it is armed for what is decided by the real vmm::Arming.
 #pragma once
@@ -9,13 +9,13 @@
 
 #include "sched/base/mutex.h"
 #include "vmm/run/arming.h"
-#include "vmm/run/attention.h"
+#include "vmm/run/kick.h"
 
 namespace race {
 
 class ManualTimer;
 
-// A vCPU as Attention::run() sees it. Owner's thread.
+// A vCPU as Kicks::run() sees it. Owner's thread.
 class Guest {
  public:
   explicit Guest(ManualTimer& timer) : timer_(timer) {}

@@ -1,5 +1,5 @@
 // The whole protocol as workers use it (vmm/run/worker.cc): the real scheduler, two worker threads with their
-// Attentions, vCPUs with their IRRs, and a third thread that posts interrupts like a device. Tokens, each an
+// Kicks, vCPUs with their IRRs, and a third thread that posts interrupts like a device. Tokens, each an
 // interrupt vector of its own, hop between the vCPUs of a VM; almost all of these sleep, so almost every hop
 // is an interrupt for one that halts, has halted or is being woken; every fourth is by the vCPU's own LAPIC timer,
 // while which it halts, waits in the queue, or computes. A token that nobody takes any more is a lost wake-up,
@@ -117,13 +117,13 @@ class Machine final : public Host {
     WorkerThread& w = workers_[index_of(worker)];
     ask(w, kTick, &w == current);
   }
-  void arm_tick(WorkerId worker, Nanos at) override { workers_[index_of(worker)].attention.arm_tick(at); }
+  void arm_tick(WorkerId worker, Nanos at) override { workers_[index_of(worker)].kicks.arm_tick(at); }
 
  private:
   enum Reason : uint32_t { kTick = 1, kLook = 2, kStop = 4 };
   enum class Departure : uint8_t { kPut, kHalt };
   struct alignas(64) WorkerThread {
-    vmm::BasicAttention<ManualTimer> attention{0};
+    vmm::BasicKicks<ManualTimer> kicks{0};
     vmm::Alarms alarms{kVms * kVcpus};
     ManualTimer* timer = nullptr;
     std::atomic<bool> woken{false};
@@ -133,7 +133,7 @@ class Machine final : public Host {
   static apic::Vector token(uint32_t t) { return apic::Vector(static_cast<uint8_t>(kFirstToken + t)); }
 
   static void ask(WorkerThread& w, uint32_t why, bool by_owner) {
-    w.attention.ask(why, by_owner, [&w] { w.woken.store(true, std::memory_order_release); });
+    w.kicks.ask(why, by_owner, [&w] { w.woken.store(true, std::memory_order_release); });
   }
 
   void post(VcpuId target, apic::Vector vector) {
@@ -184,17 +184,17 @@ class Machine final : public Host {
     WorkerThread& w = workers_[index_of(id)];
     current = &w;
     const Pinned here(index_of(id));
-    const bool good = w.attention.set_up(trouble_).has_value();
+    const bool good = w.kicks.set_up(trouble_).has_value();
     w.timer = ManualTimer::created;
     ready_.fetch_add(good ? 1 : 0);
     Rng rng(seed_ * kWorkers + index_of(id));
     for (;;) {
-      if ((w.attention.take() & kStop) != 0) return;
+      if ((w.kicks.take() & kStop) != 0) return;
       post_due(w, kNoVcpu);
       if (const auto turn = s_.pick(id, vmm::monotonic_now())) {
         host(id, w, turn->vcpu, rng);
       } else {
-        w.attention.sleep([&] {
+        w.kicks.sleep([&] {
           wait_until([&] {
             return w.woken.exchange(false) || stop_.load() || vmm::monotonic_now() >= w.alarms.earliest();
           });
@@ -229,12 +229,12 @@ class Machine final : public Host {
     Vcpu& me = vcpus_[index_of(vcpu)];
     apic::PendingVectors& irr = me.irr;
     for (;;) {
-      const uint32_t reasons = w.attention.take();
+      const uint32_t reasons = w.kicks.take();
       if ((reasons & kStop) != 0) {
-        w.attention.put_back(kStop);
+        w.kicks.put_back(kStop);
         return Departure::kPut;
       }
-      const bool tick = w.attention.take_fired() && vmm::monotonic_now() >= w.attention.tick_at();
+      const bool tick = w.kicks.take_fired() && vmm::monotonic_now() >= w.kicks.tick_at();
       post_due(w, vcpu);
       if ((tick || (reasons & kTick) != 0) && !s_.tick(id, vmm::monotonic_now())) return Departure::kPut;
       s_.interrupts_seen(vcpu);
@@ -244,13 +244,13 @@ class Machine final : public Host {
         if (handle(vcpu, *vector, rng) && s_.sent(id, vmm::monotonic_now())) return Departure::kPut;
       }
       w.alarms.keep(*me.alarm, me.deadline);
-      w.attention.arm_alarm(w.alarms.earliest());
+      w.kicks.arm_alarm(w.alarms.earliest());
       if (me.deadline != kForever && rng.below(2) == 0) {
         wait_for_timer(w, me);
         continue;
       }
       ShortGuest guest(*w.timer, rng.below(8));
-      static_cast<void>(w.attention.run(guest));
+      static_cast<void>(w.kicks.run(guest));
       const bool spins = rng.below(spins_one_in_) == 0;
       if (spins && s_.spin(id, vmm::monotonic_now(), rng.below(2) == 0)) return Departure::kPut;
       if (!spins && !irr.highest()) return Departure::kHalt;
@@ -261,7 +261,7 @@ class Machine final : public Host {
   // lost deadline.
   void wait_for_timer(WorkerThread& w, const Vcpu& me) {
     LongGuest guest(*w.timer, me.deadline + kLost, stop_);
-    static_cast<void>(w.attention.run(guest));
+    static_cast<void>(w.kicks.run(guest));
     if (guest.gave_up()) lost_.fetch_add(1);
   }
 

@@ -3,7 +3,10 @@
 #   configurations.sh list                  one configuration a line, as arguments of `kvmux sim`
 #   configurations.sh digest KVMUX          name and digest of what each gives, in the order of the list
 #   configurations.sh compare OLD NEW       those that differ between two builds; status 1 if any does
-# A digest is taken of the JSON without what names the build and the command. STRIDE=N takes every N-th.
+#   configurations.sh check KVMUX           those that differ from configurations.txt, which is kept beside this; likewise
+#   configurations.sh renew KVMUX           writes configurations.txt: say in the commit what decides otherwise, and why
+# A digest is taken of the JSON without what names the build, the command, the host, and features and constants by name: a
+# new one that changes no decision changes no digest. STRIDE=N takes every N-th.
 set -euo pipefail
 
 list() {
@@ -42,18 +45,23 @@ list() {
   done
 }
 
-chosen() { list | awk -v stride="${STRIDE:-1}" 'NR % stride == 0 || stride == 1'; }
+every() { awk -v stride="${STRIDE:-1}" 'NR % stride == 0 || stride == 1'; }
+chosen() { list | every; }
+kept=$(dirname "$0")/configurations.txt
 
 digest() {
   local line
   chosen | while read -r line; do
     # shellcheck disable=SC2086  # a line is a list of arguments
-    printf '%s  %s\n' "$("$1" sim $line --json - | without_names | sha256sum | cut -c1-16)" "$line"
+    printf '%s  %s\n' "$("$1" sim $line --json - 2>/dev/null | without_names | sha256sum | cut -c1-16)" "$line"
   done
 }
 
-# Fields that tell builds apart, not decisions. Renamed keys: RENAMED, a sed script that makes the new the old.
-without_names() { sed -E -e "${RENAMED:-}" -e '/"(version|command|commit|libraries)":/d'; }
+# Fields that tell builds apart, not decisions. Other renamed keys: RENAMED, a sed script that makes the new the old.
+without_names() {
+  sed -E -e "${RENAMED:-}" -e '/"(command|host|features|tuning)": [[{]/,/^ *[]}],?$/d' \
+    -e '/"(kvmux_version|version|command|commit|libraries)":/d'
+}
 
 case "${1-}" in
   list) chosen ;;
@@ -66,5 +74,15 @@ case "${1-}" in
       exit 1
     fi
     ;;
-  *) sed -n '2,6s/^# //p' "$0"; exit 2 ;;
+  check)
+    if difference=$(diff <(every <"$kept") <(digest "$2")); then
+      echo "$(chosen | wc -l) configurations: as kept"
+    else
+      echo "These decide otherwise (< as kept, > now). If that is meant: $0 renew KVMUX"
+      grep '^[<>]' <<<"$difference"
+      exit 1
+    fi
+    ;;
+  renew) STRIDE=1 digest "$2" >"$kept" ;;
+  *) sed -n '2,8s/^# //p' "$0"; exit 2 ;;
 esac

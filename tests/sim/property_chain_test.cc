@@ -77,7 +77,7 @@ TEST_CASE("property: wait chains end, also in cycles and with answers that chang
       CAPTURE(name);
       CAPTURE(n);
       const std::unique_ptr<Status[]> status(new Status[n]);
-      const std::unique_ptr<Pulse[]> pulses(new Pulse[n]);
+      const std::unique_ptr<Progress[]> progress(new Progress[n]);
       for (uint32_t i = 0; i < n; ++i) {
         status[i].set_queued(WorkerId{0});
         if (rng.below(4) != 0) status[i].set_spinning();
@@ -86,7 +86,7 @@ TEST_CASE("property: wait chains end, also in cycles and with answers that chang
       const EndlessWaits waits(n, rng.next());
       NeverDone attempt(rng.next());
       const SpinScan scan{.vcpus = {status.get(), n},
-                          .pulses = {pulses.get(), n},
+                          .progress = {progress.get(), n},
                           .after_donation = {after_donation.get(), n},
                           .me = static_cast<uint32_t>(rng.below(n)),
                           .start_after = static_cast<uint32_t>(rng.below(n)),

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "sched/base/text.h"
-#include "sched/policy/parse.h"
 #include "vmm/cli/empty_values.h"
+#include "vmm/cli/renamed.h"
 #include "vmm/cli/values.h"
 
 namespace vmm {
@@ -132,24 +132,6 @@ Result<int> dispatch(CLI::App& app, const std::vector<Command>& commands, Servic
 // Without the program's own name.
 std::vector<std::string> words_of(const std::vector<std::string>& command_line) {
   return {command_line.begin() + (command_line.empty() ? 0 : 1), command_line.end()};
-}
-
-// Keys of policies that were given by a name of the past, as flags or in a policy's text: each once.
-void note_renamed(std::span<const std::string> words, std::ostream& err) {
-  std::vector<std::string_view> noted;
-  for (const std::string& word : words) {
-    for (std::string_view piece : sched::split(word, ",:;")) {
-      const bool is_flag = piece.starts_with("--");
-      if (is_flag) piece.remove_prefix(2);
-      const size_t equals = piece.find('=');
-      if (!is_flag && equals == std::string_view::npos) continue;
-      const std::string_view key = piece.substr(0, equals);
-      const std::string_view now = sched::new_name_of(key);
-      if (now.empty() || std::find(noted.begin(), noted.end(), key) != noted.end()) continue;
-      noted.push_back(key);
-      err << fmt::format("kvmux: '{}' is called '{}' now; the old name goes on working\n", key, now);
-    }
-  }
 }
 
 int fail(Services& services, const Error& error) {

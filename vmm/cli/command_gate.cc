@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "vmm/cli/compare_options.h"
+#include "vmm/cli/renamed.h"
 #include "vmm/cli/table.h"
 #include "vmm/stats/gate.h"
 #include "vmm/stats/journal.h"
@@ -21,9 +22,10 @@ struct GateFlags {
   std::string inconclusive = "pass";
 };
 
-Result<ResultSet> read_results(const std::string& path) {
+Result<ResultSet> read_results(const std::string& path, std::ostream& err) {
   auto contents = read_journal(path);
   if (!contents) return tl::unexpected(contents.error());
+  note_renamed(contents->cells, path, err);
   ResultSet set;
   set.cells = std::move(contents->cells);
   for (RunRecord& run : contents->runs) set.runs.add(std::move(run));
@@ -77,9 +79,9 @@ Result<int> execute(const GateFlags& flags, Services& services) {
   for (const auto& [flag, path] : {std::pair{"--from", flags.from}, {"--against", flags.against}}) {
     if (path.empty()) return usage_error(flag, "is needed: a result file written by `kvmux compare --out`");
   }
-  const auto tested = read_results(flags.from);
+  const auto tested = read_results(flags.from, services.err);
   if (!tested) return tl::unexpected(tested.error());
-  const auto against = read_results(flags.against);
+  const auto against = read_results(flags.against, services.err);
   if (!against) return tl::unexpected(against.error());
   const GateResult result = gate(*tested, *against, options);
   services.out << gate_text(result, options);

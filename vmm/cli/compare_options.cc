@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "sched/base/text.h"
+#include "sched/policy/parse.h"
 
 namespace vmm {
 namespace {
@@ -92,7 +93,9 @@ std::vector<std::string_view> views(const std::vector<std::string>& texts) {
 
 Result<size_t> find_label(const std::vector<std::string>& labels, const std::string& wanted) {
   if (wanted.empty()) return 0;
-  const auto found = std::find(labels.begin(), labels.end(), wanted);
+  const auto found = std::find_if(labels.begin(), labels.end(), [&wanted](const std::string& label) {
+    return sched::with_new_names(label) == sched::with_new_names(wanted);
+  });
   if (found == labels.end()) return bad_value("--baseline", wanted, sched::join(views(labels), ", "));
   return static_cast<size_t>(found - labels.begin());
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "vmm/cli/compare_options.h"
+#include "vmm/cli/renamed.h"
 #include "vmm/cli/table.h"
 #include "vmm/run/cpu_choice.h"
 
@@ -40,9 +41,10 @@ std::vector<std::string> policy_labels(std::span<const CellInfo> cells) {
   return labels;
 }
 
-Result<Findings> read_findings(const CompareOptions& options) {
+Result<Findings> read_findings(const CompareOptions& options, std::ostream& err) {
   auto contents = read_journal(options.from);
   if (!contents) return tl::unexpected(contents.error());
+  note_renamed(contents->cells, options.from, err);
   const auto seed = parse_count("--seed", options.flags.seed, {0, INT64_MAX});
   if (!seed) return tl::unexpected(seed.error());
   const auto design = make_design(options, policy_labels(contents->cells), static_cast<uint64_t>(*seed));
@@ -154,7 +156,7 @@ Result<Findings> gather(const CompareOptions& options, Services& services) {
   if (!options.from.empty() && !options.out.empty()) {
     return usage_error("--from, --out", "one reads results, the other measures; give one of them");
   }
-  if (!options.from.empty()) return read_findings(options);
+  if (!options.from.empty()) return read_findings(options, services.err);
   const auto request = interpret(options.flags, kDefaultSeconds, services.limits);
   if (!request) return tl::unexpected(request.error());
   return measure_request(options, *request, services);

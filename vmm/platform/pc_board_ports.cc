@@ -7,6 +7,7 @@
 #include "vmm/platform/acpi.h"
 #include "vmm/platform/firmware.h"
 #include "vmm/platform/pc_board.h"
+#include "vmm/run/access_value.h"
 
 namespace vmm {
 namespace {
@@ -33,12 +34,6 @@ bool is_pci(uint16_t port) { return port >= kPciAddress && port < kPciData + 4; 
 
 bool is_serial(uint16_t port) { return port >= kSerialPort && port < kSerialPort + kSerialPorts; }
 bool is_power(uint16_t port) { return port >= kPmEventPort && port < kPmEnd; }
-
-uint64_t to_value(std::span<const uint8_t> data) {
-  uint64_t value = 0;
-  std::memcpy(&value, data.data(), std::min(data.size(), sizeof(value)));
-  return value;
-}
 
 bool in_ioapic(Gpa address) {
   return address >= kIoApicAddress && address < kIoApicAddress + apic::IoApic::kSize;

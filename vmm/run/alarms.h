@@ -11,7 +11,7 @@
 // earliest() may be too early, because others take their alarms away: then the owner looks in vain. It is never
 // too late, because the owner alone adds and postpones.
 //
-// Why no signal is missed between the last look and KVM_RUN: attention.h. Why the timer is always armed:
+// Why no signal is missed between the last look and KVM_RUN: kick.h. Why the timer is always armed:
 // arming.h.
 #pragma once
 

@@ -13,8 +13,8 @@
 
 #include "sched/base/stats.h"
 #include "vmm/run/board.h"
-#include "vmm/run/gate.h"
 #include "vmm/run/notifier.h"
+#include "vmm/run/pause_barrier.h"
 #include "vmm/run/trouble.h"
 #include "vmm/run/vm.h"
 
@@ -71,10 +71,10 @@ class Engine : public Notifier {
   // What pause() does while it waits: threads that do not come are asked again; where that is known to be in
   // vain, the process ends.
   template <class Kick>
-  void wait_at_gate(Gate& gate, uint32_t threads, Kick kick_again) {
+  void wait_at_barrier(PauseBarrier& barrier, uint32_t threads, Kick kick_again) {
     constexpr int kPatience = 50;  // of 100 ms
     int asked = 0;
-    gate.wait_parked(threads, [&] {
+    barrier.wait_parked(threads, [&] {
       kick_again();
       if (++asked >= kPatience && trouble_.any()) trouble_.give_up();
     });

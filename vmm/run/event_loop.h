@@ -3,7 +3,7 @@
 // that forbid io_uring (containers, sysctl kernel.io_uring_disabled).
 //
 // The owner thread makes all calls but wake(), which any thread may make. A wake-up says nothing but that there
-// is something to look at: what it is stands in the worker's Attention.
+// is something to look at: what it is stands in the worker's Kicks.
 #pragma once
 
 #include <cstdint>

@@ -6,18 +6,12 @@
 
 #include "apic/registers.h"
 #include "vmm/kvm/tsc.h"
+#include "vmm/run/access_value.h"
 
 namespace vmm {
 namespace {
 
 constexpr uint32_t kIcrOffset = 0x300;
-
-// Little-endian bytes of an access as a number and back.
-uint64_t to_value(std::span<const uint8_t> data) {
-  uint64_t value = 0;
-  std::memcpy(&value, data.data(), std::min(data.size(), sizeof(value)));
-  return value;
-}
 
 Next end_vm(Vcpu& vcpu, Board& board, const std::string& what) {
   board.fail(vcpu, what + " at " + where(vcpu));

@@ -9,39 +9,39 @@ HostMachine::HostMachine(const HostMode& mode, uint32_t workers) : mode_(mode), 
 HostMachine::~HostMachine() { stop(); }
 
 Result<void> HostMachine::start() {
-  gate_.close();
+  barrier_.close();
   const std::vector<int> cpus = chosen_cpus(workers_).cpus;
   for (const RunningVm& vm : vms_) {
     for (uint32_t i = 0; i < vm.vm->vcpu_count(); ++i) {
-      auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, gate_, trouble_, cpus);
+      auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, barrier_, trouble_, cpus);
       if (!thread) return Failure(thread.error());
       threads_.push_back(std::move(*thread));
     }
   }
   wait_parked();  // they kick each other
-  gate_.open();
+  barrier_.open();
   return {};
 }
 
 void HostMachine::pause() {
-  gate_.close();
-  for (const auto& thread : threads_) thread->kick(HostThread::kGate);
+  barrier_.close();
+  for (const auto& thread : threads_) thread->kick(HostThread::kPause);
   wait_parked();
 }
 
 void HostMachine::wait_parked() {
-  wait_at_gate(gate_, static_cast<uint32_t>(threads_.size()), [this] {
-    for (const auto& thread : threads_) thread->kick(HostThread::kGate, true);
+  wait_at_barrier(barrier_, static_cast<uint32_t>(threads_.size()), [this] {
+    for (const auto& thread : threads_) thread->kick(HostThread::kPause, true);
   });
 }
 
-void HostMachine::resume() { gate_.open(); }
+void HostMachine::resume() { barrier_.open(); }
 
 void HostMachine::stop() {
   if (threads_.empty()) return;
   pause();  // so that no thread kicks another that is already gone
   for (const auto& thread : threads_) thread->kick(HostThread::kStop);
-  gate_.open();
+  barrier_.open();
   for (const auto& thread : threads_) thread->join();
   threads_.clear();
 }

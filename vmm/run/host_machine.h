@@ -41,7 +41,7 @@ class HostMachine final : public Engine {
 
   const HostMode mode_;
   const uint32_t workers_;
-  Gate gate_;
+  PauseBarrier barrier_;
   std::vector<std::unique_ptr<HostThread>> threads_;  // by VcpuId
 };
 

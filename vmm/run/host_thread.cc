@@ -84,9 +84,9 @@ Nanos HandlingCost::scaled(Nanos measured) const {
 }
 
 Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode,
-                                                      Gate& gate, Trouble& trouble,
+                                                      PauseBarrier& barrier, Trouble& trouble,
                                                       std::span<const int> cpus) {
-  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, gate, trouble));
+  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, barrier, trouble));
   std::promise<Result<void>> ready;
   auto set_up = ready.get_future();
   try {
@@ -95,7 +95,7 @@ Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu&
       const bool good = result.has_value();
       ready.set_value(std::move(result));
       if (good) self.loop();
-      self.attention_.tear_down();  // on the thread that it signals
+      self.kicks_.tear_down();  // on the thread that it signals
     });
   } catch (const std::system_error& error) {
     return Failure(
@@ -119,16 +119,16 @@ Result<void> HostThread::set_up(std::span<const int> cpus) {
   auto use = OwnUse::open();
   if (!use) return Failure(use.error());
   own_use_ = std::move(*use);
-  if (auto attentive = attention_.set_up(trouble_); !attentive) return attentive;
+  if (auto attentive = kicks_.set_up(trouble_); !attentive) return attentive;
   return sandbox::enter_sandbox(sandbox::ThreadKind::kHostThread);
 }
 
 void HostThread::kick(uint32_t reasons, bool insist) {
   const auto wake = [this] {
-    const int error = futex_wake(attention_.reasons());
+    const int error = futex_wake(kicks_.reasons());
     if (error != 0) trouble_.report(host_error("futex", error, "waking a vCPU's thread").value());
   };
-  attention_.ask(reasons, this_host_thread == this, wake, insist);
+  kicks_.ask(reasons, this_host_thread == this, wake, insist);
 }
 
 std::optional<uint64_t> HostThread::cpu_time() const {
@@ -145,10 +145,10 @@ void HostThread::loop() {
   const VcpuLease lease(vcpu_);
   started_ = moment_now();
   for (;;) {
-    const uint32_t reasons = attention_.take();
+    const uint32_t reasons = kicks_.take();
     if ((reasons & kStop) != 0) return;
-    if ((reasons & kGate) != 0) {
-      pass_gate();
+    if ((reasons & kPause) != 0) {
+      pass_barrier();
     } else if (ended_ || vm_.vm->ended()) {
       end_vcpu();
       sleep_until(sched::kForever);
@@ -161,13 +161,13 @@ void HostThread::loop() {
 // One entry into the guest and the handling of its exit, or one halt.
 void HostThread::turn() {
   handling_.entry_begins();
-  attention_.take_fired();  // perhaps early: it is armed again below
+  kicks_.take_fired();  // perhaps early: it is armed again below
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
-  const int error = attention_.run(vcpu_.kvm);
+  const int error = kicks_.run(vcpu_.kvm);
   note_cr8(vcpu_);
   handling_.exit_begins();
-  if (error == Attention::kNotEntered) return;
+  if (error == Kicks::kNotEntered) return;
   if (error == EINTR || error == EAGAIN) {
     ++vcpu_.account.kick_count;
     return;
@@ -188,7 +188,7 @@ bool HostThread::ready_to_enter() {
   }
   if (prepare_entry(vcpu_, monotonic_now()) == Entry::kAsleep) return false;
   // A vCPU inside the guest does not look at its LAPIC's clock.
-  attention_.arm_alarm(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
+  kicks_.arm_alarm(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
   return true;
 }
 
@@ -227,22 +227,22 @@ void HostThread::halt() {
 }
 
 void HostThread::sleep_until(Nanos at) {
-  attention_.sleep([&] {
-    const int error = futex_wait_while_zero(attention_.reasons(), at);
+  kicks_.sleep([&] {
+    const int error = futex_wait_while_zero(kicks_.reasons(), at);
     if (error == 0) return;
     trouble_.report(host_error("futex", error, "a vCPU's thread cannot sleep").value());
     ::sched_yield();
   });
 }
 
-void HostThread::pass_gate() {
+void HostThread::pass_barrier() {
   const Nanos waited = own_use_.read().waited;
   const Nanos since = monotonic_now();
   parked_since_ = since;
-  gate_.pass();
+  barrier_.pass();
   parked_since_.reset();
   if (ended_) return;
-  // Once let go it had to wait for a CPU: that is not the gate's doing.
+  // Once let go it had to wait for a CPU: that is not the pause barrier's doing.
   parked_ += (monotonic_now() - since) - (own_use_.read().waited - waited);
 }
 

@@ -3,7 +3,7 @@
 //
 // The thread holds the vCPU's lease all its life. A vCPU that halts in a LAPIC of ours puts its thread to
 // sleep on a futex, at most until its LAPIC timer; one whose LAPIC is inside KVM halts inside KVM_RUN. Anyone
-// may ask the thread to look up: attention.h says why neither a kick nor a wake-up is lost.
+// may ask the thread to look up: kick.h says why neither a kick nor a wake-up is lost.
 #pragma once
 
 #include <memory>
@@ -11,10 +11,10 @@
 #include <span>
 #include <thread>
 
-#include "vmm/run/attention.h"
 #include "vmm/run/engine.h"
-#include "vmm/run/gate.h"
+#include "vmm/run/kick.h"
 #include "vmm/run/os_thread.h"
+#include "vmm/run/pause_barrier.h"
 
 namespace vmm {
 
@@ -30,7 +30,7 @@ struct HostTimes {
   Nanos dead{};                   // since the vCPU stopped
   Nanos ran{};                    // on a CPU
   Nanos waited{};                 // runnable, but not on a CPU
-  Nanos parked{};                 // held at the gate
+  Nanos parked{};                 // held at the pause barrier
   std::optional<Nanos> halted{};  // asleep in HLT, wake-up included; nothing: KVM knows
 };
 
@@ -68,16 +68,16 @@ class HandlingCost {
 
 class HostThread {
  public:
-  // Starts the thread, bound to these CPUs; it waits at the gate, which must be closed.
+  // Starts the thread, bound to these CPUs; it waits at the barrier, which must be closed.
   [[nodiscard]] static Result<std::unique_ptr<HostThread>> start(const RunningVm& vm, Vcpu& vcpu,
-                                                                 const HostMode& mode, Gate& gate,
+                                                                 const HostMode& mode, PauseBarrier& barrier,
                                                                  Trouble& trouble, std::span<const int> cpus);
   ~HostThread() { join(); }
   void join();  // after kick(kStop)
 
   enum Reason : uint32_t {
-    kLook = 1,  // an interrupt was posted, or the VM has ended
-    kGate = 2,  // come to the gate
+    kLook = 1,   // an interrupt was posted, or the VM has ended
+    kPause = 2,  // come to the pause barrier
     kStop = 4,
   };
   // Any thread. `insist`: although it may have been asked for that already.
@@ -99,8 +99,8 @@ class HostThread {
     ThreadUse use;
   };
 
-  HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, Gate& gate, Trouble& trouble)
-      : vm_(vm), vcpu_(vcpu), mode_(mode), gate_(gate), trouble_(trouble) {}
+  HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, PauseBarrier& barrier, Trouble& trouble)
+      : vm_(vm), vcpu_(vcpu), mode_(mode), barrier_(barrier), trouble_(trouble) {}
   Result<void> set_up(std::span<const int> cpus);
   void loop();
   void turn();
@@ -109,16 +109,16 @@ class HostThread {
   void after_exit(Next next);
   void halt();
   void sleep_until(Nanos at);
-  void pass_gate();
+  void pass_barrier();
   void end_vcpu();
   Moment moment_now() const;
 
   const RunningVm vm_;
   Vcpu& vcpu_;
   const HostMode mode_;
-  Gate& gate_;
+  PauseBarrier& barrier_;
   Trouble& trouble_;
-  Attention attention_{kGate};  // a thread begins at the gate
+  Kicks kicks_{kPause};  // a thread begins at the pause barrier
   pid_t thread_id_ = 0;
   OwnUse own_use_;
   // The thread's own; others read them while it is parked.

@@ -16,16 +16,16 @@ void Machine::stop() {
   if (workers_.empty()) return;
   pause();  // so that no worker kicks another that is already gone
   for (const auto& worker : workers_) worker->kick(Worker::kStop);
-  gate_.open();
+  barrier_.open();
   for (const auto& worker : workers_) worker->join();
   workers_.clear();
 }
 
 Result<void> Machine::start() {
   for (const RunningVm& running : vms_) keep_registers(*running.vm);
-  // The workers wait at the gate until all are there: they kick each other.
-  gate_.close();
-  const WorkerContext context{scheduler_, *this,    gate_,    vms_,       sample_spins_,
+  // The workers wait at the pause barrier until all are there: they kick each other.
+  barrier_.close();
+  const WorkerContext context{scheduler_, *this,    barrier_, vms_,       sample_spins_,
                               rotation_,  workers_, trouble_, event_loop_};
   workers_.reserve(scheduler_.workers());
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
@@ -36,7 +36,7 @@ Result<void> Machine::start() {
   wait_parked();
   const Nanos now = monotonic_now();
   for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(sched::VcpuId{i}, now);
-  gate_.open();
+  barrier_.open();
   return {};
 }
 
@@ -50,18 +50,18 @@ void Machine::keep_registers(Vm& vm) const {
 }
 
 void Machine::pause() {
-  gate_.close();
-  for (const auto& worker : workers_) worker->kick(Worker::kGate);
+  barrier_.close();
+  for (const auto& worker : workers_) worker->kick(Worker::kPause);
   wait_parked();
 }
 
 void Machine::wait_parked() {
-  wait_at_gate(gate_, static_cast<uint32_t>(workers_.size()), [this] {
-    for (const auto& worker : workers_) worker->kick(Worker::kGate, true);
+  wait_at_barrier(barrier_, static_cast<uint32_t>(workers_.size()), [this] {
+    for (const auto& worker : workers_) worker->kick(Worker::kPause, true);
   });
 }
 
-void Machine::resume() { gate_.open(); }
+void Machine::resume() { barrier_.open(); }
 
 Engine::VcpuUse Machine::vcpu_use(const Vcpu& vcpu, Nanos now) const {
   return {scheduler_.stats(vcpu.id, now), vcpu.account};

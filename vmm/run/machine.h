@@ -42,7 +42,7 @@ class Machine final : public sched::Host, public Engine {
   void keep_registers(Vm& vm) const;
   void wait_parked();
 
-  Gate gate_;
+  PauseBarrier barrier_;
   sched::Scheduler scheduler_;
   const bool sample_spins_;
   const EventLoopKind event_loop_;

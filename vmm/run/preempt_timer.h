@@ -4,7 +4,7 @@
 // The worker creates it on its own thread. arm_tick() and kick() may be called by any thread while it exists.
 // The signal handler, which runs on the worker's thread, notes that the timer fired and then sets
 // immediate_exit in the vCPU that the worker has announced, so a signal that arrives just before KVM_RUN is not
-// lost (attention.h).
+// lost (kick.h).
 //
 // One kernel timer a worker, whatever guests do. Calls that fail for a moment are tried again; a kick that fails
 // for good makes the timer fire instead, whose signal is the kernel's own and always there (tgkill needs one

@@ -8,6 +8,7 @@
 #include "apic/router.h"
 #include "guest/abi.h"
 #include "vmm/load/layout.h"
+#include "vmm/run/access_value.h"
 #include "vmm/run/exit.h"
 #include "vmm/run/guest_pages.h"
 
@@ -15,12 +16,6 @@ namespace vmm {
 namespace {
 
 constexpr uint16_t kSerialPorts = 8;
-
-uint64_t to_value(std::span<const uint8_t> data) {
-  uint64_t value = 0;
-  std::memcpy(&value, data.data(), std::min(data.size(), sizeof(value)));
-  return value;
-}
 
 bool is_serial(uint16_t port) { return port >= KVMUX_PORT_SERIAL && port < KVMUX_PORT_SERIAL + kSerialPorts; }
 

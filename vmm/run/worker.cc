@@ -33,7 +33,7 @@ Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, const WorkerCo
     const bool good = result.has_value();
     ready.set_value(std::move(result));
     if (good) worker.loop();
-    worker.attention_.tear_down();  // on the thread that it signals
+    worker.kicks_.tear_down();  // on the thread that it signals
   });
   if (auto result = set_up.get(); !result) return Failure(result.error());
   return worker;
@@ -52,7 +52,7 @@ Result<void> Worker::set_up() {
   auto loop = EventLoop::create(context_.event_loop);
   if (!loop) return Failure(loop.error());
   event_loop_ = std::move(*loop);
-  if (auto attentive = attention_.set_up(context_.trouble); !attentive) return attentive;
+  if (auto attentive = kicks_.set_up(context_.trouble); !attentive) return attentive;
   return sandbox::enter_sandbox(sandbox::ThreadKind::kWorker);
 }
 
@@ -61,7 +61,7 @@ void Worker::kick(uint32_t reasons, bool insist) {
     const int error = event_loop_->wake(this_worker != nullptr ? this_worker->event_loop_.get() : nullptr);
     if (error != 0) context_.trouble.report(host_error("waking a worker", error).value());
   };
-  attention_.ask(reasons, this_worker == this, wake, insist);
+  kicks_.ask(reasons, this_worker == this, wake, insist);
 }
 
 Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
@@ -71,7 +71,7 @@ Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
 
 // Why others want this worker; a move to another CPU is done at once.
 uint32_t Worker::take_reasons() {
-  const uint32_t reasons = attention_.take();
+  const uint32_t reasons = kicks_.take();
   if ((reasons & kMove) != 0) {
     const std::array cpus{context_.rotation.cpu_of(id_)};
     (void)bind_thread(cpus);  // where that CPU has gone offline, we stay
@@ -84,9 +84,9 @@ void Worker::loop() {
   for (;;) {
     const uint32_t reasons = take_reasons();
     if ((reasons & kStop) != 0) return;
-    if ((reasons & kGate) != 0) {
+    if ((reasons & kPause) != 0) {
       const Nanos from = monotonic_now();
-      context_.gate.pass();
+      context_.barrier.pass();
       stolen_->slept(monotonic_now() - from);
       continue;  // it may have been closed to stop us
     }
@@ -150,15 +150,15 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     if (std::exchange(vcpu.was_reset, false)) context_.scheduler.reset(vcpu.id);
     keep_alarm(vcpu);
     if (entry == Entry::kAsleep) return Departure::kHalt;
-    attention_.arm_alarm(alarms_.earliest());
+    kicks_.arm_alarm(alarms_.earliest());
     const Nanos entered = vcpu.account.injections != injections ? monotonic_now() : now;
     vcpu.account.entry += entered - now;
-    const int error = attention_.run(vcpu.kvm);
+    const int error = kicks_.run(vcpu.kvm);
     const Nanos exited = monotonic_now();
     vcpu.account.guest += exited - entered;
     note_cr8(vcpu);
     burn_handicap(exited - entered, vm.handicap_percent);
-    has_run = error != Attention::kNotEntered;
+    has_run = error != Kicks::kNotEntered;
     const bool kicked = !has_run || error == EINTR || error == EAGAIN;
     if (has_run) ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
     if (error != 0 && !kicked) {
@@ -170,7 +170,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     vcpu.account.exits += now - exited;
     const bool may_leave = kicked || next != Next::kEnter;
     const Nanos stretch = exited - entered;
-    if (may_leave || stretch >= StolenTime::kLongStretch) excuse_stolen(vcpu, now, stretch);
+    if (may_leave || stretch >= StolenTime::kLongStretch) discount_stolen(vcpu, now, stretch);
     if (const auto departure = after_exit(vcpu, next, now)) return *departure;
   }
 }
@@ -180,12 +180,12 @@ bool Worker::is_in_kernel(const Vcpu& vcpu) const {
 }
 
 // What the host took while the vCPU was on is not its doing. Before the scheduler charges for it.
-void Worker::excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
+void Worker::discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
   if (!stolen_->worth_asking(now, stretch)) return;
   const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;
-  context_.scheduler.excuse(id_, lost);
+  context_.scheduler.discount_stolen(id_, lost);
 }
 
 // Nothing: it stays.
@@ -219,11 +219,11 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
     for (const auto& worker : context_.workers) worker->kick(kMove | kTick);
   }
   const uint32_t reasons = take_reasons();
-  if ((reasons & (kGate | kStop)) != 0) {
-    attention_.put_back(reasons & (kGate | kStop));  // for loop()
+  if ((reasons & (kPause | kStop)) != 0) {
+    kicks_.put_back(reasons & (kPause | kStop));  // for loop()
     return true;
   }
-  const bool tick = attention_.take_fired() && now >= attention_.tick_at();
+  const bool tick = kicks_.take_fired() && now >= kicks_.tick_at();
   post_due(now, &vcpu);
   if (!tick && (reasons & kTick) == 0) return false;
   if (tick && has_run && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
@@ -248,7 +248,7 @@ void Worker::post_due(Nanos now, const Vcpu* running) {
 
 void Worker::wait_for_work() {
   const Nanos from = monotonic_now();
-  attention_.sleep([this] {
+  kicks_.sleep([this] {
     const int error = event_loop_->wait(alarms_.earliest());
     if (error == 0) return;
     context_.trouble.report(host_error("a worker cannot sleep", error).value());

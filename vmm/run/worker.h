@@ -1,5 +1,5 @@
 // A worker: one host thread on one CPU with one event loop and one timer, running one vCPU at a time as its
-// scheduler says. Anyone may ask it to look up: attention.h says why no kick is lost.
+// scheduler says. Anyone may ask it to look up: kick.h says why no kick is lost.
 #pragma once
 
 #include <memory>
@@ -9,11 +9,11 @@
 
 #include "sched/scheduler.h"
 #include "vmm/run/alarms.h"
-#include "vmm/run/attention.h"
 #include "vmm/run/engine.h"
 #include "vmm/run/event_loop.h"
-#include "vmm/run/gate.h"
+#include "vmm/run/kick.h"
 #include "vmm/run/os_thread.h"
+#include "vmm/run/pause_barrier.h"
 #include "vmm/run/rotation.h"
 #include "vmm/run/stolen_time.h"
 
@@ -24,7 +24,7 @@ class Worker;
 struct WorkerContext {
   sched::Scheduler& scheduler;
   Notifier& notifier;
-  Gate& gate;
+  PauseBarrier& barrier;
   const std::vector<RunningVm>& vms;  // by VmId
   bool sample_spins;
   Rotation& rotation;
@@ -35,23 +35,23 @@ struct WorkerContext {
 
 class Worker {
  public:
-  // Starts the thread, pinned to its CPU of the moment; returns when event loop and timer are there. The gate
-  // should be closed.
+  // Starts the thread, pinned to its CPU of the moment; returns when event loop and timer are there. The
+  // pause barrier should be closed.
   [[nodiscard]] static Result<std::unique_ptr<Worker>> start(sched::WorkerId id,
                                                              const WorkerContext& context);
   ~Worker() { join(); }
   void join();  // after kick(kStop)
 
   enum Reason : uint32_t {
-    kTick = 1,  // the scheduler wants tick() or pick()
-    kLook = 2,  // an interrupt was posted to the running vCPU, or its VM has ended
-    kGate = 4,  // come to the gate
+    kTick = 1,   // the scheduler wants tick() or pick()
+    kLook = 2,   // an interrupt was posted to the running vCPU, or its VM has ended
+    kPause = 4,  // come to the pause barrier
     kStop = 8,
     kMove = 16,  // to another CPU
   };
   // Any thread. `insist`: although it may have been asked for that already.
   void kick(uint32_t reasons, bool insist = false);
-  void arm_tick(Nanos at) { attention_.arm_tick(at); }
+  void arm_tick(Nanos at) { kicks_.arm_tick(at); }
   // The worker whose thread this is, or null.
   static Worker* current();
 
@@ -71,7 +71,7 @@ class Worker {
   uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);
   bool is_in_kernel(const Vcpu& vcpu) const;
-  void excuse_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
+  void discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_alarm(Vcpu& vcpu);
@@ -83,7 +83,7 @@ class Worker {
   const WorkerContext context_;
   std::unique_ptr<EventLoop> event_loop_;
   Alarms alarms_;
-  Attention attention_{kGate};  // a worker begins at the gate
+  Kicks kicks_{kPause};  // a worker begins at the pause barrier
   pid_t thread_id_ = 0;
   Nanos busy_{};
   std::optional<StolenTime> stolen_;  // made on the thread, whose clock it reads

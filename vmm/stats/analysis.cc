@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 
+#include "sched/policy/parse.h"
+
 namespace vmm {
 namespace {
 
@@ -63,7 +65,9 @@ std::optional<Finding> describe(const CellRuns& runs, size_t slot, const CellInf
 }
 
 size_t baseline_slot(const CellInfo& cell, const std::string& label) {
-  const auto found = std::find(cell.labels.begin(), cell.labels.end(), label);
+  const auto found = std::find_if(cell.labels.begin(), cell.labels.end(), [&label](const std::string& its) {
+    return sched::with_new_names(its) == sched::with_new_names(label);
+  });
   return found == cell.labels.end() ? 0 : static_cast<size_t>(found - cell.labels.begin());
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sched/policy/parse.h"
+
 namespace vmm {
 namespace {
 
@@ -30,7 +32,10 @@ struct Place {
 std::optional<Place> find_place(const ResultSet& set, const CellInfo& cell, const std::string& label) {
   for (const CellInfo& other : set.cells) {
     if (!same_setup(cell, other)) continue;
-    const auto slot = std::find(other.labels.begin(), other.labels.end(), label);
+    const auto slot =
+        std::find_if(other.labels.begin(), other.labels.end(), [&label](const std::string& its) {
+          return sched::with_new_names(its) == sched::with_new_names(label);
+        });
     if (slot != other.labels.end()) return Place{&other, static_cast<size_t>(slot - other.labels.begin())};
   }
   return std::nullopt;

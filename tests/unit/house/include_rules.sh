@@ -16,7 +16,7 @@ rooms='base
 learn base
 ipi base
 policy base ipi
-queue base policy
+queue base
 workers base queue
 yield base learn ipi policy queue workers
 place base policy queue workers
@@ -104,6 +104,7 @@ must_notice sched/base/a.h '#include "sched/queue/tree.h"'
 must_notice sched/queue/a.h '#include "sched/yield/candidate.h"'
 must_notice sched/queue/a.cc '#include "sched/queues/tree.h"'
 must_notice sched/queue/a.h '#include "sched/learn/ab_test.h"'
+must_notice sched/queue/a.h '#include "sched/policy/tuning.h"'
 must_notice sched/yield/a.cc '#include "sched/scheduler.h"'
 must_notice sched/yield/a.cc '#include "sched/sim/simulator.h"'
 must_notice sched/sim/a.cc '#include "sched/attic/old.h"'

@@ -54,7 +54,10 @@ class Attempts final : public YieldAttempt {
 class Vm {
  public:
   explicit Vm(uint32_t n, CandidateRule rule = CandidateRule::kPriorities)
-      : statuses_(new Status[n]), pulses_(new Pulse[n]), after_donation_(new std::atomic<bool>[n]()), n_(n) {
+      : statuses_(new Status[n]),
+        progress_(new Progress[n]),
+        after_donation_(new std::atomic<bool>[n]()),
+        n_(n) {
     policy.features.candidates = rule;
     for (uint32_t i = 1; i < n; ++i) preempted(i, true);
     at(0).set_running(kW0);
@@ -73,12 +76,12 @@ class Vm {
   // Taken off in mid-work at this time.
   void preempted_at(uint32_t i, int64_t when) {
     preempted(i, false);
-    pulses_[i].off_since = when;
+    progress_[i].off_since = when;
   }
   // Took itself off in a wait that began at this time.
   void waiting_since(uint32_t i, int64_t when) {
     spinning(i);
-    pulses_[i].waiting_since = when;
+    progress_[i].waiting_since = when;
   }
   void spinning(uint32_t i) {
     preempted(i, true);
@@ -90,7 +93,7 @@ class Vm {
     attempts.reasons.clear();
     return directed_yield(policy,
                           {{statuses_.get(), n_},
-                           {pulses_.get(), n_},
+                           {progress_.get(), n_},
                            {after_donation_.get(), n_},
                            me,
                            start_after,
@@ -113,7 +116,7 @@ class Vm {
 
  private:
   std::unique_ptr<Status[]> statuses_;
-  std::unique_ptr<Pulse[]> pulses_;
+  std::unique_ptr<Progress[]> progress_;
   std::unique_ptr<std::atomic<bool>[]> after_donation_;
   uint32_t n_;
 };

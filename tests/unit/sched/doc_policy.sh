@@ -1,5 +1,5 @@
 #!/bin/sh
-# The example of docs/write-a-policy.md as its reader would do it: the page's changes applied to a copy of sched/,
+# The examples of docs/write-a-policy.md as their reader would do it: the page's changes applied to a copy of sched/,
 # its case built on top and run. doc_policy.sh SOURCE_DIR CXX FLAGS LIBRARY...
 # FLAGS: more flags for the compiler, as one word list. LIBRARY: the scheduler's and the tests' own.
 set -eu
@@ -23,10 +23,11 @@ cd "$out"
 patch -p1 --quiet < page.diff
 changed=$(sed -n 's|^+++ b/\(.*\.cc\)$|\1|p' page.diff)
 test -n "$changed"
-# What the page changes comes from here, the rest from the library.
-for file in $changed tests/unit/sched/oldest_test.cc; do
+# What the page changes, and what lists the rules, comes from here; the rest from the library.
+listing=$(grep -lE 'SCHED_[A-Z]+_(RULES|FILES)|RuleNames' -r sched --include='*.cc')
+for file in $(printf '%s\n' "$changed" "$listing" | sort -u) tests/unit/sched/oldest_test.cc; do
   # shellcheck disable=SC2086  # a list
-  "$compiler" -std=c++20 -O1 $flags -Wall -Wextra -Wconversion -Wshadow -Werror -I. -c "$file" -o "$(basename "$file" .cc).o"
+  "$compiler" -std=c++20 -O1 $flags -Wall -Wextra -Wconversion -Wshadow -Werror -I. -c "$file" -o "$(echo "$file" | tr / _).o"
 done
 # shellcheck disable=SC2086
 "$compiler" $flags ./*.o "$@" -o oldest_test

@@ -64,7 +64,7 @@ TEST_CASE("credit: halting or moving does not make a vCPU worth another one") {
     REQUIRE(queue.pick(0ns) == &a);
     queue.put(2ms);  // a is ahead
     REQUIRE(queue.pick(2ms) == &b);
-    REQUIRE(queue.credit(a));
+    REQUIRE(queue.credit(a, kCreditDepth));
     queue.put(2ms);
     REQUIRE(queue.pick(2ms) == &a);
     queue.tick(4ms);
@@ -75,11 +75,11 @@ TEST_CASE("credit: halting or moving does not make a vCPU worth another one") {
       there.enqueue(a, 4ms);
       REQUIRE(there.pick(4ms) != nullptr);
       if (there.current() == &a) continue;  // it runs by right
-      CHECK_FALSE(there.credit(a));
+      CHECK_FALSE(there.credit(a, kCreditDepth));
     } else {
       REQUIRE(queue.pick(4ms) == &b);
       queue.enqueue(a, 4ms);
-      CHECK_FALSE(queue.credit(a));
+      CHECK_FALSE(queue.credit(a, kCreditDepth));
     }
   }
 }
@@ -97,7 +97,7 @@ TEST_CASE("nominate: Linux' next buddy stays until it is eligible, is picked, le
   const bool lasts = true;
   queue.nominate(a, Nomination({}, lasts));  // not eligible: it has had 1 ms, the others nothing
   REQUIRE(queue.pick(1ms) == &b);
-  REQUIRE(queue.timeline(vm).nominee() == &a.entity);
+  REQUIRE(queue.timeline(vm).nominee() == &a);
   SUBCASE("until it is eligible") {
     queue.put(4ms);  // b at 3 ms, c at 0: a, at 1 ms, is eligible, and c's deadline is the earlier one
     CHECK(queue.pick(4ms) == &a);
@@ -148,7 +148,7 @@ TEST_CASE("v3: a credit on another worker sees its queue as it is now") {
     DeboostState limit;
     static_cast<void>(apply_remote_yield(queue, limit, policy_of("v3"), target, 1900us));
     queue.tick(1900us);
-    lag[charged] = queue.root().lag(*target.entity.timeline->owner());
+    lag[charged] = queue.root().lag(*target.timeline->owner());
   }
   CHECK(lag[0] == lag[1]);
 }
@@ -173,7 +173,7 @@ TEST_CASE("v3: only the reschedule that breaks a protection is limited") {
   CHECK(rig.s.spin(kW0, now, true));
 }
 
-TEST_CASE("excuse: no more than has passed, however much the host says it took") {
+TEST_CASE("stolen time: no more than has passed, however much the host says it took") {
   QueueRig rig;
   Vcpu& a = rig.vcpu(rig.group());
   Vcpu& b = rig.vcpu(rig.group());
@@ -182,7 +182,7 @@ TEST_CASE("excuse: no more than has passed, however much the host says it took")
   queue.enqueue(b, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   queue.tick(500us);
-  queue.excuse(1h);
+  queue.discount_stolen(1h);
   CHECK_FALSE(queue.tick(500us));
   // The half millisecond may have been another's; from there on it is charged, and its turn of 1 ms ends.
   CHECK_FALSE(queue.tick(1490us));

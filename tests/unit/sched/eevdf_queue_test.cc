@@ -16,8 +16,8 @@ TEST_CASE("eevdf: newcomers stand at the average with a request of one slice; ti
   EevdfQueue& queue = rig.queue();
   queue.enqueue(b, 0ns);
   queue.enqueue(a, 0ns);
-  CHECK(a.entity.vruntime == Vruntime{0});
-  CHECK(a.entity.deadline == Vruntime{1'000'000});
+  CHECK(a.vruntime == Vruntime{0});
+  CHECK(a.deadline == Vruntime{1'000'000});
   CHECK(queue.runnable() == 2);
   CHECK(queue.waiting() == 2);
   CHECK(queue.pick(0ns) == &a);
@@ -37,8 +37,8 @@ TEST_CASE("eevdf: a turn lasts one slice, and the next one goes to who is owed s
   CHECK(queue.turn_end() == 1005us);
   CHECK_FALSE(queue.tick(1004us));
   CHECK(queue.tick(1005us));
-  CHECK(a.entity.vruntime == Vruntime{1'000'000});
-  CHECK(a.entity.deadline == Vruntime{2'000'000});
+  CHECK(a.vruntime == Vruntime{1'000'000});
+  CHECK(a.deadline == Vruntime{2'000'000});
   queue.put(1005us);
   CHECK(queue.pick(1005us) == &b);
   queue.check();
@@ -69,7 +69,7 @@ TEST_CASE("eevdf: run to parity: while eligible and inside its request, nobody p
   queue.enqueue(a, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   queue.enqueue(waker, 500us);  // joins at the average, 500 µs: a is eligible still
-  CHECK(waker.entity.vruntime == Vruntime{500'000});
+  CHECK(waker.vruntime == Vruntime{500'000});
   CHECK_FALSE(queue.preempts(waker));
 }
 
@@ -83,11 +83,11 @@ TEST_CASE("eevdf: a waker that is owed service preempts who is ahead of the aver
   queue.enqueue(waker, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   queue.dequeue(waker, 1ms);  // a at 1 ms, average 0.5 ms: owed 0.5 ms
-  CHECK(waker.entity.lag == Vruntime{500'000});
+  CHECK(waker.lag == Vruntime{500'000});
   queue.enqueue(waker, 3ms);
   // Kept over the sleep: with both aboard the average is 2.5 ms, and it stands 0.5 ms before that.
-  CHECK(waker.entity.vruntime == Vruntime{2'000'000});
-  CHECK(waker.entity.deadline == Vruntime{3'000'000});
+  CHECK(waker.vruntime == Vruntime{2'000'000});
+  CHECK(waker.deadline == Vruntime{3'000'000});
   CHECK(queue.timeline(vm).average() == Vruntime{2'500'000});
   CHECK(queue.preempts(waker));
 }
@@ -103,7 +103,7 @@ TEST_CASE("eevdf: a waker that is not the best choice does not preempt") {
   queue.enqueue(b, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   queue.enqueue(waker, 500us);  // at 0.25 ms with deadline 1.25 ms; b has 1 ms
-  CHECK(waker.entity.vruntime == Vruntime{250'000});
+  CHECK(waker.vruntime == Vruntime{250'000});
   CHECK_FALSE(queue.preempts(waker));
 }
 
@@ -118,15 +118,15 @@ TEST_CASE("eevdf: lag kept over a sleep is bounded by two slices, both ways") {
   REQUIRE(queue.pick(0ns) == &a);
   SUBCASE("owed") {
     queue.dequeue(b, 10ms);  // owed 5 ms
-    CHECK(b.entity.lag == Vruntime{2'000'000});
+    CHECK(b.lag == Vruntime{2'000'000});
     queue.enqueue(b, 20ms);
-    CHECK(b.entity.vruntime == Vruntime{18'000'000});
+    CHECK(b.vruntime == Vruntime{18'000'000});
   }
   SUBCASE("owing") {
     queue.dequeue(a, 10ms);
-    CHECK(a.entity.lag == Vruntime{-2'000'000});
+    CHECK(a.lag == Vruntime{-2'000'000});
     queue.enqueue(a, 10ms);
-    CHECK(a.entity.vruntime == Vruntime{2'000'000});
+    CHECK(a.vruntime == Vruntime{2'000'000});
   }
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("eevdf: a debt is worked off in sleep exactly as it is while waiting")
   for (Vcpu* vcpu : {&debtor, &b, &c}) queue.enqueue(*vcpu, 0ns);
   REQUIRE(queue.pick(0ns) == &debtor);
   queue.dequeue(debtor, 1ms);  // at 1 ms; the average was 1/3 ms
-  CHECK(debtor.entity.lag == Vruntime{-666'667});
+  CHECK(debtor.lag == Vruntime{-666'667});
   Nanos back{};
   int64_t stands{};
   SUBCASE("back at once: where it was") { back = 1ms, stands = 1'000'000; }
@@ -153,9 +153,9 @@ TEST_CASE("eevdf: a debt is worked off in sleep exactly as it is while waiting")
     REQUIRE(queue.pick(now) != nullptr);
     queue.put(now + step);
   }
-  CAPTURE(b.entity.vruntime.ticks);
+  CAPTURE(b.vruntime.ticks);
   queue.enqueue(debtor, back);
-  CHECK(std::abs(debtor.entity.vruntime.ticks - stands) <= 3);  // averages are rounded down
+  CHECK(std::abs(debtor.vruntime.ticks - stands) <= 3);  // averages are rounded down
 }
 
 TEST_CASE("eevdf: a debt moves to another worker in full") {
@@ -173,7 +173,7 @@ TEST_CASE("eevdf: a debt moves to another worker in full") {
   REQUIRE(from.pick(0ns) == &a);
   from.dequeue(a, 1ms);  // owes 0.5 ms
   to.enqueue(a, 50ms);   // average there: 50 ms; both aboard: 50.5 ms
-  CHECK(to.timeline(vm).lag(a.entity) == Vruntime{-500'000});
+  CHECK(to.timeline(vm).lag(a) == Vruntime{-500'000});
 }
 
 TEST_CASE("eevdf: yielding in a tight loop gains nothing") {
@@ -232,7 +232,7 @@ TEST_CASE("eevdf: slices vary by the jitter and no more, and repeat with the see
   const auto requests = [&](uint64_t seed) {
     Hierarchy hierarchy;
     const GroupId vm = hierarchy.add(kRootGroup, kDefaultWeight, tuning.slice);
-    EevdfQueue queue(hierarchy, tuning, seed);
+    EevdfQueue queue(hierarchy, constants_of(tuning), seed);
     std::deque<Vcpu> vcpus(500);
     std::vector<int64_t> lengths;
     for (uint32_t i = 0; i < vcpus.size(); ++i) {
@@ -240,7 +240,7 @@ TEST_CASE("eevdf: slices vary by the jitter and no more, and repeat with the see
       vcpus[i].group = vm;
       vcpus[i].slice = tuning.slice;
       queue.enqueue(vcpus[i], 0ns);
-      lengths.push_back(vcpus[i].entity.request.ticks);
+      lengths.push_back(vcpus[i].request.ticks);
     }
     return lengths;
   };

@@ -76,10 +76,10 @@ TEST_CASE("forfeit: the rest of the request is given up, once; then the yielder 
   queue.enqueue(b, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   queue.forfeit();  // at the average
-  CHECK(a.entity.vruntime == Vruntime{1'000'000});
-  CHECK(a.entity.deadline == Vruntime{2'000'000});
+  CHECK(a.vruntime == Vruntime{1'000'000});
+  CHECK(a.deadline == Vruntime{2'000'000});
   queue.forfeit();  // 0.5 ms past the average now
-  CHECK(a.entity.vruntime == Vruntime{1'000'000});
+  CHECK(a.vruntime == Vruntime{1'000'000});
   queue.check();
   queue.put(0ns);
   CHECK(queue.pick(0ns) == &b);
@@ -99,8 +99,8 @@ TEST_CASE("siblings: where the two chains part") {
   for (Vcpu* vcpu : {&a, &sibling, &cousin, &stranger}) queue.enqueue(*vcpu, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   const auto entity_of = [&](GroupId group) { return queue.timeline(group).owner(); };
-  CHECK(queue.siblings(sibling).yielder == &a.entity);
-  CHECK(queue.siblings(sibling).target == &sibling.entity);
+  CHECK(queue.siblings(sibling).yielder == &a);
+  CHECK(queue.siblings(sibling).target == &sibling);
   CHECK(queue.siblings(cousin).yielder == entity_of(vm));
   CHECK(queue.siblings(cousin).target == entity_of(other));
   CHECK(queue.siblings(stranger).yielder == entity_of(outer));  // chains of unequal length
@@ -117,11 +117,11 @@ TEST_CASE("penalize: vruntime and deadline move, lag is left alone, overflow cha
   queue.enqueue(b, 0ns);
   REQUIRE(queue.pick(0ns) == &a);
   queue.tick(300us);
-  a.entity.lag = {77};
-  CHECK(queue.penalize(a.entity, {2'500'000}));
-  CHECK(a.entity.vruntime == Vruntime{2'800'000});
-  CHECK(a.entity.deadline == Vruntime{3'800'000});
-  CHECK(a.entity.lag == Vruntime{77});
+  a.lag = {77};
+  CHECK(queue.penalize(a, {2'500'000}));
+  CHECK(a.vruntime == Vruntime{2'800'000});
+  CHECK(a.deadline == Vruntime{3'800'000});
+  CHECK(a.lag == Vruntime{77});
   queue.check();
   // At the VM's level a slice counts half: its weight is 2048.
   Entity& group = *queue.timeline(vm).owner();
@@ -130,12 +130,12 @@ TEST_CASE("penalize: vruntime and deadline move, lag is left alone, overflow cha
   CHECK(group.deadline == Vruntime{150'001 + 500'000});
 
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
-  const Entity before = a.entity;
-  CHECK_FALSE(queue.penalize(a.entity, {kMax}));
-  CHECK_FALSE(queue.penalize(a.entity, {kMax - 2'800'000 - 1'000'000 + 1}));  // the deadline would overflow
-  CHECK_FALSE(queue.penalize(a.entity, {0}));
-  CHECK(a.entity.vruntime == before.vruntime);
-  CHECK(a.entity.deadline == before.deadline);
+  const Entity before = a;
+  CHECK_FALSE(queue.penalize(a, {kMax}));
+  CHECK_FALSE(queue.penalize(a, {kMax - 2'800'000 - 1'000'000 + 1}));  // the deadline would overflow
+  CHECK_FALSE(queue.penalize(a, {0}));
+  CHECK(a.vruntime == before.vruntime);
+  CHECK(a.deadline == before.deadline);
   queue.check();
 }
 
@@ -151,20 +151,21 @@ TEST_CASE("credit: the lag afterwards is the margin, an eighth of a slice for ea
     REQUIRE(queue.pick(0ns) == vcpus[0]);
     queue.put(1ms);
     REQUIRE(queue.pick(1ms) == vcpus[1]);
-    const Entity running = vcpus[1]->entity;
+    const Entity running = *vcpus[1];
     const Entity group = *queue.timeline(vm).owner();
-    Entity& target = vcpus[0]->entity;
+    Entity& target = *vcpus[0];
     const Timeline& timeline = queue.timeline(vm);
     REQUIRE_FALSE(timeline.eligible(target));
-    CHECK(queue.credit(*vcpus[0]));
-    const int64_t margin = 1'000'000 * std::min<int64_t>(n, 8) / 8;
+    const int64_t depth = n == 5 ? 3 : kCreditDepth;
+    CHECK(queue.credit(*vcpus[0], depth));
+    const int64_t margin = 1'000'000 * std::min<int64_t>(n, depth) / depth;
     CHECK(std::abs(timeline.lag(target).ticks - margin) <= 2);  // the average is rounded down
     CHECK(timeline.eligible(target));
     CHECK(target.deadline == target.vruntime + Vruntime{1'000'000});
-    CHECK(vcpus[1]->entity.vruntime == running.vruntime);  // the running one is left alone
-    CHECK(vcpus[1]->entity.deadline == running.deadline);
+    CHECK(vcpus[1]->vruntime == running.vruntime);  // the running one is left alone
+    CHECK(vcpus[1]->deadline == running.deadline);
     CHECK(queue.timeline(vm).owner()->vruntime == group.vruntime);  // and so is the group that runs
-    CHECK_FALSE(queue.credit(*vcpus[0]));                           // eligible now: nothing to give
+    CHECK_FALSE(queue.credit(*vcpus[0], kCreditDepth));             // eligible now: nothing to give
     queue.check();
   }
 }
@@ -182,10 +183,10 @@ TEST_CASE("credit: each level of the target's chain on its own") {
   queue.put(1ms);
   REQUIRE(queue.pick(1ms) == &running);
   // The VM is at 0.5 ms, the other at 0; three vCPUs compete at the root and two in the VM.
-  CHECK(queue.credit(target));
+  CHECK(queue.credit(target, kCreditDepth));
   const Entity& group = *queue.timeline(heavy).owner();
   CHECK(std::abs(queue.root().lag(group).ticks - 500'000 * 3 / 8) <= 2);
-  CHECK(std::abs(queue.timeline(heavy).lag(target.entity).ticks - 1'000'000 * 2 / 8) <= 2);
+  CHECK(std::abs(queue.timeline(heavy).lag(target).ticks - 1'000'000 * 2 / 8) <= 2);
   queue.check();
 }
 
@@ -208,7 +209,7 @@ TEST_CASE("credit never exceeds one slice, weights and depth whatever") {
     }
     queue.put(10ms);
     REQUIRE(queue.pick(10ms) != &target);
-    CHECK(queue.credit(target));
+    CHECK(queue.credit(target, kCreditDepth));
     const Entity& group = *queue.timeline(vm).owner();
     const Vruntime slice = to_virtual(1ms, Weight{weight});
     CHECK(queue.root().lag(group) <= slice + Vruntime{1});
@@ -234,7 +235,7 @@ TEST_CASE("hier: every ancestor pays for the part of its queue that yielded") {
   queue.nominate(*quad[0], 0ns);
   REQUIRE(queue.pick(0ns) == quad[0]);
   queue.forfeit();
-  CHECK(quad[0]->entity.vruntime == Vruntime{1'000'000});
+  CHECK(quad[0]->vruntime == Vruntime{1'000'000});
   const Entity& vm_entity = *queue.timeline(vm).owner();
   const Entity& outer_entity = *queue.timeline(outer).owner();
 

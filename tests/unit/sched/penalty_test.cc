@@ -28,7 +28,7 @@ void check_rows(int64_t gran, std::initializer_list<Row> rows) {
     CAPTURE(row.queued);
     CAPTURE(row.need);
     CAPTURE(row.reverse);
-    CHECK(penalty({{gran}, {row.need}, row.queued, row.reverse}) == Vruntime{row.want});
+    CHECK(penalty({{gran}, {row.need}, row.queued, row.reverse}, Tuning{}) == Vruntime{row.want});
   }
 }
 }  // namespace
@@ -174,4 +174,29 @@ TEST_CASE("debounce: the reverse of the last pair within 600 µs, that instant i
   CHECK_FALSE(state.record_pair(b, a, 1801us, kWindow));        // the same direction
   CHECK_FALSE(state.record_pair(a, c, 1802us, kWindow));        // another partner
   CHECK_FALSE(state.record_pair(b, a, 1803us, kWindow));        // a → c came in between
+}
+
+TEST_CASE("penalty: every constant decides in its band, and there alone") {
+  struct Case {
+    int64_t Tuning::*cap;
+    uint32_t from, to;
+  };
+  for (const Case& c : {Case{&Tuning::penalty_cap_2, 2, 2}, Case{&Tuning::penalty_cap_3, 3, 3},
+                        Case{&Tuning::penalty_cap_6, 4, 6}, Case{&Tuning::penalty_cap_8, 7, 8},
+                        Case{&Tuning::penalty_cap_12, 9, 12}}) {
+    Tuning tuning;
+    tuning.*c.cap = 733;
+    for (uint32_t queued = 2; queued <= 20; ++queued) {
+      CAPTURE(queued);
+      const PenaltyInput far{{1000}, {1'000'000}, queued, false};
+      if (queued >= c.from && queued <= c.to) {
+        CHECK(penalty(far, tuning) == Vruntime{7330});
+      } else {
+        CHECK(penalty(far, tuning) == penalty(far, Tuning{}));
+      }
+    }
+  }
+  Tuning half;
+  half.penalty_gap = 50;
+  CHECK(penalty({{1000}, {301}, 2, false}, half) == Vruntime{1150});
 }

@@ -236,6 +236,37 @@ TEST_CASE("policy keys of the past go on working, and are known by their new nam
   }
 }
 
+TEST_CASE("a policy's text by the present names of its keys") {
+  CHECK(with_new_names("kvmux,loan=off,slice=3ms,hint=on") == "kvmux,donate=off,slice=3ms,running-hint=on");
+  CHECK(with_new_names("v2#2") == "v2#2");
+  CHECK(with_new_names("loan") == "loan");  // a name, no key
+  CHECK(with_new_names("kvmux,,loan=") == "kvmux,,donate=");
+  CHECK(with_new_names("").empty());
+}
+
+TEST_CASE("features that hold for a run are refused where two VMs differ in them, whatever their order") {
+  const Policy plain = *parse_policy("kvmux");
+  bool any = false;
+  for (const FeatureField& field : feature_fields()) {
+    CAPTURE(field.name);
+    Policy other = plain;
+    other.name = "other";
+    field.set(other.features, field.get(other.features) + 1);
+    const Policy& second = other;
+    const auto forth = tuning_of_run(std::array{&plain, &second});
+    const auto back = tuning_of_run(std::array{&second, &plain});
+    REQUIRE(forth.has_value() == !field.whole_run);
+    REQUIRE(back.has_value() == !field.whole_run);
+    if (!field.whole_run) continue;
+    any = true;
+    CHECK(forth.error() ==
+          "'kvmux' and 'other' differ in " + std::string{field.name} + ", which holds for all VMs");
+    CHECK(back.error() ==
+          "'other' and 'kvmux' differ in " + std::string{field.name} + ", which holds for all VMs");
+  }
+  CHECK(any);  // steal
+}
+
 TEST_CASE("constants that hold for a run are refused where two VMs differ in them, whatever their order") {
   const Policy plain = *parse_policy("kvmux");
   for (const TuningField& field : tuning_fields()) {

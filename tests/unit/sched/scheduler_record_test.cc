@@ -197,7 +197,7 @@ TEST_CASE("record: a vCPU that was known to wait for its receivers makes its VM 
       rig.s.eoi(kV1, kCall, now += 10us);
     }
     const auto patience = [&] {
-      return rig.s.inspect(kW0, [](RunQueue& queue) { return queue.current()->patience; });
+      return rig.s.inspect(kW0, [](RunQueue& queue) { return queue.current()->slices_per_request; });
     };
     REQUIRE(patience() == 1);
     turn_of(kV0);

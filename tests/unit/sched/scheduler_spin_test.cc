@@ -21,11 +21,11 @@ uint64_t done(const VcpuStats& stats, YieldReason reason) {
 Vruntime vruntime_of(SchedulerRig& rig, WorkerId worker, VcpuId vcpu) {
   return rig.s.inspect(worker, [&](RunQueue& queue) {
     Vcpu* current = queue.current();
-    if (current != nullptr && current->id == vcpu) return current->entity.vruntime;
+    if (current != nullptr && current->id == vcpu) return current->vruntime;
     std::array<Vcpu*, 64> out{};
     const uint32_t n = queue.movable(out);
     for (uint32_t i = 0; i < n; ++i) {
-      if (out[i]->id == vcpu) return out[i]->entity.vruntime;
+      if (out[i]->id == vcpu) return out[i]->vruntime;
     }
     return Vruntime{-1};
   });

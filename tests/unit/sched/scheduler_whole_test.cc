@@ -129,7 +129,7 @@ TEST_CASE("whole: the vCPUs of a VM that moves keep their lags to each other") {
     std::map<uint32_t, int64_t> of;
     rig.s.inspect(worker, [&](RunQueue& queue) {
       static_cast<EevdfQueue&>(queue).timeline(GroupId{vm}).for_each([&](const Entity& entity) {
-        of[entity.id] = entity.vruntime.ticks;
+        of[entity.tie] = entity.vruntime.ticks;
       });
     });
     const int64_t first = of.empty() ? 0 : of.begin()->second;

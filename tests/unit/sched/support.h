@@ -40,6 +40,12 @@ inline Tuning plain_tuning() {
   return tuning;
 }
 
+// What a run gives its queues.
+inline EevdfConstants constants_of(const Tuning& tuning) {
+  return {tuning.slice_jitter_permille, tuning.lag_limit_slices};
+}
+inline const int64_t kCreditDepth = Tuning{}.credit_depth;
+
 struct FakeHost final : Host {
   void kick(WorkerId worker) override { kicks.push_back(worker); }
   void arm_tick(WorkerId worker, Nanos at) override {
@@ -126,7 +132,8 @@ class QueueRig {
     return vcpu;
   }
   EevdfQueue& queue(size_t index = 0) {
-    while (queues_.size() <= index) queues_.emplace_back(hierarchy_, tuning_, 1 + queues_.size());
+    while (queues_.size() <= index)
+      queues_.emplace_back(hierarchy_, constants_of(tuning_), 1 + queues_.size());
     return queues_[index];
   }
   Hierarchy& hierarchy() { return hierarchy_; }

@@ -13,7 +13,7 @@ namespace {
 
 Entity entity(uint32_t id, int64_t weight, int64_t vruntime, int64_t deadline) {
   Entity e;
-  e.id = id;
+  e.tie = id;
   e.weight = {weight};
   e.vruntime = {vruntime};
   e.deadline = {deadline};

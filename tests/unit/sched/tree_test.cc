@@ -17,8 +17,8 @@ namespace {
 
 struct InOrder {
   bool operator()(const Entity* a, const Entity* b) const {
-    return std::tuple(a->deadline.ticks, a->vruntime.ticks, a->id) <
-           std::tuple(b->deadline.ticks, b->vruntime.ticks, b->id);
+    return std::tuple(a->deadline.ticks, a->vruntime.ticks, a->tie) <
+           std::tuple(b->deadline.ticks, b->vruntime.ticks, b->tie);
   }
 };
 using Model = std::set<Entity*, InOrder>;
@@ -73,10 +73,10 @@ TEST_CASE("tree: random inserts, erases and searches agree with a set") {
         model.erase(&entity);
         REQUIRE_FALSE(entity.in_tree);
       } else {
-        entity.id = 0;
+        entity.tie = 0;
         for (Entity& e : entities) {
           if (&e == &entity) break;
-          ++entity.id;
+          ++entity.tie;
         }
         entity.deadline = {static_cast<int64_t>(rng.below(keys))};
         entity.vruntime = {static_cast<int64_t>(rng.below(keys)) - 20};
@@ -97,7 +97,7 @@ TEST_CASE("tree: ascending, descending and zigzag inserts stay within the AVL he
     Tree tree;
     Model model;
     for (uint32_t i = 0; i < entities.size(); ++i) {
-      entities[i].id = i;
+      entities[i].tie = i;
       entities[i].deadline = {deadline_of(static_cast<int64_t>(i))};
       entities[i].vruntime = {1000 - static_cast<int64_t>(i)};
       tree.insert(entities[i]);
@@ -118,11 +118,11 @@ TEST_CASE("tree: ascending, descending and zigzag inserts stay within the AVL he
   CHECK(height_of([](int64_t i) { return i % 2 == 0 ? i : -i; }) <= limit);
 }
 
-TEST_CASE("tree: equal deadlines go by vruntime, then by id, never by address") {
+TEST_CASE("tree: equal deadlines go by vruntime, then by tie, never by address") {
   Entity e[3];
-  e[0].id = 2;
-  e[1].id = 1;
-  e[2].id = 0;
+  e[0].tie = 2;
+  e[1].tie = 1;
+  e[2].tie = 0;
   e[2].vruntime = {5};
   Tree tree;
   for (Entity& entity : e) tree.insert(entity);
@@ -138,7 +138,7 @@ TEST_CASE("tree: an operation visits a number of nodes that grows with the logar
     Tree tree;
     Rng rng(7);
     for (uint32_t i = 0; i < n; ++i) {
-      entities[i].id = i;
+      entities[i].tie = i;
       entities[i].deadline = {static_cast<int64_t>(rng.below(1 << 20))};
       entities[i].vruntime = {static_cast<int64_t>(rng.below(1 << 20))};
       tree.insert(entities[i]);

@@ -9,7 +9,7 @@
 
 namespace vmm {
 
-class Gate {
+class PauseBarrier {
  public:
   void close();                        // then ask all of them to come
   // From here to open() they touch nothing. `again` is called every 100 ms meanwhile: it asks them once more.

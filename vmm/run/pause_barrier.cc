@@ -1,15 +1,15 @@
-#include "vmm/run/gate.h"
+#include "vmm/run/pause_barrier.h"
 
 #include <chrono>
 
 namespace vmm {
 
-void Gate::close() {
+void PauseBarrier::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
 }
 
-void Gate::wait_parked(uint32_t threads, const std::function<void()>& again) {
+void PauseBarrier::wait_parked(uint32_t threads, const std::function<void()>& again) {
   constexpr std::chrono::milliseconds kPatience{100};
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kPatience, [&] { return parked_ == threads; })) {
@@ -19,13 +19,13 @@ void Gate::wait_parked(uint32_t threads, const std::function<void()>& again) {
   }
 }
 
-void Gate::open() {
+void PauseBarrier::open() {
   const std::lock_guard lock(mutex_);
   closed_ = false;
   changed_.notify_all();
 }
 
-void Gate::pass() {
+void PauseBarrier::pass() {
   std::unique_lock lock(mutex_);
   ++parked_;
   changed_.notify_all();

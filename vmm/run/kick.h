@@ -37,9 +37,9 @@ namespace vmm {
 
 // Timer: PreemptTimer; the race test raises its signals by hand.
 template <class Timer>
-class BasicAttention {
+class BasicKicks {
  public:
-  explicit BasicAttention(uint32_t reasons) : reasons_(reasons) {}
+  explicit BasicKicks(uint32_t reasons) : reasons_(reasons) {}
 
   // Owner thread, before anybody asks; and when nobody will ask again.
   [[nodiscard]] Result<void> set_up(Trouble& trouble) {
@@ -114,6 +114,6 @@ class BasicAttention {
   std::unique_ptr<Timer> timer_;
 };
 
-using Attention = BasicAttention<PreemptTimer>;
+using Kicks = BasicKicks<PreemptTimer>;
 
 }  // namespace vmm

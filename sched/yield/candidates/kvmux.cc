@@ -1,0 +1,42 @@
+// candidates=kvmux: guesses at who is waited for, the surest first.
+#include "sched/yield/scan.h"
+
+namespace sched {
+namespace {
+
+// Who is likely to hold what the spinner waits for. Whoever held a lock while others ran made them spin, so
+// the holder is among those taken off in mid-work, and most likely the last of them: those that left before
+// it were followed by progress. Who was taken off at the end of a donated turn has let go of it.
+std::optional<uint32_t> holder(Scan& scan) {
+  return scan.most(
+      [&](uint32_t index, Status::View vcpu) {
+        return !vcpu.spinning() && !scan.spin().after_donation[index].load(std::memory_order_relaxed);
+      },
+      [](const Progress& progress) { return progress.off_since.load(std::memory_order_relaxed); },
+      YieldReason::kHolder);
+}
+
+// With a lock that is handed over in order of arrival, the next owner is who has waited longest.
+std::optional<uint32_t> longest_waiter(Scan& scan) {
+  if (!scan.spin().handovers) return std::nullopt;
+  return scan.most(
+      [](uint32_t, Status::View vcpu) { return vcpu.spinning(); },
+      [](const Progress& progress) { return -progress.waiting_since.load(std::memory_order_relaxed); },
+      YieldReason::kWaiter);
+}
+
+}  // namespace
+
+// Guesses that did not end the wait are not repeated for ever: then the scan gives everybody a turn, so that
+// no vCPU that the guesses overlook is overlooked for long.
+std::optional<uint32_t> candidates::kvmux(Scan& scan) {
+  std::optional<uint32_t> target;
+  if (scan.spin().spins_before < scan.policy().tuning.guesses) {
+    target = scan.awaited();
+    if (!target) target = holder(scan);
+    if (!target) target = longest_waiter(scan);
+  }
+  return target ? target : priorities(scan);
+}
+
+}  // namespace sched
