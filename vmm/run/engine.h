@@ -81,7 +81,7 @@ class Engine : public Notifier {
   }
 
   std::vector<RunningVm> vms_;
-  Trouble trouble_;
+  mutable Trouble trouble_;  // figures are read by const members, which may fail
 };
 
 }  // namespace vmm
