@@ -25,7 +25,11 @@ std::vector<int> allowed_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   std::vector<int> cpus;
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return {0};
+  if (retried([&] { return ::sched_getaffinity(0, sizeof(set), &set); }) != 0) {
+    // All that are online: one that is not allowed is refused when a thread is bound to it.
+    for (long cpu = 0; cpu < std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)); ++cpu)
+      CPU_SET(static_cast<size_t>(cpu), &set);
+  }
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cpus.push_back(cpu);
   }

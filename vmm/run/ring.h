@@ -12,6 +12,8 @@ namespace vmm {
 
 class Ring final : public EventLoop {
  public:
+  static constexpr unsigned kEntries = 64;
+
   [[nodiscard]] static Result<std::unique_ptr<EventLoop>> create();
   Ring() = default;
   ~Ring() override;
@@ -27,8 +29,6 @@ class Ring final : public EventLoop {
  private:
   // What a completion is about.
   enum Kind : uint64_t { kEventfd = 1, kMessage = 2, kSent = 3 };
-  static constexpr unsigned kEntries = 64;
-
   Ring* as_ring() override { return this; }
   bool take_events();
   bool send_to(const Ring& target);
