@@ -2,14 +2,11 @@
 // process ends at once, before it can report wrong figures or touch foreign memory. Any thread.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
+#include "vmm/last_words.h"
 
 // The message says which invariant it is, in words: KVMUX_CHECK(fd >= 0, "a vCPU outlived its VM").
-#define KVMUX_CHECK(condition, message)                                                                    \
-  do {                                                                                                     \
-    if (!(condition)) [[unlikely]] {                                                                       \
-      std::fprintf(stderr, "%s:%d: broken invariant: %s (%s)\n", __FILE__, __LINE__, message, #condition); \
-      std::abort();                                                                                        \
-    }                                                                                                      \
+#define KVMUX_CHECK(condition, message)                                 \
+  do {                                                                  \
+    if (!(condition)) [[unlikely]]                                      \
+      ::vmm::broken_invariant(__FILE__, __LINE__, message, #condition); \
   } while (false)

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vmm/cli/cli.h"
@@ -12,6 +13,7 @@
 #include "vmm/output/standard.h"
 #include "vmm/output/stream.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/uncaught.h"
 
 // As results record it: where the program lies is nobody's business there.
 static std::vector<std::string> command_line(int argc, char** argv) {
@@ -26,7 +28,15 @@ static std::string called_as() {
   return name == nullptr || *name == '\0' ? "kvmux" : name;
 }
 
+// The writers of messages are older than the sandbox.
+static vmm::Result<void> confine(vmm::sandbox::Files files) {
+  auto confined = vmm::sandbox::confine_process(std::move(files));
+  if (confined) vmm::confine_standard_outlets();
+  return confined;
+}
+
 int main(int argc, char** argv) {
+  vmm::end_on_uncaught_exceptions();
   const auto secured = vmm::secure_standard_descriptors();
   static vmm::RunControl control;  // static: the signal handler may run until the process ends
   vmm::stop_on_interrupt(control.stop);
@@ -50,7 +60,7 @@ int main(int argc, char** argv) {
       .host = vmm::describe_host(),
       .limits = vmm::host_limits(),
       .command_line = command_line(argc, argv),
-      .sandbox = {vmm::sandbox::switch_off, vmm::sandbox::confine_process},
+      .sandbox = {vmm::sandbox::switch_off, confine},
       .called_as = called_as(),
   };
   return vmm::finish_standard_output(vmm::run_program(services));

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <array>
+#include <optional>
+#include <string_view>
 #include <thread>
 
 #include "sched/policy/parse.h"
@@ -13,9 +16,11 @@
 #include "tests/kvm/guest_code.h"
 #include "tests/kvm/require_kvm.h"
 #include "tests/sandbox/broken_out.h"
+#include "vmm/output/outlet.h"
 #include "vmm/platform/boot.h"
 #include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
+#include "vmm/run/ring.h"
 #include "vmm/sandbox/ring_limits.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/sandbox/violation.h"
@@ -75,6 +80,17 @@ void run_into(Engine& engine, const System& system, Act act) {
   if (!engine.start()) ::_exit(92);
   std::this_thread::sleep_for(std::chrono::seconds(20));
   ::_exit(93);
+}
+
+// Of the one ring that this process has.
+int ring_descriptor() {
+  for (int fd = 0; fd < 256; ++fd) {
+    std::array<char, 64> link{};
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(path.c_str(), link.data(), link.size() - 1) <= 0) continue;
+    if (std::string_view(link.data()) == "anon_inode:[io_uring]") return fd;
+  }
+  return -1;
 }
 
 void check_refused(const Ending& ending, const std::string& call, const std::string& kind) {
@@ -156,6 +172,59 @@ TEST_CASE("a loader is refused") {
     });
     check_refused(ending, call, "loader");
   }
+}
+
+TEST_CASE("an outlet's writer is refused, whether it is older than the sandbox or not") {
+  REQUIRE_SANDBOX;
+  for (const bool older : {true, false}) {
+    for (const auto& [call, act] : kActs) {
+      const Ending ending = in_child([older, act = act] {
+        std::array<int, 2> ends{};
+        if (::pipe(ends.data()) != 0) ::_exit(91);
+        std::optional<Outlet> outlet;
+        if (older) outlet.emplace(ends[1]);
+        if (!sandbox::confine_process({})) ::_exit(92);
+        if (older) {
+          outlet->confine();
+        } else {
+          outlet.emplace(ends[1]);
+        }
+        outlet->when_ready(act);  // runs on the writer
+        while (outlet->ready(1)) outlet->put("x");
+        std::this_thread::sleep_for(std::chrono::seconds(20));
+        ::_exit(93);
+      });
+      CAPTURE(older);
+      check_refused(ending, call, "writer");
+      CHECK(ending.said.find("thread kvmux-writer ") != std::string::npos);
+    }
+  }
+}
+
+// As code that took over a worker would: the ring's own queues, mapped by its descriptor.
+TEST_CASE("the ring that workers sleep on is limited") {
+  REQUIRE_SANDBOX;
+  const auto loop = EventLoop::create(EventLoopKind::kIoUring);
+  REQUIRE_OR_SKIP(loop, loop.error().text());
+  const int fd = ring_descriptor();
+  REQUIRE(fd >= 0);
+  io_uring_params like{};
+  io_uring twin{};  // its layout is the other's
+  like.flags = sandbox::kDisabledRing;
+  REQUIRE(io_uring_queue_init_params(Ring::kEntries, &twin, &like) == 0);
+  io_uring ring{};
+  REQUIRE(io_uring_queue_mmap(fd, &like, &ring) == 0);
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+  REQUIRE(sqe != nullptr);
+  io_uring_prep_openat(sqe, AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
+  io_uring_submit(&ring);
+  io_uring_cqe* cqe = nullptr;
+  REQUIRE(io_uring_peek_cqe(&ring, &cqe) == 0);
+  CHECK(cqe->res == -EACCES);
+  const int files[] = {0};
+  CHECK(::syscall(SYS_io_uring_register, fd, IORING_REGISTER_FILES, files, 1) == -1);
+  CHECK(errno == EACCES);
+  io_uring_queue_exit(&twin);
 }
 
 TEST_CASE("a worker's ring opens no files") {

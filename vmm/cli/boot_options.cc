@@ -40,6 +40,9 @@ Result<void> read_policy(const BootOptions& options, BootSpec& spec) {
   const auto irqchip = parse_word("--irqchip", options.irqchip, kIrqchips);
   if (!irqchip) return Failure(irqchip.error());
   spec.irqchip = static_cast<Irqchip>(*irqchip);
+  const auto event_loop = parse_word("--event-loop", options.event_loop, kEventLoopWords);
+  if (!event_loop) return Failure(event_loop.error());
+  spec.event_loop = static_cast<EventLoopKind>(*event_loop);
   const std::string standard = spec.irqchip == Irqchip::kSplit ? "host" : "yield";
   auto policy = sched::parse_policy(options.policy.empty() ? standard : options.policy);
   if (!policy) return usage_error("--policy", policy.error());
@@ -134,6 +137,9 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
       "host|minimal");
   add("--irqchip", o.irqchip, "user: local APICs in kvmux; split: in KVM, a thread for each vCPU",
       "user|split");
+  add("--event-loop", o.event_loop,
+      "what workers without a vCPU sleep on; auto: io_uring, or epoll where the host forbids it",
+      "auto|io_uring|epoll");
   add("--timeout", o.timeout, "end the guest after this time, with status 1", "TIME");
   add("--format", o.format, "what the image is", "auto|flat|elf|multiboot|linux");
   add("--load-at", o.load_at, "where a flat image goes: real mode below 1 MiB, protected mode above",

@@ -24,6 +24,7 @@ struct BootOptions {
   std::string policy;
   std::string cpu_profile = "host";
   std::string irqchip = "user";
+  std::string event_loop = "auto";
   std::string timeout;
   std::string format = "auto";
   std::string load_at = "0x7c00";

@@ -5,10 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <new>
 #include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "sched/base/text.h"
@@ -126,7 +129,13 @@ Result<int> dispatch(CLI::App& app, const std::vector<Command>& commands, Servic
     return usage_error(full_name(at), "a command is needed, see above");
   }
   if (auto ok = check_empty_values(*at); !ok) return Failure(ok.error());
-  return command->execute(services);
+  try {
+    return command->execute(services);
+  } catch (const std::bad_alloc&) {
+    return host_error(full_name(at), ENOMEM);
+  } catch (const std::system_error& error) {
+    return host_error(full_name(at), error.code().value(), "threads or files");
+  }
 }
 
 // Without the program's own name.

@@ -117,6 +117,7 @@ Result<BootResult> run_guest(bool drop_console, const BootSpec& spec, Services& 
 }
 
 void report_losses(const BootResult& result, const BootOptions& options, Services& services) {
+  if (!result.input_trouble.empty()) services.err << "kvmux: " << result.input_trouble << "\n";
   if (const uint64_t count = result.lost.written; count > 0) {
     services.err << fmt::format(
         "kvmux: --console {}: {} bytes that the guest printed are lost: {}\n", options.console, count,

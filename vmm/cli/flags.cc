@@ -71,6 +71,8 @@ void add_run_time_flags(CLI::App& app, RunFlags& flags) {
       group);
   add(app, "--irqchip", flags.irqchip, "user|split", "local APIC in kvmux, or in KVM (host policies only)",
       group);
+  add(app, "--event-loop", flags.event_loop, "auto|io_uring|epoll",
+      "what workers without a vCPU sleep on; auto: io_uring, or epoll where the host forbids it", group);
   add(app, "--backend", flags.backend, "kvm|sim", "real guests, or the simulator", group);
   add(app, "--cost-profile", flags.cost_profile, "NAME|FILE",
       "simulator: laptop-vmx, kvm-pvm, or a file from `kvmux doctor --json`", group);

@@ -37,6 +37,7 @@ struct RunFlags {
   std::string guest_args;
   std::string backend = "kvm";
   std::string irqchip = "user";
+  std::string event_loop = "auto";
   std::string cost_profile;
   std::vector<std::string> vm;     // --vm key=value,…
   std::vector<std::string> group;  // --group PATH:weight=N

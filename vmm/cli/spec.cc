@@ -66,9 +66,11 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   size_t backend = 0;
   size_t detect = 0;
   size_t irqchip = 0;
+  size_t event_loop = 0;
   reader.read(parse_word("--backend", flags.backend, kBackendWords), backend);
   reader.read(parse_word("--spin-detect", flags.spin_detect, kDetectWords), detect);
   reader.read(parse_word("--irqchip", flags.irqchip, kIrqchipWords), irqchip);
+  reader.read(parse_word("--event-loop", flags.event_loop, kEventLoopWords), event_loop);
   reader.read(parse_count("--workers", flags.workers, {1, kMaxWorkers}), spec.workers);
   if (!flags.seconds.empty()) {
     reader.read(parse_seconds("--seconds", flags.seconds, 1ms, std::chrono::hours{24}), spec.duration);
@@ -78,6 +80,7 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   spec.backend = static_cast<Backend>(backend);
   spec.spin_detect = static_cast<SpinDetect>(detect);
   spec.irqchip = static_cast<Irqchip>(irqchip);
+  spec.event_loop = static_cast<EventLoopKind>(event_loop);
   spec.spin_window = read_spin_window(reader, flags.spin_window);
   spec.rotate = read_rotate(reader, flags.rotate);
   spec.cost_profile = flags.cost_profile;

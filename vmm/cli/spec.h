@@ -4,7 +4,9 @@
 //   interpret(flags, limits) → Request;   with_policy(setup, policy, …) → RunSpec
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/cli/flags.h"
@@ -21,6 +23,8 @@ inline constexpr uint32_t kMaxVcpusPerVm = 1024;  // KVM_CAP_MAX_VCPUS, and what
 inline constexpr uint32_t kMaxVms = 16384;
 inline constexpr uint32_t kMaxTotalVcpus = 16384;
 inline constexpr uint32_t kMaxWorkers = 1024;
+inline constexpr std::array<std::string_view, 3> kEventLoopWords{"auto", "io_uring",
+                                                                 "epoll"};  // EventLoopKind
 
 // One configuration without the policy under comparison.
 struct Setup {

@@ -1,6 +1,7 @@
 #include "vmm/output/outlet.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,6 +13,11 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "vmm/last_words.h"
+#include "vmm/run/retry.h"
+#include "vmm/sandbox/sandbox.h"
+#include "vmm/signal_stack.h"
 
 namespace vmm {
 namespace {
@@ -27,18 +33,42 @@ constexpr auto kFlush = 100ms;
 
 // 0 or an errno; `written` tells how much has gone.
 int write_some(int fd, std::string_view bytes, size_t& written) {
-  for (;;) {
+  constexpr int kTries = 16;
+  for (int failures = 0;;) {
     const ssize_t got = ::write(fd, bytes.data(), bytes.size());
     if (got > 0) {
       written = static_cast<size_t>(got);
       return 0;
     }
     if (got == 0) return EIO;  // no descriptor that we know does this
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) return errno;
+    const int error = errno;
+    if (error != EAGAIN) {
+      if (!passes(error) || ++failures == kTries) return error;
+      continue;
+    }
     pollfd wait{fd, POLLOUT, 0};  // somebody made it non-blocking, and it is theirs as well
-    if (::poll(&wait, 1, -1) < 0 && errno != EINTR) return errno;
+    const int polled = retried([&] { return ::poll(&wait, 1, -1); });
+    if (polled != 0 && polled != EINTR) return polled;
   }
+}
+
+// A broken writer must not take the process along in silence: its own faults are delivered.
+sigset_t users_signals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  // A terminal's owner may stop background writers (stty tostop).
+  for (const int other : {SIGTTOU, SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) {
+    ::sigdelset(&all, other);
+  }
+  return all;
+}
+
+// An unconfined writer would be a hole, and nobody could be told of it by a writer.
+void enter_sandbox_or_end() {
+  const auto entered = sandbox::enter_sandbox(sandbox::ThreadKind::kWriter);
+  if (entered) return;
+  last_words("kvmux: " + entered.error().text() + "\n");
+  ::_exit(exit_status(ErrorKind::kHost));
 }
 
 }  // namespace
@@ -62,6 +92,7 @@ struct Outlet::State {
   bool idle = false;     // the writer waits for work
   bool hurried = false;  // somebody waits: no gathering
   bool closing = false;
+  bool confined = false;  // the writer is in its sandbox
   bool threadless = false;
   int error = 0;
   size_t lost = 0;
@@ -120,12 +151,25 @@ struct Outlet::State {
     }
   }
 
+  // For good, once the process has confined itself, which may be later than the writer's start.
+  void confine_writer(std::unique_lock<std::mutex>& lock) {
+    if (confined || !sandbox::is_confined()) return;
+    lock.unlock();
+    use_signal_stack();
+    enter_sandbox_or_end();
+    lock.lock();
+    confined = true;
+  }
+
   void run() {
+    ::pthread_setname_np(::pthread_self(), "kvmux-writer");
     std::unique_lock lock(mutex);
     while (true) {
+      confine_writer(lock);
       idle = true;
-      work.wait(lock, [&] { return !queue.empty() || closing; });
+      work.wait(lock, [&] { return !queue.empty() || closing || (!confined && sandbox::is_confined()); });
       idle = false;
+      if (!confined && sandbox::is_confined()) continue;
       if (queue.empty()) return;
       std::string bytes;
       bytes.swap(queue);
@@ -137,11 +181,9 @@ struct Outlet::State {
 };
 
 Outlet::Outlet(int fd, Owns owns) : state_(std::make_shared<State>(fd, owns)) {
-  sigset_t all;
+  const sigset_t blocked = users_signals();
   sigset_t before;
-  ::sigfillset(&all);
-  ::sigdelset(&all, SIGTTOU);  // a terminal's owner may stop background writers (stty tostop)
-  ::pthread_sigmask(SIG_BLOCK, &all, &before);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
   try {
     std::thread([state = state_] { state->run(); }).detach();
   } catch (const std::system_error&) {
@@ -171,6 +213,11 @@ void Outlet::put(std::string_view bytes) {
   if (!s.admits(bytes.size())) return;
   s.queue += bytes;
   if (s.idle || (s.queue.size() >= kPiece && s.queue.size() - bytes.size() < kPiece)) s.work.notify_one();
+}
+
+void Outlet::confine() {
+  const std::lock_guard lock(state_->mutex);
+  state_->work.notify_all();
 }
 
 void Outlet::cap(size_t bytes) {

@@ -27,6 +27,9 @@ class Outlet {
   Outlet(const Outlet&) = delete;
   Outlet& operator=(const Outlet&) = delete;
 
+  // The process has confined itself: the writer does so too, before it writes again.
+  void confine();
+
   // Takes all of it.
   void put(std::string_view bytes);
   // From now on put() holds no more than this; what does not fit is dropped until half of it is free, and counted in

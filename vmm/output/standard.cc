@@ -56,6 +56,11 @@ Outlet& standard_error() {
   return outlet;
 }
 
+void confine_standard_outlets() {
+  standard_output().confine();
+  standard_error().confine();
+}
+
 Result<void> secure_standard_descriptors() {
   const std::array modes{O_WRONLY, O_RDONLY, O_RDONLY};  // by descriptor
   for (int descriptor = 0; descriptor < static_cast<int>(modes.size()); ++descriptor) {

@@ -21,6 +21,9 @@ inline constexpr Nanos kGrace{400'000'000};                // for readers, when 
 [[nodiscard]] Outlet& standard_output();
 [[nodiscard]] Outlet& standard_error();
 
+// Main thread, when the process has confined itself. Outlets made later need no call.
+void confine_standard_outlets();
+
 // First of all in main(): missing standard descriptors are opened such that reading and writing them fails.
 // Else the next descriptor, say KVM's, would become the standard output. And a reader that has gone, or a
 // file at its size limit, is an error of write() from here on instead of the process's end.

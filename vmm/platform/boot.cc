@@ -16,6 +16,7 @@
 #include "vmm/platform/user_bus.h"
 #include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
+#include "vmm/run/retry.h"
 #include "vmm/run/setup.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
@@ -26,38 +27,52 @@ namespace {
 
 constexpr Nanos kSpinWindow{50'000};
 
-// Lets any thread end the serving thread's wait.
+// Lets any thread end the serving thread's wait. What it rang for is noted besides: should the kernel not
+// take the bell, the serving thread finds it when it looks next (silence_watch.h: several times a second).
 class Wakeup {
  public:
-  static Result<Wakeup> create() {
-    Wakeup wakeup;
-    wakeup.fd_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wakeup.fd_) return Failure(host_error("eventfd", errno).value());
+  static Result<std::unique_ptr<Wakeup>> create() {
+    auto wakeup = std::make_unique<Wakeup>();
+    const int error = retried([&] {
+      wakeup->fd_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+      return wakeup->fd_.get();
+    });
+    if (error != 0) return host_error("eventfd", error);
     return wakeup;
   }
-  void ring() const {
+  void ring() {
     const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof(one));  // full is as good
+    rung_.store(true);
+    (void)retried([&] {
+      if (::write(fd_.get(), &one, sizeof(one)) >= 0) return 0;
+      return errno == EAGAIN ? 0 : -1;  // it is full, and so readable
+    });
   }
-  void take() const {
+  // False: nobody has rung since.
+  bool take() {
     uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = ::read(fd_.get(), &count, sizeof(count));
+    (void)retried([&] {
+      if (::read(fd_.get(), &count, sizeof(count)) >= 0) return 0;
+      return errno == EAGAIN ? 0 : -1;  // empty
+    });
+    return rung_.exchange(false);
   }
   int fd() const { return fd_.get(); }
 
  private:
   UniqueFd fd_;
+  std::atomic<bool> rung_{false};
 };
 
 // The pieces of a boot, in the order in which they must go: the engine's threads first, then board and VM.
 struct Bench {
-  Wakeup wakeup;
+  std::unique_ptr<Wakeup> wakeup;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Vm> vm;
   std::unique_ptr<InterruptBus> bus;
   std::unique_ptr<PcBoard> board;
 
-  explicit Bench(Wakeup w) : wakeup(std::move(w)) {}
+  explicit Bench(std::unique_ptr<Wakeup> w) : wakeup(std::move(w)) {}
   ~Bench() {
     if (engine != nullptr) engine->stop();
   }
@@ -90,7 +105,7 @@ Result<std::unique_ptr<Engine>> make_engine(const BootSpec& spec) {
     }
     const auto setup = scheduling(spec);
     if (!setup) return Failure(setup.error());
-    return std::make_unique<Machine>(*setup, true);
+    return std::make_unique<Machine>(*setup, true, Nanos{}, spec.event_loop);
   }
   const HostMode mode{.lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace, .yield_on_spin = false};
   return std::make_unique<HostMachine>(mode, spec.workers);
@@ -108,7 +123,7 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   auto engine = make_engine(spec);
   if (!engine) return Failure(engine.error());
   bench.engine = std::move(*engine);
-  bench.engine->trouble().on_report([&wakeup = bench.wakeup] { wakeup.ring(); });
+  bench.engine->trouble().on_report([&wakeup = *bench.wakeup] { wakeup.ring(); });
   const auto system = System::open();
   if (!system) return Failure(system.error());
   const bool split = spec.irqchip == Irqchip::kSplit;
@@ -120,8 +135,7 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   bench.vm = std::move(*vm);
   const uint8_t ioapic_id = ioapic_id_for(spec.vcpus);
   if (auto ok = write_firmware({spec.vcpus, ioapic_id}, bench.vm->memory()); !ok) return ok;
-  const auto start =
-      sandbox::in_loader([&] { return load_boot_image(spec.image, bench.vm->memory()); });
+  const auto start = sandbox::in_loader([&] { return load_boot_image(spec.image, bench.vm->memory()); });
   if (!start) return Failure(start.error());
   if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile); !ok) return ok;
   set_start(*bench.vm, *start, split);
@@ -130,11 +144,11 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   } else {
     bench.bus = std::make_unique<UserBus>(*bench.vm, *bench.engine);
   }
-  bench.board = std::make_unique<PcBoard>(*bench.vm, *bench.engine, *bench.bus,
-                                          PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
-                                          Outlets{.console = console.output,
-                                                  .console_ready = console.ready,
-                                                  .look_again = [&wakeup = bench.wakeup] { wakeup.ring(); }});
+  bench.board = std::make_unique<PcBoard>(
+      *bench.vm, *bench.engine, *bench.bus, PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
+      Outlets{.console = console.output,
+              .console_ready = console.ready,
+              .look_again = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
   bench.board->wire();
   bench.engine->add({bench.vm.get(), bench.board.get()});
   return {};
@@ -145,16 +159,32 @@ bool wants_input(const BootConsole& console, PcBoard& board) {
   return console.filter || board.typed_room() > 0;
 }
 
+// What is typed: a descriptor until it ends, and how it ended.
+struct Input {
+  int fd;
+  std::string trouble = {};  // why nobody types any more, if that is worth saying
+  int failures = 0;          // in a row
+
+  void failed(int error) {
+    constexpr int kTries = 16;
+    if (passes(error) && ++failures < kTries) return;
+    fd = -1;
+    // Never opened, or a terminal that has hung up: an end like any other.
+    if (error != EBADF && error != EIO) trouble = host_error("standard input", error).value().text();
+  }
+};
+
 // Bytes from the terminal or a pipe. False: leave. The input's end only means that nobody types any more.
-bool take_input(const BootConsole& console, int& input, PcBoard& board) {
+bool take_input(const BootConsole& console, Input& input, PcBoard& board) {
   std::array<uint8_t, 4096> bytes;
   const size_t room = console.filter ? bytes.size() : std::min(bytes.size(), board.typed_room());
-  const ssize_t got = ::read(input, bytes.data(), room);
-  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+  const ssize_t got = ::read(input.fd, bytes.data(), room);
   if (got <= 0) {
-    input = -1;
+    if (got == 0) input.fd = -1;
+    if (got < 0) input.failed(errno);
     return true;
   }
+  input.failures = 0;
   const auto typed = std::span(bytes).first(static_cast<size_t>(got));
   if (!console.filter) {
     board.receive(typed);
@@ -169,7 +199,7 @@ bool take_input(const BootConsole& console, int& input, PcBoard& board) {
 // Tells the serving thread when the console has room again, for as long as it exists.
 class ConsoleBell {
  public:
-  ConsoleBell(const BootConsole& console, const Wakeup& wakeup) : console_(console) {
+  ConsoleBell(const BootConsole& console, Wakeup& wakeup) : console_(console) {
     if (console_.when_ready) console_.when_ready([&wakeup] { wakeup.ring(); });
   }
   ConsoleBell(const ConsoleBell&) = delete;
@@ -182,10 +212,24 @@ class ConsoleBell {
   const BootConsole& console_;
 };
 
+// Sleeps until somebody rings, types, or the time has come. The descriptors that are ready, or an error that
+// does not pass.
+Result<std::array<bool, 2>> wait_for_events(int bell, int typed, Nanos wait) {
+  const timespec limit = to_timespec(std::max(Nanos{}, wait));
+  std::array<pollfd, 2> fds{{{bell, POLLIN, 0}, {typed, POLLIN, 0}}};
+  int ready = 0;
+  const int error = retried([&] {
+    ready = ::ppoll(fds.data(), fds.size(), &limit, nullptr);
+    return ready < 0 && errno == EINTR ? 0 : ready;  // a signal: there is something to look at
+  });
+  if (error != 0) return host_error("ppoll", error, "the board's devices cannot be served");
+  if (ready <= 0) return std::array{false, false};
+  return std::array{fds[0].revents != 0, fds[1].revents != 0};
+}
+
 // Serves the board until the guest ends or has to.
-BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, SilenceWatch& watch,
+BootEnd serve(const Bench& bench, const BootConsole& console, Input& input, Nanos end, SilenceWatch& watch,
               const std::atomic<bool>& stop) {
-  int input = console.input;
   for (;;) {
     const Nanos now = monotonic_now();
     bench.board->run_timers(now);
@@ -195,15 +239,14 @@ BootEnd serve(const Bench& bench, const BootConsole& console, Nanos end, Silence
     if (now >= end) return BootEnd::kTimeout;
     const Nanos until =
         std::min({end, bench.board->next_deadline().value_or(sched::kForever), watch.next_look()});
-    const timespec wait = to_timespec(std::max(Nanos{}, until - now));
-    const int typed = input >= 0 && wants_input(console, *bench.board) ? input : -1;
-    std::array<pollfd, 2> fds{{{bench.wakeup.fd(), POLLIN, 0}, {typed, POLLIN, 0}}};
-    if (::ppoll(fds.data(), fds.size(), &wait, nullptr) <= 0) continue;
-    if (fds[0].revents != 0) {
-      bench.wakeup.take();
-      bench.board->console_clear();
+    const int typed = input.fd >= 0 && wants_input(console, *bench.board) ? input.fd : -1;
+    const auto ready = wait_for_events(bench.wakeup->fd(), typed, until - now);
+    if (!ready) {
+      bench.engine->trouble().report(ready.error());
+      return BootEnd::kStopped;
     }
-    if (fds[1].revents != 0 && !take_input(console, input, *bench.board)) return BootEnd::kStopped;
+    if (bench.wakeup->take()) bench.board->console_clear();
+    if ((*ready)[1] && !take_input(console, input, *bench.board)) return BootEnd::kStopped;
   }
 }
 
@@ -212,6 +255,7 @@ BootResult result_of(const Bench& bench, BootEnd end) {
                     .exit_code = 0,
                     .failure = bench.vm->failure(),
                     .silence = {},
+                    .input_trouble = {},
                     .unclaimed = bench.board->unclaimed(),
                     .lost = bench.board->lost()};
   if (end != BootEnd::kExit) return result;
@@ -248,11 +292,13 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (spec.confine_caller) {
     if (auto in = sandbox::enter_sandbox(sandbox::ThreadKind::kDevice); !in) return Failure(in.error());
   }
-  const ConsoleBell bell(console, bench.wakeup);
-  const BootEnd how = serve(bench, console, end, watch, stop);
+  const ConsoleBell bell(console, *bench.wakeup);
+  Input input{console.input};
+  const BootEnd how = serve(bench, console, input, end, watch, stop);
   bench.engine->stop();
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
+  result.input_trouble = input.trouble;
   if (how == BootEnd::kTimeout) result.silence = silence_of(bench, watch);
   return result;
 }

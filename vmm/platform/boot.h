@@ -29,6 +29,7 @@ struct BootSpec {
   sched::Policy policy;
   CpuProfile cpu_profile = CpuProfile::kHost;
   Irqchip irqchip = Irqchip::kUser;
+  EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
   std::optional<Nanos> timeout;
   uint64_t seed = 1;
   // The calling thread creates nothing after this boot: while it serves the board, and for good, it has the
@@ -62,6 +63,7 @@ struct BootResult {
   int exit_code = 0;
   std::string failure;
   std::string silence;  // kTimeout: that the guest slept, and in what; empty: it did not
+  std::string input_trouble;  // why what was typed did not reach the guest any more; empty: it did
   Unclaimed unclaimed;
   PcBoard::Lost lost;
 };

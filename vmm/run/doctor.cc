@@ -8,9 +8,9 @@
 #include <cstdio>
 
 #include "vmm/kvm/system.h"
+#include "vmm/run/event_loop.h"
 #include "vmm/run/host_costs.h"
 #include "vmm/run/machine.h"
-#include "vmm/run/event_loop.h"
 #include "vmm/run/setup.h"
 #include "vmm/sandbox/sandbox.h"
 
@@ -52,11 +52,12 @@ DoctorCheck check_cpus() {
 
 DoctorCheck check_event_loop() {
   const auto ring = EventLoop::create(EventLoopKind::kIoUring);
-  if (ring) return ok("event loop", "io_uring");
-  if (const auto loop = EventLoop::create(EventLoopKind::kEpoll); !loop)
-    return fail("event loop", loop.error(), "workers cannot sleep");
-  return warn("event loop", fmt::format("epoll; {}", ring.error().text()),
-              "workers wake each other by two more system calls");
+  if (ring) return ok("event loop", fmt::format("io_uring: {}", (*ring)->describe()));
+  const auto epoll = EventLoop::create(EventLoopKind::kEpoll);
+  if (!epoll) return fail("event loop", epoll.error(), "workers cannot sleep");
+  return warn(
+      "event loop", fmt::format("epoll: {}, because {}", (*epoll)->describe(), ring.error().text()),
+      "workers wake each other by two more system calls; --event-loop epoll does not ask for io_uring");
 }
 
 DoctorCheck check_sandbox() {

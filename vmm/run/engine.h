@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <optional>
 #include <vector>
 
@@ -54,12 +55,13 @@ class Engine : public Notifier {
   // Paused: forgets the maxima.
   virtual void reset_peaks() = 0;
 
-  // What its threads could not cope with, or nothing: then the run is to be stopped, and its figures are void.
+  // What its threads could not cope with, or nothing: then the run is to be stopped, and its figures are
+  // void.
   Trouble& trouble() { return trouble_; }
   const Trouble& trouble() const { return trouble_; }
 
-  // Any time between start() and stop(). Nothing: the vCPU is awake, or a timer of its own will wake it. Else a
-  // number that has changed if it has run meanwhile; a sleep, or no more than a thread that sleeps.
+  // Any time between start() and stop(). Nothing: the vCPU is awake, or a timer of its own will wake it. Else
+  // a number that has changed if it has run meanwhile; a sleep, or no more than a thread that sleeps.
   virtual std::optional<uint64_t> sleep_mark(const Vcpu& vcpu) const { return vcpu.sleep.read(); }
 
   const std::vector<RunningVm>& vms() const { return vms_; }
@@ -69,19 +71,21 @@ class Engine : public Notifier {
 
  protected:
   // What pause() does while it waits: threads that do not come are asked again; where that is known to be in
-  // vain, the process ends.
+  // vain, or has been for a minute, the process ends with a message.
   template <class Kick>
   void wait_at_barrier(PauseBarrier& barrier, uint32_t threads, Kick kick_again) {
     constexpr int kPatience = 50;  // of 100 ms
+    constexpr int kMinute = 600;
     int asked = 0;
     barrier.wait_parked(threads, [&] {
       kick_again();
-      if (++asked >= kPatience && trouble_.any()) trouble_.give_up();
+      if (++asked == kMinute) trouble_.report(host_error("stopping vCPUs", ETIMEDOUT).value());
+      if (asked >= kPatience && trouble_.any()) trouble_.give_up();
     });
   }
 
   std::vector<RunningVm> vms_;
-  Trouble trouble_;
+  mutable Trouble trouble_;  // figures are read by const members, which may fail
 };
 
 }  // namespace vmm

@@ -11,6 +11,7 @@ class EpollLoop final : public EventLoop {
 
   [[nodiscard]] int wait(Nanos until) override;
   EventLoopKind kind() const override { return EventLoopKind::kEpoll; }
+  std::string_view describe() const override { return "wake-ups go through an eventfd"; }
 
  private:
   UniqueFd epoll_;

@@ -34,6 +34,8 @@ class EventLoop {
   // failed in every way there is: the owner may go on sleeping.
   [[nodiscard]] virtual int wake(EventLoop* from);
   virtual EventLoopKind kind() const = 0;
+  // For people: how a wake-up gets here.
+  virtual std::string_view describe() const = 0;
 
  protected:
   EventLoop() = default;

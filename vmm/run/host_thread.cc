@@ -235,15 +235,21 @@ void HostThread::sleep_until(Nanos at) {
   });
 }
 
+ThreadUse HostThread::own_use() const {
+  const auto use = own_use_.read();
+  if (!use) trouble_.report(use.error());
+  return use.value_or(ThreadUse{});
+}
+
 void HostThread::pass_barrier() {
-  const Nanos waited = own_use_.read().waited;
+  const Nanos waited = own_use().waited;
   const Nanos since = monotonic_now();
   parked_since_ = since;
   barrier_.pass();
   parked_since_.reset();
   if (ended_) return;
   // Once let go it had to wait for a CPU: that is not the pause barrier's doing.
-  parked_ += (monotonic_now() - since) - (own_use_.read().waited - waited);
+  parked_ += (monotonic_now() - since) - (own_use().waited - waited);
 }
 
 void HostThread::end_vcpu() {
@@ -252,13 +258,15 @@ void HostThread::end_vcpu() {
 
 // The thread's own: its statistics lag behind while it runs, its clock does not.
 HostThread::Moment HostThread::moment_now() const {
-  Moment moment{monotonic_now(), own_use_.read()};
+  Moment moment{monotonic_now(), own_use()};
   moment.use.ran = thread_cpu_now();
   return moment;
 }
 
 Engine::VcpuUse HostThread::use(Nanos now) const {
-  const Moment end = ended_.value_or(Moment{now, thread_use(thread_id_)});
+  const auto now_used = ended_ ? Result<ThreadUse>() : thread_use(thread_id_);
+  if (!now_used) trouble_.report(now_used.error());
+  const Moment end = ended_.value_or(Moment{now, now_used.value_or(ThreadUse{})});
   HostTimes t;
   t.alive = end.at - started_.at;
   t.dead = now - end.at;

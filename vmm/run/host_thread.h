@@ -87,7 +87,8 @@ class HostThread {
   void count_ipis(uint32_t receivers) { stats_.ipis_sent += receivers; }
   void count_eoi() { ++stats_.eois; }
 
-  // Any thread, between start() and join(): CPU time in ns; exact for a thread that sleeps. Nothing: not known.
+  // Any thread, between start() and join(): CPU time in ns; exact for a thread that sleeps. Nothing: not
+  // known.
   std::optional<uint64_t> cpu_time() const;
 
   // Parked threads only.
@@ -112,6 +113,7 @@ class HostThread {
   void pass_barrier();
   void end_vcpu();
   Moment moment_now() const;
+  ThreadUse own_use() const;
 
   const RunningVm vm_;
   Vcpu& vcpu_;

@@ -70,8 +70,9 @@ Engine::VcpuUse Machine::vcpu_use(const Vcpu& vcpu, Nanos now) const {
 std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
   std::vector<CpuUse> all;
   for (const auto& worker : workers_) {
-    const ThreadUse use = worker->host_use();
-    all.push_back({.busy = worker->busy(), .involuntary_switches = use.preemptions});
+    const auto use = worker->host_use();
+    if (!use) trouble_.report(use.error());
+    all.push_back({.busy = worker->busy(), .involuntary_switches = use ? use->preemptions : 0});
   }
   return all;
 }

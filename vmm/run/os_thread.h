@@ -35,14 +35,14 @@ struct ThreadUse {
   uint64_t stretches = 0;    // times it was put on a CPU
   uint64_t preemptions = 0;  // times it was taken off while runnable
 };
-ThreadUse thread_use(pid_t thread);
+[[nodiscard]] Result<ThreadUse> thread_use(pid_t thread);
 
 // The same for the calling thread alone, through a file that it opens at its start: in its sandbox it opens none.
 class OwnUse {
  public:
   OwnUse() = default;
   [[nodiscard]] static Result<OwnUse> open();
-  [[nodiscard]] ThreadUse read() const;
+  [[nodiscard]] Result<ThreadUse> read() const;
 
  private:
   UniqueFd schedstat_;  // none where the kernel keeps no such statistics

@@ -14,6 +14,19 @@ namespace {
 // SIGRTMIN itself is what sanitizers and libraries like best.
 int preempt_signal() { return SIGRTMIN + 3; }
 
+// Threads inherit what their makers block, and processes too.
+Result<void> unblock(int signal) {
+  sigset_t just_this;
+  ::sigemptyset(&just_this);
+  ::sigaddset(&just_this, signal);
+  const auto call = [&] {
+    errno = ::pthread_sigmask(SIG_UNBLOCK, &just_this, nullptr);
+    return errno == 0 ? 0 : -1;
+  };
+  if (const int error = retried(call); error != 0) return host_error("pthread_sigmask", error);
+  return {};
+}
+
 // Set before the signal can arrive and constant after, so the handler may read it.
 thread_local PreemptTimer* this_threads_timer = nullptr;
 
@@ -36,6 +49,7 @@ Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create(Trouble& trouble) {
   action.sa_flags = SA_SIGINFO;  // no SA_RESTART: waits in the event loop end as well
   if (const int error = retried([&] { return ::sigaction(preempt_signal(), &action, nullptr); }); error != 0)
     return host_error("sigaction", error);
+  if (auto heard = unblock(preempt_signal()); !heard) return Failure(heard.error());
 
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;

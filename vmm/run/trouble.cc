@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
-#include <cstdio>
+#include <string>
+
+#include "vmm/last_words.h"
 
 namespace vmm {
 
@@ -23,9 +25,8 @@ std::optional<Error> Trouble::first() const {
 
 void Trouble::give_up() const {
   const auto error = first();
-  std::fprintf(stderr, "kvmux: %s; the threads that run vCPUs cannot be stopped any more\n",
-               error ? error->text().c_str() : "host trouble");
-  std::fflush(nullptr);
+  last_words("kvmux: " + (error ? error->text() : std::string("host trouble")) +
+             "; the threads that run vCPUs cannot be stopped any more\n");
   ::_exit(exit_status(ErrorKind::kHost));
 }
 

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -26,12 +28,14 @@ VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
           .injections = end.injections - start.injections};
 }
 
-// Time that the hypervisor below this machine took from the CPUs we may use (/proc/stat, "steal").
-double steal_ms() {
+// Time that the hypervisor below this machine took from the CPUs we may use (/proc/stat, "steal"). Nothing:
+// it cannot be read.
+std::optional<double> try_steal_ms() {
   constexpr int kStealColumn = 8;
   std::set<std::string> names;
   for (const int cpu : allowed_cpus()) names.insert("cpu" + std::to_string(cpu));
   std::ifstream stat("/proc/stat");
+  if (!stat.is_open()) return std::nullopt;
   double ticks = 0;
   for (std::string line; std::getline(stat, line);) {
     std::istringstream words(line);
@@ -42,7 +46,17 @@ double steal_ms() {
     for (int column = 1; column <= kStealColumn; ++column) words >> value;
     ticks += value;
   }
+  if (stat.bad()) return std::nullopt;
   return ticks * 1000.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+// Engines have no say in it: it is reported like what a thread cannot cope with.
+double steal_ms(Trouble& trouble) {
+  for (int tries = 16; tries > 0; --tries) {
+    if (const auto known = try_steal_ms()) return *known;
+  }
+  trouble.report(host_error("read /proc/stat", errno).value());
+  return 0;
 }
 
 // Running time by where it went. What no account covers of it went into switching: choosing, leasing, moving.
@@ -79,7 +93,7 @@ VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end,
 
 }  // namespace
 
-Snapshot take_snapshot(const Engine& engine, const std::vector<TinyVm>& vms) {
+Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms) {
   Snapshot snapshot;
   snapshot.at = monotonic_now();
   for (const TinyVm& tiny : vms) {
@@ -90,7 +104,7 @@ Snapshot take_snapshot(const Engine& engine, const std::vector<TinyVm>& vms) {
     }
   }
   snapshot.cpus = engine.cpu_use(snapshot.at);
-  snapshot.steal_ms = steal_ms();
+  snapshot.steal_ms = steal_ms(engine.trouble());
   return snapshot;
 }
 

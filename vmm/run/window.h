@@ -23,7 +23,7 @@ struct Snapshot {
   double steal_ms = 0;
 };
 
-Snapshot take_snapshot(const Engine& engine, const std::vector<TinyVm>& vms);
+Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms);
 
 // What lies between two snapshots. `spec` names guests and policies.
 RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,

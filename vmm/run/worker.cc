@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <future>
+#include <system_error>
 #include <utility>
 
 #include "vmm/run/entry.h"
@@ -28,13 +29,17 @@ Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, const WorkerCo
   auto worker = std::unique_ptr<Worker>(new Worker(id, context));
   std::promise<Result<void>> ready;
   auto set_up = ready.get_future();
-  worker->thread_ = std::thread([&worker = *worker, ready = std::move(ready)]() mutable {
-    Result<void> result = worker.set_up();
-    const bool good = result.has_value();
-    ready.set_value(std::move(result));
-    if (good) worker.loop();
-    worker.kicks_.tear_down();  // on the thread that it signals
-  });
+  try {
+    worker->thread_ = std::thread([&worker = *worker, ready = std::move(ready)]() mutable {
+      Result<void> result = worker.set_up();
+      const bool good = result.has_value();
+      ready.set_value(std::move(result));
+      if (good) worker.loop();
+      worker.kicks_.tear_down();  // on the thread that it signals
+    });
+  } catch (const std::system_error& error) {
+    return host_error("pthread_create", error.code().value(), "each worker is a thread");
+  }
   if (auto result = set_up.get(); !result) return Failure(result.error());
   return worker;
 }
@@ -74,7 +79,9 @@ uint32_t Worker::take_reasons() {
   const uint32_t reasons = kicks_.take();
   if ((reasons & kMove) != 0) {
     const std::array cpus{context_.rotation.cpu_of(id_)};
-    (void)bind_thread(cpus);  // where that CPU has gone offline, we stay
+    const auto moved = bind_thread(cpus);
+    // Where that CPU has gone offline, we stay. Else two workers would share one for good.
+    if (!moved && moved.error().errno_value != EINVAL) context_.trouble.report(moved.error());
   }
   return reasons;
 }

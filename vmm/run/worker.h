@@ -57,7 +57,7 @@ class Worker {
 
   // Parked workers only.
   Nanos busy() const { return busy_; }
-  ThreadUse host_use() const { return thread_use(thread_id_); }
+  [[nodiscard]] Result<ThreadUse> host_use() const { return thread_use(thread_id_); }
 
  private:
   enum class Departure : uint8_t { kPut, kHalt, kStop };

@@ -19,6 +19,7 @@
 #include <memory>
 
 #include "vmm/kvm/fd.h"
+#include "vmm/run/retry.h"
 #include "vmm/sandbox/policy.h"
 
 namespace vmm::sandbox {
@@ -111,16 +112,21 @@ Result<Program> build_filter(ThreadKind kind) {
 }
 
 Result<void> install(const Program& program) {
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return host_error("prctl PR_SET_NO_NEW_PRIVS", errno);
+  const auto no_new_privileges = [] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); };
+  if (const int error = retried(no_new_privileges); error != 0) {
+    return host_error("prctl PR_SET_NO_NEW_PRIVS", error);
+  }
   sock_fprog filter{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
   // Kernels before 5.16 take a filter for a wish to be slowed down by mitigations, guests included. Without
   // that flag's bit (before 4.17) they do not.
   constexpr unsigned kFlags[] = {SECCOMP_FILTER_FLAG_SPEC_ALLOW, 0};
+  int error = 0;
   for (const unsigned flags : kFlags) {
-    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) == 0) return {};
-    if (errno != EINVAL) break;
+    error = retried([&] { return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter); });
+    if (error == 0) return {};
+    if (error != EINVAL) break;
   }
-  return host_error("seccomp", errno, "--sandbox off does without");
+  return host_error("seccomp", error, "--sandbox off does without");
 }
 
 bool kernel_has_seccomp() {

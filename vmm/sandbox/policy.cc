@@ -17,17 +17,17 @@ namespace {
 constexpr Kinds kMain = only(ThreadKind::kMain);
 constexpr Kinds kVcpus = only(ThreadKind::kWorker) | only(ThreadKind::kHostThread);
 constexpr Kinds kDevice = only(ThreadKind::kDevice);
-constexpr Kinds kConsole = only(ThreadKind::kConsole);
-constexpr Kinds kAll = kMain | kVcpus | kDevice | kConsole | only(ThreadKind::kLoader);
+constexpr Kinds kWriter = only(ThreadKind::kWriter);
+constexpr Kinds kAll = kMain | kVcpus | kDevice | kWriter | only(ThreadKind::kLoader);
 constexpr Kinds kNotMain = kAll & ~kMain;
-constexpr Kinds kEvents = kMain | kVcpus | kDevice | kConsole;  // those that wait for something
+constexpr Kinds kEvents = kMain | kVcpus | kDevice;  // those that wait for something
 
 using enum Condition;
 
 constexpr SyscallRule kSyscalls[] = {
     // ioctl stands first: every KVM_RUN passes through these rows. Main's is unconditional so that the kernel
     // can answer it from its bitmap: the filter of the main thread is in force on its workers as well.
-    {SYS_ioctl, kVcpus | kDevice | only(ThreadKind::kLoader) | kConsole, kOfTable, "see ioctls()"},
+    {SYS_ioctl, kVcpus | kDevice | only(ThreadKind::kLoader) | kWriter, kOfTable, "see ioctls()"},
     {SYS_ioctl, kMain, kAlways, "creates VMs and vCPUs, sets the terminal"},
 
     // Every thread: memory, locks, clocks, signals of its own, its end.
@@ -56,6 +56,7 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_rt_sigreturn, kAll, kAlways, "the end of a signal's handler"},
     {SYS_restart_syscall, kAll, kAlways, "a wait that a stop interrupted"},
     {SYS_write, kAll, kAlways, "eventfds, consoles, a last message"},
+    {SYS_pwritev2, kAll, kAlways, "a last message, without waiting"},
     {SYS_set_robust_list, kAll, kAlways, "the C library, at a thread's start"},
     {SYS_rseq, kAll, kAlways, "the C library, at a thread's start"},
     {SYS_exit, kAll, kAlways, "the end of a thread"},
@@ -68,7 +69,7 @@ constexpr SyscallRule kSyscalls[] = {
     // Threads that wait for events.
     {SYS_read, kEvents, kAlways, "eventfds, timers, what is typed"},
     {SYS_writev, kEvents, kAlways, "consoles"},
-    {SYS_poll, kEvents, kAlways, "waiting for descriptors"},
+    {SYS_poll, kAll, kAlways, "waiting for descriptors; a last message"},
     {SYS_ppoll, kEvents, kAlways, "waiting for descriptors"},
     {SYS_epoll_wait, kEvents, kAlways, "waiting where io_uring is forbidden"},
     {SYS_epoll_pwait, kEvents, kAlways, "waiting where io_uring is forbidden"},
@@ -82,15 +83,15 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_sched_setaffinity, kMain | kVcpus, kAlways, "workers move on by one CPU"},
     {SYS_pread64, kMain | kVcpus, kAlways, "the host's figures about a thread, from a file that is open"},
     {SYS_lseek, kMain | kVcpus, kAlways, "the host's figures about a thread, from a file that is open"},
-    {SYS_close, kMain | kVcpus | kDevice | kConsole, kAlways, "descriptors of what ends"},
-    {SYS_fcntl, kMain | kDevice | kConsole, kAlways, "whether a descriptor blocks"},
-    {SYS_fstat, kMain | kDevice | kConsole, kAlways, "what a descriptor is"},
+    {SYS_close, kMain | kVcpus | kDevice | kWriter, kAlways, "descriptors of what ends"},
+    {SYS_fcntl, kMain | kDevice, kAlways, "whether a descriptor blocks"},
+    {SYS_fstat, kMain | kDevice, kAlways, "what a descriptor is"},
     {SYS_newfstatat, kMain, kAlways, "what a file is"},
-    {SYS_rt_sigaction, kMain | kDevice | kConsole, kAlways, "signals while the terminal is a guest's"},
-    {SYS_rt_sigtimedwait, kMain | kDevice | kConsole, kAlways, "signals"},
-    {SYS_rt_sigsuspend, kMain | kDevice | kConsole, kAlways, "signals"},
-    {SYS_sigaltstack, kMain | kDevice | kConsole, kAlways, "signals after a stack's overflow"},
-    {SYS_kill, kMain | kDevice | kConsole, kOwnProcess, "stops itself at Ctrl-Z"},
+    {SYS_rt_sigaction, kMain | kDevice, kAlways, "signals while the terminal is a guest's"},
+    {SYS_rt_sigtimedwait, kMain | kDevice, kAlways, "signals"},
+    {SYS_rt_sigsuspend, kMain | kDevice, kAlways, "signals"},
+    {SYS_sigaltstack, kMain | kDevice, kAlways, "signals after a stack's overflow"},
+    {SYS_kill, kMain | kDevice, kOwnProcess, "stops itself at Ctrl-Z"},
 
     // Main alone: files (Landlock says which), threads, set-up.
     {SYS_open, kMain, kAlways, "results, /dev/kvm, /proc; which files, Landlock says"},
@@ -159,7 +160,8 @@ constexpr IoctlRule kIoctls[] = {
     {request(KVM_SET_DEVICE_ATTR), kVcpus, "the TSC's offset, which a guest may change"},
     {request(kKvmGetMsrs), kBoards, "the TSC and its adjustment; a guest that has fallen silent"},
     {request(kKvmSetMsrs), kVcpus, "the TSC and its adjustment"},
-    {request(KVM_GET_VCPU_EVENTS), kBoards, "events that KVM did not write out; a guest that has fallen silent"},
+    {request(KVM_GET_VCPU_EVENTS), kBoards,
+     "events that KVM did not write out; a guest that has fallen silent"},
     {request(KVM_GET_MP_STATE), kDevice, "a guest that has fallen silent"},
     {request(KVM_GET_LAPIC), kDevice, "a guest that has fallen silent"},
     {request(KVM_NMI), kBoards, "an NMI for KVM's LAPICs"},
@@ -176,7 +178,7 @@ constexpr IoctlRule kIoctls[] = {
     {kTerminal2[2], kAll, PUT_BACK},
     {kTerminal2[3], kAll, PUT_BACK},
 #undef PUT_BACK
-    {TIOCGWINSZ, kDevice | kConsole, "how wide the terminal is"},
+    {TIOCGWINSZ, kDevice, "how wide the terminal is"},
 };
 
 }  // namespace

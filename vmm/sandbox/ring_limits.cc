@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "vmm/run/retry.h"
 #include "vmm/sandbox/sandbox.h"
 
 namespace vmm::sandbox {
@@ -19,7 +20,7 @@ constexpr std::array kOperations{IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,  IOR
 
 // Debian's liburing 2.3 declares functions for these two and does not export them.
 int register_at(const io_uring& ring, unsigned what, void* argument, unsigned count) {
-  return ::syscall(SYS_io_uring_register, ring.ring_fd, what, argument, count) < 0 ? errno : 0;
+  return retried([&] { return ::syscall(SYS_io_uring_register, ring.ring_fd, what, argument, count); });
 }
 
 }  // namespace

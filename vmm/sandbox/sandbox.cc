@@ -29,6 +29,7 @@ constexpr bool kSanitized = false;
 #endif
 
 std::atomic<bool> switched_off{false};
+std::atomic<bool> confined{false};
 
 // Kept: a thread's start should not wait for libseccomp. By process, because filters name theirs.
 Result<const Program*> filter_of(ThreadKind kind) {
@@ -77,8 +78,12 @@ Result<void> confine_process(Files files) {
   for (const char* path : {"/proc", "/sys/devices/system/cpu"}) files.read.emplace_back(path);
   files.write.emplace_back("/dev/kvm");
   if (auto done = restrict_files(files); !done) return done;
-  return put_on(ThreadKind::kMain);
+  if (auto done = put_on(ThreadKind::kMain); !done) return done;
+  confined.store(true);
+  return {};
 }
+
+bool is_confined() { return confined.load(); }
 
 Result<void> enter_sandbox(ThreadKind kind) {
   if (!is_on()) return {};

@@ -35,6 +35,8 @@ struct State {
 [[nodiscard]] bool is_on();
 
 [[nodiscard]] Result<void> confine_process(Files files);
+// confine_process() has been called and the sandbox is on: threads from before it may enter theirs. Any thread.
+[[nodiscard]] bool is_confined();
 [[nodiscard]] Result<void> enter_sandbox(ThreadKind kind);
 
 template <class Parse>

@@ -13,15 +13,15 @@ enum class ThreadKind : uint8_t {
   kWorker,      // runs vCPUs and handles their exits: a worker of ours
   kHostThread,  // … or the thread of one vCPU that the host schedules
   kDevice,      // serves a booted image's board: its timers, what is typed; creates nothing any more
-  kConsole,     // writes a guest's output
+  kWriter,      // writes what an outlet holds to its descriptor (vmm/output)
   kLoader,      // parses an image of somebody else
 };
 inline constexpr std::array kThreadKinds{ThreadKind::kMain,   ThreadKind::kWorker,  ThreadKind::kHostThread,
-                                         ThreadKind::kDevice, ThreadKind::kConsole, ThreadKind::kLoader};
+                                         ThreadKind::kDevice, ThreadKind::kWriter, ThreadKind::kLoader};
 
 constexpr std::string_view name_of(ThreadKind kind) {
   constexpr std::array<std::string_view, kThreadKinds.size()> kNames{"main",   "worker",  "vCPU thread",
-                                                                     "device", "console", "loader"};
+                                                                     "device", "writer", "loader"};
   return kNames[static_cast<size_t>(kind)];
 }
 

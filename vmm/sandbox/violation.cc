@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "vmm/last_words.h"
+
 namespace vmm::sandbox {
 namespace {
 
@@ -39,11 +41,8 @@ void on_violation(int, siginfo_t* info, void*) {
       "kvmux, or of a guest that broke out of it (--sandbox off takes the filters away)\n",
       this_name.data(), name_of(this_kind), name_of_call(info->si_syscall), info->si_syscall,
       reinterpret_cast<uintptr_t>(info->si_call_addr));
-  const size_t length = std::min(end.size, text.size());
-  if (::write(STDERR_FILENO, text.data(), length) < 0) {
-    // Nobody can be told; the status says it.
-  }
-  if (const auto act = last_act.exchange(nullptr)) act();
+  last_words({text.data(), std::min(end.size, text.size())});
+  run_last_act();
   ::_exit(kViolationStatus);
 }
 
@@ -77,5 +76,9 @@ void remember_kind(ThreadKind kind) {
 }
 
 void set_last_act(void (*act)()) { last_act.store(act); }
+
+void run_last_act() {
+  if (const auto act = last_act.exchange(nullptr)) act();
+}
 
 }  // namespace vmm::sandbox

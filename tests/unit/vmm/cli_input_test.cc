@@ -60,6 +60,8 @@ TEST_CASE("bad input: names the flag, the value and what is accepted, exits with
       {"run --seed x", {"--seed", "'x'"}},
       {"run --spin-window 5", {"--spin-window", "'5'"}},
       {"run --rotate 5", {"--rotate", "'5'", "1ms"}},
+      {"run --event-loop select", {"--event-loop", "'select'", "auto, io_uring, epoll"}},
+      {"boot x.elf --event-loop select", {"--event-loop", "'select'", "auto, io_uring, epoll"}},
       {"run --rotate never", {"--rotate", "'never'", "off"}},
       {"run --spin-detect bell", {"--spin-detect", "'bell'", "doorbell, sample, both, off"}},
       {"run --ring 1", {"--ring", "'1'", "0 or 3"}},

@@ -117,6 +117,18 @@ TEST_CASE("run: host-kvm brings its irqchip, sim its backend, too many workers a
   CHECK(contains(program.err.str(), "warning: --workers 3: only 2 CPUs"));
 }
 
+TEST_CASE("run, compare, sweep: --event-loop") {
+  FakeProgram program;
+  CHECK(program.run(words("run")) == 0);
+  CHECK(program.asked.back().event_loop == EventLoopKind::kAuto);
+  CHECK(program.run(words("run --event-loop io_uring")) == 0);
+  CHECK(program.asked.back().event_loop == EventLoopKind::kIoUring);
+  CHECK(program.run(words("compare --event-loop epoll --repeat 5")) == 0);
+  CHECK(program.asked.back().event_loop == EventLoopKind::kEpoll);
+  CHECK(program.run(words("sweep --event-loop epoll --ratio 2 --repeat 5")) == 0);
+  CHECK(program.asked.back().event_loop == EventLoopKind::kEpoll);
+}
+
 TEST_CASE("run: a user's own image is a guest by its path") {
   const TemporaryFile image("guest.elf");
   image.write("not really");

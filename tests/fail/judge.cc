@@ -1,0 +1,76 @@
+#include "tests/fail/judge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace fail_test {
+namespace {
+
+using Json = nlohmann::json;
+
+// Every vCPU worked, and its time is accounted for.
+std::string wrong_vcpu(const Json& vcpu, double window) {
+  double sum = 0;
+  for (const auto& [name, part] : vcpu.at("ledger").items()) {
+    if (name != "sum_ns") sum += part.get<double>();
+  }
+  if (std::abs(sum - window) > 0.02 * window) {
+    return fmt::format("a ledger of {} ns in a window of {} ns", sum, window);
+  }
+  if (vcpu.value("guest_errors", 0) != 0) return "a guest found errors";
+  return "";
+}
+
+std::string wrong_result(const std::string& text) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) return "its JSON is not whole";
+  const Json& result = json.at("result");
+  const double window = result.at("window_ns").get<double>();
+  for (const Json& vm : result.at("vms")) {
+    double operations = 0;
+    for (const Json& vcpu : vm.at("vcpus")) {
+      operations += vcpu.at("operations").get<double>();
+      if (std::string wrong = wrong_vcpu(vcpu, window); !wrong.empty()) return wrong;
+    }
+    if (operations == 0) return "a VM did nothing";
+  }
+  return "";
+}
+
+// A line of kvmux' own, which says what is wrong.
+bool has_message(const std::string& err) {
+  std::istringstream lines(err);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("kvmux: ") && line.size() > 20) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string what_is_wrong(const Subject& subject, const Ending& ending) {
+  if (ending.hung) return "it hung";
+  if (ending.signal != 0) return fmt::format("signal {} ended it", ending.signal);
+  if (ending.status == subject.status) {
+    std::string wrong;
+    if (subject.measures) {
+      wrong = wrong_result(ending.out);
+    } else if (ending.out != subject.output) {
+      wrong = "its output is not whole: '" + ending.out + "'";
+    }
+    // A loss that is said is none in silence.
+    if (wrong.empty() || has_message(ending.err)) return "";
+    return wrong;
+  }
+  constexpr int kDocumented[] = {0, 1, 2, 3, 130};
+  if (std::find(std::begin(kDocumented), std::end(kDocumented), ending.status) == std::end(kDocumented)) {
+    return fmt::format("status {}", ending.status);
+  }
+  return has_message(ending.err) ? "" : fmt::format("status {} without a message", ending.status);
+}
+
+}  // namespace fail_test
