@@ -27,6 +27,11 @@ static std::string called_as() {
 }
 
 int main(int argc, char** argv) {
+static vmm::CpuChoice choose_cpus(size_t workers, const std::vector<int>& named) {
+  if (!named.empty()) vmm::restrict_runs_to(named);
+  return vmm::chosen_cpus(workers);
+}
+
   const auto secured = vmm::secure_standard_descriptors();
   static vmm::RunControl control;  // static: the signal handler may run until the process ends
   vmm::stop_on_interrupt(control.stop);
@@ -42,6 +47,8 @@ int main(int argc, char** argv) {
   vmm::Services services{
       .run = vmm::run,
       .doctor = vmm::doctor_measure,
+      .choose_cpus = choose_cpus,
+      .host_facts = vmm::read_host_facts,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },
       .out = out,
       .err = err,

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "guest/embedded.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run/never_started.h"
 #include "vmm/run/os_thread.h"
 
@@ -25,11 +26,11 @@ VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
           .injections = end.injections - start.injections};
 }
 
-// Time that the hypervisor below this machine took from the CPUs we may use (/proc/stat, "steal").
+// Time that the hypervisor below this machine took from the CPUs that runs use (/proc/stat, "steal").
 double steal_ms() {
   constexpr int kStealColumn = 8;
   std::set<std::string> names;
-  for (const int cpu : allowed_cpus()) names.insert("cpu" + std::to_string(cpu));
+  for (const int cpu : usable_cpus()) names.insert("cpu" + std::to_string(cpu));
   std::ifstream stat("/proc/stat");
   double ticks = 0;
   for (std::string line; std::getline(stat, line);) {
