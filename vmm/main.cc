@@ -9,6 +9,7 @@
 
 #include "vmm/cli/cli.h"
 #include "vmm/cli/interrupt.h"
+#include "vmm/cli/version.h"
 #include "vmm/output/standard.h"
 #include "vmm/output/stream.h"
 #include "vmm/sandbox/sandbox.h"
@@ -26,12 +27,12 @@ static std::string called_as() {
   return name == nullptr || *name == '\0' ? "kvmux" : name;
 }
 
-int main(int argc, char** argv) {
 static vmm::CpuChoice choose_cpus(size_t workers, const std::vector<int>& named) {
   if (!named.empty()) vmm::restrict_runs_to(named);
   return vmm::chosen_cpus(workers);
 }
 
+int main(int argc, char** argv) {
   const auto secured = vmm::secure_standard_descriptors();
   static vmm::RunControl control;  // static: the signal handler may run until the process ends
   vmm::stop_on_interrupt(control.stop);
@@ -46,9 +47,9 @@ static vmm::CpuChoice choose_cpus(size_t workers, const std::vector<int>& named)
   }
   vmm::Services services{
       .run = vmm::run,
-      .doctor = vmm::doctor_measure,
       .choose_cpus = choose_cpus,
       .host_facts = vmm::read_host_facts,
+      .doctor = vmm::doctor_measure,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },
       .out = out,
       .err = err,
@@ -59,6 +60,7 @@ static vmm::CpuChoice choose_cpus(size_t workers, const std::vector<int>& named)
       .command_line = command_line(argc, argv),
       .sandbox = {vmm::sandbox::switch_off, vmm::sandbox::confine_process},
       .called_as = called_as(),
+      .commit = vmm::kCommit,
   };
   return vmm::finish_standard_output(vmm::run_program(services));
 }

@@ -49,6 +49,7 @@ struct Services {
   std::vector<std::string> command_line;
   SandboxServices sandbox = {};
   std::string called_as = "kvmux";  // what the user types for the program
+  std::string commit = {};          // as version.h has it
 };
 
 struct Command {
@@ -65,6 +66,8 @@ Command add_merge(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
+Command add_completion(CLI::App& parent);
+Command add_man(CLI::App& parent);
 std::vector<Command> add_trace(CLI::App& parent);
 
 // Writes a whole file, or the standard output for "-".

@@ -128,4 +128,5 @@ TEST_CASE("help and version are answers, not errors") {
   CHECK(contains(program.out.str(), "--ipi-window"));
   CHECK(contains(program.out.str(), "--deboost"));
   CHECK(program.run({"--version"}) == 0);
+  CHECK(program.out.str().starts_with(std::string("kvmux ") + kVersion + "\ncommit     unknown"));
 }
