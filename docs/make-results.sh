@@ -157,11 +157,13 @@ trust() {
       { gsub(/"[^"]*"/, "guest") }
       $1 == "backend" { for (i = 1; i <= NF; i++) column[$i] = i; next }
       $column["metric"] == "throughput" && $column["verdict"] != "baseline" {
-        cells++; none += $column["verdict"] == "no difference"
+        cells++; none += $column["verdict"] != "better" && $column["verdict"] != "worse"
+        equal += $column["verdict"] == "equivalent"
         off = log($column["ratio_median"]); if (off < 0) off = -off; if (off > most) most = off
       }
       END {
-        printf "\"No difference\" in %d of %d cells (%.0f %%; wanted: at least 95 %%). ", none, cells, cells ? 100 * none / cells : 0
+        printf "Neither better nor worse in %d of %d cells (%.0f %%; wanted: at least 95 %%), ", none, cells, cells ? 100 * none / cells : 0
+        printf "equivalent in %d. ", equal
         printf "The largest median ratio is %.1f %% off 1.\n", 100 * (exp(most) - 1)
       }'
   fi
@@ -192,7 +194,7 @@ simulated() {
 
 write_page() {
   printf '# Results\n\nWritten by `./run.sh results`; docs/statistics.md says how ratios, intervals and verdicts are made.\n'
-  printf 'kvmux %s. %s blocks a cell, %s s a run.\n' "$(kvmux --version | sed 's/^kvmux *//')" "$repeat" "$seconds"
+  printf 'kvmux %s. %s blocks a cell, %s s a run.\n' "$(kvmux --version | awk '$1 == "kvmux" { version = $2 } $1 == "commit" { print version " (commit " $2 ")" }')" "$repeat" "$seconds"
   printf '\n## Targets\n\nMedians over the blocks of `kvmux`: throughput in pairs to the policy named, efficiency against one VM\n'
   printf 'alone with a vCPU a worker, fairness between VMs (worst over best), useful share of the workers'"'"' time. In\n'
   printf 'parentheses the target; **bold** misses it.\n\n'

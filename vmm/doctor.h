@@ -17,8 +17,9 @@ enum class CheckState : uint8_t { kOk, kWarn, kFail };
 struct DoctorCheck {
   std::string name;  // "/dev/kvm"
   CheckState state = CheckState::kOk;
-  std::string detail;       // "readable and writable"
-  std::string consequence;  // what it means for runs; empty if all is well
+  std::string detail;                      // "readable and writable"
+  std::string consequence;                 // what it means for runs; empty if all is well
+  std::vector<std::string> commands = {};  // that mend it, as host_facts.h has them
 };
 
 struct MeasuredCost {

@@ -10,6 +10,7 @@
 
 #include "vmm/cli/cli.h"
 #include "vmm/cli/interrupt.h"
+#include "vmm/cli/version.h"
 #include "vmm/output/standard.h"
 #include "vmm/output/stream.h"
 #include "vmm/sandbox/sandbox.h"
@@ -35,6 +36,11 @@ static vmm::Result<void> confine(vmm::sandbox::Files files) {
   return confined;
 }
 
+static vmm::CpuChoice choose_cpus(size_t workers, const std::vector<int>& named) {
+  if (!named.empty()) vmm::restrict_runs_to(named);
+  return vmm::chosen_cpus(workers);
+}
+
 int main(int argc, char** argv) {
   vmm::end_on_uncaught_exceptions();
   const auto secured = vmm::secure_standard_descriptors();
@@ -51,6 +57,8 @@ int main(int argc, char** argv) {
   }
   vmm::Services services{
       .run = vmm::run,
+      .choose_cpus = choose_cpus,
+      .host_facts = vmm::read_host_facts,
       .doctor = vmm::doctor_measure,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },
       .out = out,
@@ -62,6 +70,7 @@ int main(int argc, char** argv) {
       .command_line = command_line(argc, argv),
       .sandbox = {vmm::sandbox::switch_off, confine},
       .called_as = called_as(),
+      .commit = vmm::kCommit,
   };
   return vmm::finish_standard_output(vmm::run_program(services));
 }

@@ -29,9 +29,9 @@ int sched_setaffinity(pid_t p, size_t n, const cpu_set_t* s) {
 }
 C
 "$cc" -shared -fPIC -O1 -o "$dir/eight.so" "$dir/eight.c" || exit 3
-bound() {  # policy: all CPUs that any thread was ever bound to
+bound() {  # policy, flags…: all CPUs that any thread was ever bound to
   LD_PRELOAD=$dir/eight.so timeout 60 "$kvmux" run --guest compute --vms 2 --vcpus 2 --workers 2 --seconds 0.5 --rotate 20ms \
-    --policy "$1" 2>&1 > /dev/null | sed -n 's/^BOUND //p' | tr ' ' '\n' | sort -nu | tr '\n' ' '
+    --policy "$@" 2>&1 > /dev/null | sed -n 's/^BOUND //p' | tr ' ' '\n' | sort -nu | tr '\n' ' '
 }
 failed=0
 wanted=$(bound host)
@@ -40,4 +40,11 @@ for policy in host-yield yield kvmux; do
   got=$(bound $policy)
   [ "$got" = "$wanted" ] || { echo "FAILED: $policy on CPUs '$got', host on '$wanted'"; failed=1; }
 done
+# Those that are named, for workers, host threads and the calibration.
+for policy in host host-yield yield kvmux; do
+  got=$(bound $policy --cpus 3,5)
+  [ "$got" = '3 5 ' ] || { echo "FAILED: --cpus 3,5: $policy on CPUs '$got'"; failed=1; }
+done
+got=$(bound yield --cpus 3,5-7 | wc -w)
+[ "$got" -eq 2 ] || { echo "FAILED: --cpus 3,5-7: $got CPUs for two workers"; failed=1; }
 exit $failed

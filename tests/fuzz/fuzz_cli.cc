@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   vmm::RunFlags flags;
   vmm::add_run_flags(run, flags, vmm::FlagSet::kGrid);
   if (parse(run, words)) {
-    const auto request = vmm::interpret(flags, vmm::Nanos{1'000'000'000}, {2});
+    const auto request = vmm::interpret(flags, vmm::Nanos{1'000'000'000}, {{0, 1}});
     check(request);
   }
 

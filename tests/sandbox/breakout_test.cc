@@ -178,6 +178,7 @@ TEST_CASE("main opens what it named, and nothing else") {
   const auto path = [&](const char* name) { return in + "/" + name; };
   for (const char* name : {"guest.elf", "old.json", "secret"}) std::ofstream(path(name)) << name;
   REQUIRE(::mkdir(path("results").c_str(), 0700) == 0);
+  const bool has_nodes = std::ifstream("/sys/devices/system/node/node0/cpulist").good();
   const Ending ending = in_child([&] {
     if (!confine_process({{path("guest.elf")}, {path("old.json"), path("results/new.json")}})) ::_exit(99);
     const auto opens = [&](const char* name, int flags) {
@@ -195,6 +196,8 @@ TEST_CASE("main opens what it named, and nothing else") {
     say("does not read beside", !opens("secret", O_RDONLY));
     say("does not write beside", !opens("more", O_WRONLY | O_CREAT));
     say("reads /proc", std::ifstream("/proc/stat").good());
+    const char* node = "/sys/devices/system/node/node0/cpulist";
+    say("reads which CPUs are of which node", !has_nodes || std::ifstream(node).good());
     say("does not read /etc", !std::ifstream("/etc/passwd").good());
   });
   CHECK(ending.said == "");

@@ -53,7 +53,7 @@ Result<void> read_policy(const BootOptions& options, BootSpec& spec) {
   return {};
 }
 
-Result<void> read_sizes(const BootOptions& options, BootSetup& setup) {
+Result<void> read_sizes(const BootOptions& options, const HostLimits& limits, BootSetup& setup) {
   BootSpec& spec = setup.spec;
   constexpr uint64_t kLeast = uint64_t{4} << 20;
   const auto memory = parse_size("--mem", options.memory, {kLeast, kMaxMemoryBytes});
@@ -68,6 +68,11 @@ Result<void> read_sizes(const BootOptions& options, BootSetup& setup) {
   const auto workers = parse_count("--workers", options.workers, {1, kMaxWorkers});
   if (!workers) return Failure(workers.error());
   spec.workers = static_cast<uint32_t>(*workers);
+  if (!options.cpus.empty()) {
+    auto cpus = parse_cpus("--cpus", options.cpus, limits.cpus);
+    if (!cpus) return Failure(cpus.error());
+    setup.cpus = std::move(*cpus);
+  }
   const auto seed = parse_count("--seed", options.seed, {0, INT64_MAX});
   if (!seed) return Failure(seed.error());
   spec.seed = static_cast<uint64_t>(*seed);
@@ -80,10 +85,10 @@ Result<void> read_sizes(const BootOptions& options, BootSetup& setup) {
 
 }  // namespace
 
-Result<BootSetup> read_boot_options(const BootOptions& options) {
+Result<BootSetup> read_boot_options(const BootOptions& options, const HostLimits& limits) {
   BootSetup setup;
   if (auto ok = read_policy(options, setup.spec); !ok) return Failure(ok.error());
-  if (auto ok = read_sizes(options, setup); !ok) return Failure(ok.error());
+  if (auto ok = read_sizes(options, limits, setup); !ok) return Failure(ok.error());
   const auto console = parse_word("--console", options.console, kConsoles);
   if (!console) return Failure(console.error());
   setup.drop_console = *console == 1;
@@ -131,6 +136,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
   add("--mem", o.memory, "guest memory, 4M to 3G, in steps of 2M", "SIZE");
   add("--vcpus", o.vcpus, "virtual CPUs", "N");
   add("--workers", o.workers, "host threads that run them", "N");
+  add("--cpus", o.cpus, kCpusHelp, kCpusType);
   add("--policy", o.policy, "scheduling policy, as for `kvmux run`; yield, or host with --irqchip split",
       "POLICY");
   add("--cpu-profile", o.cpu_profile, "host: all that KVM offers; minimal: x86-64 with SSE4 only",

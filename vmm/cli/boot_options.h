@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/cli/spec.h"
 #include "vmm/platform/boot.h"
 #include "vmm/result.h"
 
@@ -21,6 +22,7 @@ struct BootOptions {
   std::string memory = "128M";
   std::string vcpus = "1";
   std::string workers = "2";
+  std::string cpus;
   std::string policy;
   std::string cpu_profile = "host";
   std::string irqchip = "user";
@@ -38,10 +40,11 @@ void add_boot_flags(CLI::App& app, BootOptions& options);
 // All but the files' bytes.
 struct BootSetup {
   BootSpec spec;
+  std::vector<int> cpus;      // as Request has them
   bool drop_console = false;  // what the guest prints faster than it is read
   std::vector<std::string> warnings;
 };
-[[nodiscard]] Result<BootSetup> read_boot_options(const BootOptions& options);
+[[nodiscard]] Result<BootSetup> read_boot_options(const BootOptions& options, const HostLimits& limits);
 
 // The file that `--module` names: `FILE` or `FILE TEXT…`. The name ends at the first space, or it stands in
 // quotes: 'my file' is taken literally, in "my file" a backslash stands before a quote or a backslash.

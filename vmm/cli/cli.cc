@@ -18,6 +18,7 @@
 #include "vmm/cli/empty_values.h"
 #include "vmm/cli/renamed.h"
 #include "vmm/cli/values.h"
+#include "vmm/cli/version.h"
 
 namespace vmm {
 namespace {
@@ -25,6 +26,11 @@ namespace {
 constexpr const char* kAbout =
     "kvmux runs many vCPUs on few host threads under a scheduler of its own and compares scheduling "
     "policies.";
+
+constexpr const char* kEnds =
+    "Exit status: 0; 1 if a guest failed, or a gate found a loss; 2 after bad input; 3 if the host is not "
+    "fit or results "
+    "could not be written; 130 after Ctrl-C, SIGTERM or SIGHUP (what was measured is printed).";
 
 // For the commands that run guests.
 void add_sandbox_flag(CLI::App& app, std::string& value) {
@@ -54,7 +60,9 @@ std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
                                 add_merge(app),
                                 add_guests(app),
                                 add_policies(app),
-                                add_doctor(app)};
+                                add_doctor(app),
+                                add_completion(app),
+                                add_man(app)};
   for (const Command& command : add_trace(app)) commands.push_back(command);
   CLI::App* sim = app.add_subcommand("sim", "the same in the simulator: virtual time, no KVM needed");
   sim->allow_extras();
@@ -154,7 +162,8 @@ int fail(Services& services, const Error& error) {
 
 int run_program(Services& services) {
   CLI::App app{kAbout, "kvmux"};
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version", kVersion, "print version, commit, compiler and libraries, and exit");
+  app.footer(kEnds);
   std::string sandbox = "on";
   const std::vector<Command> commands = add_commands(app, sandbox);
   try {
@@ -166,7 +175,7 @@ int run_program(Services& services) {
     services.out << help(chosen(app));
     return kExitOk;
   } catch (const CLI::CallForVersion&) {
-    services.out << "kvmux " << kVersion << "\n";
+    services.out << version_text(services.commit);
     return kExitOk;
   } catch (const CLI::ParseError& error) {
     return fail(services, usage_error(full_name(chosen(app)), error.what()).value());

@@ -10,6 +10,8 @@
 #include "vmm/cli/host.h"
 #include "vmm/cli/spec.h"
 #include "vmm/doctor.h"
+#include "vmm/host_facts.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run/run.h"
 #include "vmm/sandbox/landlock.h"
 
@@ -32,6 +34,10 @@ struct SandboxServices {
 // What commands need from the rest of the program and from the process. Tests put fakes here.
 struct Services {
   Runner run;
+  // Those that --cpus names, if it does, become the only ones for runs of this process; then the choice among
+  // them.
+  std::function<CpuChoice(size_t workers, const std::vector<int>& named)> choose_cpus;
+  std::function<HostFacts()> host_facts;  // asked before the sandbox closes
   std::function<Result<DoctorReport>()> doctor;
   std::function<Nanos()> now;  // monotonic, for progress and time limits
   std::ostream& out;
@@ -43,6 +49,7 @@ struct Services {
   std::vector<std::string> command_line;
   SandboxServices sandbox = {};
   std::string called_as = "kvmux";  // what the user types for the program
+  std::string commit = {};          // as version.h has it
 };
 
 struct Command {
@@ -59,6 +66,8 @@ Command add_merge(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
+Command add_completion(CLI::App& parent);
+Command add_man(CLI::App& parent);
 std::vector<Command> add_trace(CLI::App& parent);
 
 // Writes a whole file, or the standard output for "-".

@@ -157,13 +157,14 @@ int report(const BootResult& result, const BootSpec& spec, Services& services) {
 }
 
 Result<int> execute(const BootOptions& options, Services& services) {
-  auto setup = read_boot_options(options);
+  auto setup = read_boot_options(options, services.limits);
   if (!setup) return Failure(setup.error());
   Loaded loaded;
   loaded.spec = std::move(setup->spec);
   if (auto ok = read_files(options, loaded); !ok) return Failure(ok.error());
   for (const std::string& warning : setup->warnings) services.err << "kvmux: warning: " << warning << "\n";
   loaded.spec.confine_caller = true;
+  services.choose_cpus(setup->spec.workers, setup->cpus);
   if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());
   const auto result = run_guest(setup->drop_console, loaded.spec, services);
   if (!result) return Failure(result.error());

@@ -38,6 +38,9 @@ std::string doctor_text(const DoctorReport& report, const HostDescription& host)
   for (const DoctorCheck& check : report.checks) {
     text += fmt::format("{:5} {}: {}\n", state_name(check.state), check.name, check.detail);
     if (!check.consequence.empty()) text += fmt::format("      → {}\n", check.consequence);
+    for (const std::string& command : check.commands) {
+      text += fmt::format("      {}{}\n", command.starts_with('#') ? "" : "$ ", command);
+    }
   }
   if (!report.costs.empty()) {
     Table table({"<cost", "measured", "<what"});
@@ -60,7 +63,8 @@ Json doctor_json(const DoctorReport& report, const Services& services) {
     checks.push_back({{"name", check.name},
                       {"state", state_name(check.state)},
                       {"detail", check.detail},
-                      {"consequence", check.consequence}});
+                      {"consequence", check.consequence},
+                      {"commands", check.commands}});
   }
   Json& costs = json["costs"] = Json::object();
   for (const MeasuredCost& cost : report.costs) costs[cost.key] = cost.value;
@@ -69,9 +73,13 @@ Json doctor_json(const DoctorReport& report, const Services& services) {
 }
 
 Result<int> execute(const std::string& json, Services& services) {
+  const HostFacts facts = services.host_facts();
   if (auto confined = confine(services, {}, {json}); !confined) return tl::unexpected(confined.error());
-  const auto report = services.doctor();
+  auto report = services.doctor();
   if (!report) return tl::unexpected(report.error());
+  for (DoctorCheck& check : report->checks) {
+    if (check.state != CheckState::kOk) check.commands = mends_for(check.name, facts);
+  }
   if (json != "-") services.out << doctor_text(*report, services.host);
   if (!json.empty()) {
     const std::string text = dump(doctor_json(*report, services), 2) + "\n";

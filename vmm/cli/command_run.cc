@@ -28,7 +28,13 @@ struct RunOptions {
   bool per_vcpu = false;
 };
 
-Result<RunSpec> single_spec(const RunOptions& options, Services& services) {
+// A run, and those that it was asked to choose its CPUs from.
+struct Single {
+  RunSpec spec;
+  std::vector<int> cpus;
+};
+
+Result<Single> single_run(const RunOptions& options, Services& services) {
   auto request = interpret(options.flags, 2s, services.limits);
   if (!request) return tl::unexpected(request.error());
   if (request->setups.size() != 1) {
@@ -38,7 +44,9 @@ Result<RunSpec> single_spec(const RunOptions& options, Services& services) {
     return bad_value("--policy", options.flags.policies, "one policy; `kvmux compare` takes a list");
   }
   print_warnings(*request, services.err);
-  return with_policy(request->setups.front(), request->policies.front());
+  auto spec = with_policy(request->setups.front(), request->policies.front());
+  if (!spec) return tl::unexpected(spec.error());
+  return Single{std::move(*spec), std::move(request->cpus)};
 }
 
 Result<std::unique_ptr<TraceRecorder>> recorder_for(const RunOptions& options, const RunSpec& spec,
@@ -71,8 +79,11 @@ Result<void> write_trace_of(const RunOptions& options, const RunSpec& spec, cons
 Result<int> execute(const RunOptions& options, Services& services) {
   const auto repeat = parse_count("--repeat", options.repeat, {1, 1'000'000});
   if (!repeat) return tl::unexpected(repeat.error());
-  auto spec = single_spec(options, services);
-  if (!spec) return tl::unexpected(spec.error());
+  auto single = single_run(options, services);
+  if (!single) return tl::unexpected(single.error());
+  RunSpec* const spec = &single->spec;
+  const bool simulated = spec->backend == Backend::kSim;
+  const CpuChoice cpus = simulated ? CpuChoice{} : services.choose_cpus(spec->workers, single->cpus);
   const auto recorder = recorder_for(options, *spec, *repeat);
   if (!recorder) return tl::unexpected(recorder.error());
   if (auto confined = confine(services, files_read_by(*spec), {options.json, options.trace}); !confined) {
@@ -105,13 +116,18 @@ Result<int> execute(const RunOptions& options, Services& services) {
       if (!written) error = written.error();
     }
     if (options.json != "-") {
-      services.out << (i == 0 ? "" : "\n") << run_text(*spec, *result, detail) << std::flush;
+      services.out << (i == 0 ? "" : "\n") << run_text(*spec, *result, detail);
+      if (!simulated) services.out << "CPUs: " << cpus.words() << "\n";
+      services.out << std::flush;
     }
     runs.push_back({*spec, std::move(*result)});
   }
   services.control.progress = nullptr;
   if (!options.json.empty() && !runs.empty()) {
-    const std::string text = dump(run_document(services.command_line, services.host, runs), 2) + "\n";
+    const std::string text =
+        dump(run_document(services.command_line, services.host, simulated ? Json{} : cpus_json(cpus), runs),
+             2) +
+        "\n";
     if (const auto written = write_output("--json", options.json, text, services.out); !written) {
       return tl::unexpected(written.error());
     }

@@ -123,7 +123,7 @@ std::vector<Command> add_trace(CLI::App& parent) {
   app->allow_extras();
   const auto dump_options = std::make_shared<TraceOptions>();
   CLI::App* dumps = app->add_subcommand("dump", "print its events, one a line");
-  dumps->add_option("file", dump_options->files, "the trace")->required()->expected(1);
+  dumps->add_option("file", dump_options->files, "the trace")->required()->expected(1)->type_name("FILE");
   add_window(*dumps, *dump_options);
   dumps->add_option("--kind", dump_options->kinds, "only these kinds of events")->type_name("LIST");
   dumps->add_option("--vcpu", dump_options->vcpu, "only what is about this vCPU")->type_name("VM.VCPU");
@@ -134,7 +134,9 @@ std::vector<Command> add_trace(CLI::App& parent) {
   picture_options->length = "20ms";
   CLI::App* pictures =
       app->add_subcommand("picture", "draw a stretch of one or several traces as SVG, a row a vCPU");
-  pictures->add_option("files", picture_options->files, "traces, drawn above each other")->required();
+  pictures->add_option("files", picture_options->files, "traces, drawn above each other")
+      ->required()
+      ->type_name("FILE");
   add_window(*pictures, *picture_options);
   pictures->add_option("--title", picture_options->titles, "of each panel; else its policy")
       ->type_name("TEXT");

@@ -183,7 +183,7 @@ Result<void> write_files(const CompareOptions& options, const Findings& findings
                            report(findings.cells, report_options, ReportStyle::kMarkdown), services.out);
   }
   if (written && !options.json.empty()) {
-    const Json json = report_json(findings.cells, services.command_line, services.host);
+    const Json json = report_json(findings.cells, services.command_line, services.host, findings.cpus);
     written = write_output("--json", options.json, dump(json, 2) + "\n", services.out);
   }
   return written;

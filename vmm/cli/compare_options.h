@@ -56,6 +56,7 @@ struct Findings {
   Measured measured;
   bool planned_only = false;
   double margin = kDefaultMargin;
+  Json cpus;  // that all policies ran on, with notes; null where none are known
 };
 // Reads --from, or measures what the request asks for.
 [[nodiscard]] Result<Findings> gather(const CompareOptions& options, Services& services);

@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <ostream>
-#include <set>
 
 #include "vmm/cli/compare_options.h"
 #include "vmm/cli/renamed.h"
+#include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
-#include "vmm/run/cpu_choice.h"
 
 namespace vmm {
 namespace {
@@ -53,6 +52,9 @@ Result<Findings> read_findings(const CompareOptions& options, std::ostream& err)
   for (RunRecord& run : contents->runs) runs.add(std::move(run));
   Findings findings;
   findings.margin = design->margin;
+  for (const Json& session : contents->sessions) {
+    if (session.contains("cpus")) findings.cpus = session["cpus"];
+  }
   findings.cells = analyse(contents->cells, runs, analysis_options(*design, options.baseline));
   return findings;
 }
@@ -65,19 +67,6 @@ Result<GridOptions> grid_options(const CompareOptions& options, size_t policies)
       return tl::unexpected(parsed.error());
   }
   return grid;
-}
-
-// The CPUs that every policy uses alike, for each number of workers.
-std::string cpus_text(std::span<const CellInfo> cells) {
-  std::set<uint32_t> counts;
-  for (const CellInfo& cell : cells) counts.insert(cell.workers);
-  std::string text;
-  for (const uint32_t workers : counts) {
-    const CpuChoice choice = chosen_cpus(workers);
-    text += fmt::format("kvmux: every policy runs on CPUs {}{}{}\n", cpu_list_text(choice.cpus),
-                        choice.notes.empty() ? "" : ": ", fmt::join(choice.notes, "; "));
-  }
-  return text;
 }
 
 Findings print_plan(const std::vector<Cell>& cells, const Design& design, Services& services) {
@@ -131,9 +120,14 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
     max_time = *limit;
   }
 
-  if (!simulated) services.err << cpus_text(cell_infos);
+  Json cpus;
+  if (!simulated) {
+    const CpuChoice choice = services.choose_cpus(request.setups.front().spec.workers, request.cpus);
+    services.err << fmt::format("kvmux: every policy runs on CPUs {}\n", choice.words());
+    cpus = cpus_json(choice);
+  }
   Experiment experiment(std::move(*cells), *design);
-  auto journal = open_results(options.out, experiment, services);
+  auto journal = open_results(options.out, experiment, cpus, services);
   if (!journal) return tl::unexpected(journal.error());
   print_warnings(request, services.err);
   std::vector<std::string> reads;
@@ -146,6 +140,7 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   }
   Findings findings;
   findings.margin = design->margin;
+  findings.cpus = cpus;
   findings.measured = measure_all(experiment, *journal ? &**journal : nullptr,
                                   {.max_time = max_time, .jobs = static_cast<size_t>(*jobs)}, services);
   findings.cells = analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline));

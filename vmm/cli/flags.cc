@@ -40,6 +40,7 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   if (set != FlagSet::kSweep) add(app, "--vms", flags.vms, "N" + more, "number of VMs", group);
   add(app, "--vcpus", flags.vcpus, "N" + more, "vCPUs of each VM, at most 1024", group);
   add(app, "--workers", flags.workers, "N", "worker threads, each on a CPU of its own", group);
+  add(app, "--cpus", flags.cpus, kCpusType, kCpusHelp, group);
   app.add_option("--vm", flags.vm,
                  "one VM; repeat it. Keys: guest, vcpus, policy (its keys after colons: v2:deboost=off), "
                  "weight, group, slice, ring, memory, args, handicap and the workload keys")

@@ -24,6 +24,7 @@ struct RunFlags {
   std::string vms = "2";        // list in grids
   std::string vcpus = "4";      // list in grids
   std::string workers = "2";
+  std::string cpus;  // list; empty: chosen by topology
   std::string policies = "yield";
   std::string seconds;
   std::string warmup = "0.1";
@@ -50,6 +51,12 @@ enum class FlagSet : uint8_t {
   kGrid,    // lists of guests, VMs, vCPUs and policies
   kSweep,   // as kGrid, but the number of VMs follows from the ratio
 };
+
+// --cpus of all commands that run guests.
+inline constexpr const char* kCpusType = "LIST";
+inline constexpr const char* kCpusHelp =
+    "choose the workers' CPUs, and those of host threads, among these, e.g. 2-5,8 [all that are allowed]; "
+    "cores come before SMT siblings, one memory node before a second, performance before efficiency cores";
 
 // Adds the flags to a command. `flags` must outlive the parsing.
 void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set);

@@ -57,8 +57,8 @@ Result<std::vector<Slot>> make_slots(const Request& request, const Setup& setup,
 }
 
 // All that a run of this cell depends on, the seed included.
-std::string cell_key(const std::vector<Slot>& slots) {
-  std::string text;
+std::string cell_key(const std::vector<Slot>& slots, const std::vector<int>& cpus) {
+  std::string text = cpus.empty() ? "" : "cpus " + cpu_list_text(cpus);
   for (const Slot& slot : slots) text += slot.label + dump(spec_json(slot.spec));
   return hex(fingerprint(text));
 }
@@ -87,7 +87,7 @@ Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& 
     Cell cell;
     cell.slots = std::move(*slots);
     CellInfo& info = cell.info;
-    info.key = cell_key(cell.slots);
+    info.key = cell_key(cell.slots, request.cpus);
     info.guest = setup.guest;
     info.size = setup.size;
     info.backend = backend_name(setup.spec.backend);

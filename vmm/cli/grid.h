@@ -36,7 +36,8 @@ Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimi
                      Services& services);
 
 // Opens the result file, if one is named, and tells the experiment what it holds.
+// `cpus`: that runs will use, for its session line; null in the simulator.
 [[nodiscard]] Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,
-                                                          Services& services);
+                                                          const Json& cpus, Services& services);
 
 }  // namespace vmm

@@ -30,7 +30,7 @@ HostDescription describe_host() {
   host.cpu_model = cpu_model();
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
   host.cpus = online > 0 ? static_cast<uint32_t>(online) : 0;
-  host.cpus_allowed = host_limits().cpus;
+  host.cpus_allowed = static_cast<uint32_t>(host_limits().cpus.size());
   return host;
 }
 

@@ -216,14 +216,15 @@ class Loop {
   Measured measured_;
 };
 
-Json session_line(const Services& services, bool simulated) {
+Json session_line(const Services& services, const Json& cpus) {
   Json line{{"kind", "session"},
             {"schema", "kvmux.results"},
             {"schema_version", kJournalSchemaVersion},
             {"kvmux_version", kVersion},
             {"command", services.command_line},
             {"host", host_json(services.host)}};
-  if (!simulated) {
+  if (!cpus.is_null()) {  // real runs: the simulator's results depend on no instant and no CPU
+    line["cpus"] = cpus;
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
     line["started_unix"] = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
   }
@@ -237,7 +238,7 @@ Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimi
   return Loop(experiment, journal, services).run(limits);
 }
 
-Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,
+Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment, const Json& cpus,
                                             Services& services) {
   if (path.empty()) return std::nullopt;
   auto journal = Journal::open(path);
@@ -249,8 +250,7 @@ Result<std::optional<Journal>> open_results(const std::string& path, Experiment&
     known += experiment.add(run) ? 1 : 0;
   }
   if (known != 0) services.err << fmt::format("kvmux: {} runs are in {} already; going on\n", known, path);
-  const bool simulated = !experiment.cells().empty() && experiment.cells().front().info.backend == "sim";
-  if (const auto appended = journal->append(session_line(services, simulated)); !appended) {
+  if (const auto appended = journal->append(session_line(services, cpus)); !appended) {
     return tl::unexpected(appended.error());
   }
   for (const Cell& cell : experiment.cells()) {

@@ -32,8 +32,9 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
 // A line for each cell, policy and metric, all metrics.
 std::string report_csv(std::span<const CellFindings> findings);
 
+// `cpus`: Findings::cpus.
 Json report_json(std::span<const CellFindings> findings, const std::vector<std::string>& command,
-                 const HostDescription& host);
+                 const HostDescription& host, const Json& cpus);
 
 // The verdict in words; "no ratio" where a 0 stands in the way.
 std::string verdict_text(const Finding& finding);

@@ -72,12 +72,13 @@ std::string report_csv(std::span<const CellFindings> findings) {
 }
 
 Json report_json(std::span<const CellFindings> findings, const std::vector<std::string>& command,
-                 const HostDescription& host) {
+                 const HostDescription& host, const Json& cpus) {
   Json json{{"schema", "kvmux.compare"},
             {"schema_version", kReportSchemaVersion},
             {"kvmux_version", kVersion},
             {"command", command},
             {"host", host_json(host)}};
+  if (!cpus.is_null()) json["cpus"] = cpus;
   Json& cells = json["cells"] = Json::array();
   for (const CellFindings& cell : findings) {
     Json entry{{"key", cell.cell.key},

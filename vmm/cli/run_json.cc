@@ -149,6 +149,8 @@ Json host_json(const HostDescription& host) {
           {"cpus_allowed", host.cpus_allowed}};
 }
 
+Json cpus_json(const CpuChoice& choice) { return {{"cpus", choice.cpus}, {"notes", choice.notes}}; }
+
 Json policy_json(const sched::Policy& policy) {
   Json json;
   json["name"] = policy.name;
@@ -207,7 +209,7 @@ Json result_json(const RunSpec& spec, const RunResult& result) {
   return json;
 }
 
-Json run_document(const std::vector<std::string>& command, const HostDescription& host,
+Json run_document(const std::vector<std::string>& command, const HostDescription& host, const Json& cpus,
                   const std::vector<FinishedRun>& runs) {
   Json json;
   json["schema"] = "kvmux.run";
@@ -215,6 +217,7 @@ Json run_document(const std::vector<std::string>& command, const HostDescription
   json["kvmux_version"] = kVersion;
   json["command"] = command;
   json["host"] = host_json(host);
+  if (!cpus.is_null()) json["cpus"] = cpus;
   Json& list = json["runs"] = Json::array();
   for (const FinishedRun& run : runs) {
     list.push_back({{"spec", spec_json(run.spec)}, {"result", result_json(run.spec, run.result)}});

@@ -7,6 +7,7 @@
 
 #include "vmm/cli/host.h"
 #include "vmm/json.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run_types.h"
 
 namespace vmm {
@@ -14,6 +15,7 @@ namespace vmm {
 inline constexpr int kRunSchemaVersion = 1;
 
 Json host_json(const HostDescription& host);
+Json cpus_json(const CpuChoice& choice);
 Json policy_json(const sched::Policy& policy);
 Json spec_json(const RunSpec& spec);
 Json result_json(const RunSpec& spec, const RunResult& result);
@@ -23,7 +25,8 @@ struct FinishedRun {
   RunSpec spec;
   RunResult result;
 };
-Json run_document(const std::vector<std::string>& command, const HostDescription& host,
+// `cpus`: that the runs were on, null in the simulator.
+Json run_document(const std::vector<std::string>& command, const HostDescription& host, const Json& cpus,
                   const std::vector<FinishedRun>& runs);
 
 std::string_view backend_name(Backend backend);

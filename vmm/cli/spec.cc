@@ -1,13 +1,13 @@
 #include "vmm/cli/spec.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
 
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
+#include "vmm/run/os_thread.h"
 
 namespace vmm {
 namespace {
@@ -58,6 +58,19 @@ Nanos read_rotate(Reader& reader, const std::string& text) {
   const auto interval = parse_time_flag("--rotate", text, 1ms, 10s);
   if (!interval) reader.check(bad_value("--rotate", text, "off, or a time from 1ms to 10s"));
   return interval.value_or(Nanos{0});
+}
+
+// The simulator's workers have no CPUs.
+std::vector<int> read_cpus(Reader& reader, const RunFlags& flags, const HostLimits& limits, Backend backend) {
+  std::vector<int> cpus;
+  if (flags.cpus.empty()) return cpus;
+  if (backend == Backend::kSim) {
+    reader.check(
+        bad_value("--cpus", flags.cpus, "only with --backend kvm: the simulator uses no CPUs of its own"));
+    return cpus;
+  }
+  reader.read(parse_cpus("--cpus", flags.cpus, limits.cpus), cpus);
+  return cpus;
 }
 
 RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds) {
@@ -219,17 +232,13 @@ void warn_of_rounding(const RunFlags& flags, uint64_t standard_bytes, Request& r
 
 }  // namespace
 
-HostLimits host_limits() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return {};
-  return {static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)))};
-}
+HostLimits host_limits() { return {allowed_cpus()}; }
 
 Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimits limits) {
   Reader reader;
   Request request;
   const RunSpec common = read_common(reader, flags, default_seconds);
+  request.cpus = read_cpus(reader, flags, limits, common.backend);
   WorkloadFlags workload;
   for (const auto& [key, value] : flags.workload) {
     reader.check(set_workload_key(workload, "--" + key, key, value));
@@ -260,9 +269,10 @@ Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimi
   }
   for (const Setup& setup : request.setups) reader.check(check_setup(setup));
   if (reader.error()) return tl::unexpected(*reader.error());
-  if (common.backend == Backend::kKvm && common.workers > limits.cpus) {
+  const size_t cpus = request.cpus.empty() ? limits.cpus.size() : request.cpus.size();
+  if (common.backend == Backend::kKvm && common.workers > cpus) {
     request.warnings.push_back(fmt::format(
-        "--workers {}: only {} CPUs are allowed here, so workers share CPUs", common.workers, limits.cpus));
+        "--workers {}: only {} CPUs are allowed here, so workers share CPUs", common.workers, cpus));
   }
   warn_of_rounding(flags, standard.memory_bytes, request);
   return request;

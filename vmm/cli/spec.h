@@ -15,7 +15,7 @@ namespace vmm {
 
 // What the host allows, given rather than looked up so that tests can choose it.
 struct HostLimits {
-  uint32_t cpus = 1;  // that this process may run on
+  std::vector<int> cpus{0};  // that this process may run on, in order
 };
 HostLimits host_limits();
 
@@ -38,6 +38,7 @@ struct Setup {
 struct Request {
   std::vector<Setup> setups;  // a grid in the order guest, vCPUs, VMs
   std::vector<sched::Policy> policies;
+  std::vector<int> cpus;  // to choose those of the runs from; empty: all that are allowed
   std::vector<std::string> warnings;
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "sched/base/text.h"
+#include "vmm/run/cpu_choice.h"
 
 namespace vmm {
 namespace {
@@ -131,6 +132,28 @@ Result<double> parse_percent(std::string_view flag, std::string_view value) {
     return bad_value(flag, value, "a percentage like 5%, from 0% to below 100%");
   }
   return *percent / 100;
+}
+
+Result<std::vector<int>> parse_cpus(std::string_view flag, std::string_view list,
+                                    std::span<const int> allowed) {
+  const std::string accepted =
+      fmt::format("a list like 2-5,8 of CPUs out of {}: this process may use no others",
+                  cpu_list_text({allowed.begin(), allowed.end()}));
+  std::vector<int> cpus;
+  for (const std::string_view part : sched::split(list, ",")) {
+    const size_t dash = part.find('-');
+    const auto first = sched::parse_integer(part.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : sched::parse_integer(part.substr(dash + 1));
+    if (!first || !last || *first < 0 || *last < *first) return bad_value(flag, part, accepted);
+    for (int64_t cpu = *first; cpu <= *last; ++cpu) {
+      const bool is_allowed = std::find(allowed.begin(), allowed.end(), cpu) != allowed.end();
+      if (!is_allowed) return bad_value(flag, fmt::format("{}", cpu), accepted);
+      const int id = static_cast<int>(cpu);
+      if (std::find(cpus.begin(), cpus.end(), id) == cpus.end()) cpus.push_back(id);
+    }
+  }
+  std::sort(cpus.begin(), cpus.end());
+  return cpus;
 }
 
 Result<size_t> parse_word(std::string_view flag, std::string_view value,

@@ -49,6 +49,9 @@ struct SizeRange {
 [[nodiscard]] Result<uint64_t> parse_address(std::string_view flag, std::string_view value, uint64_t max);
 // `5%` or `5`, as a fraction: 0.05; from 0 to below 100 %.
 [[nodiscard]] Result<double> parse_percent(std::string_view flag, std::string_view value);
+// CPUs as taskset writes them (2-5,8), each one of `allowed`, which is sorted; the answer is in their order.
+[[nodiscard]] Result<std::vector<int>> parse_cpus(std::string_view flag, std::string_view list,
+                                                  std::span<const int> allowed);
 // One of some words; the answer is its place.
 [[nodiscard]] Result<size_t> parse_word(std::string_view flag, std::string_view value,
                                         std::span<const std::string_view> words);

@@ -106,6 +106,11 @@ std::vector<std::string> notes_on(std::span<const CpuPlace> chosen) {
   return notes;
 }
 
+std::vector<int>& restriction() {
+  static std::vector<int> cpus;
+  return cpus;
+}
+
 }  // namespace
 
 std::vector<CpuPlace> read_cpu_places(const std::string& sysfs, std::span<const int> cpus) {
@@ -137,9 +142,11 @@ CpuChoice choose_cpus(std::span<const CpuPlace> places, size_t workers) {
   return choice;
 }
 
-CpuChoice chosen_cpus(size_t workers) {
-  return choose_cpus(read_cpu_places(kSysfs, allowed_cpus()), workers);
-}
+void restrict_runs_to(std::vector<int> cpus) { restriction() = std::move(cpus); }
+
+std::vector<int> usable_cpus() { return restriction().empty() ? allowed_cpus() : restriction(); }
+
+CpuChoice chosen_cpus(size_t workers) { return choose_cpus(read_cpu_places(kSysfs, usable_cpus()), workers); }
 
 std::vector<int> parse_cpu_list(const std::string& text) {
   std::vector<int> cpus;
@@ -173,6 +180,10 @@ std::string cpu_list_text(std::vector<int> cpus) {
     i = end;
   }
   return text;
+}
+
+std::string CpuChoice::words() const {
+  return fmt::format("{}{}{}", cpu_list_text(cpus), notes.empty() ? "" : ": ", fmt::join(notes, "; "));
 }
 
 }  // namespace vmm

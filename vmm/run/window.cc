@@ -11,6 +11,7 @@
 #include <string>
 
 #include "guest/embedded.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run/guest_pages.h"
 #include "vmm/run/never_started.h"
 #include "vmm/run/os_thread.h"
@@ -28,12 +29,14 @@ VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
           .injections = end.injections - start.injections};
 }
 
+// Time that the hypervisor below this machine took from the CPUs that runs use (/proc/stat, "steal").
+double steal_ms() {
 // Time that the hypervisor below this machine took from the CPUs we may use (/proc/stat, "steal"). Nothing:
 // it cannot be read.
 std::optional<double> try_steal_ms() {
   constexpr int kStealColumn = 8;
   std::set<std::string> names;
-  for (const int cpu : allowed_cpus()) names.insert("cpu" + std::to_string(cpu));
+  for (const int cpu : usable_cpus()) names.insert("cpu" + std::to_string(cpu));
   std::ifstream stat("/proc/stat");
   if (!stat.is_open()) return std::nullopt;
   double ticks = 0;

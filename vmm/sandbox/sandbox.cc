@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "vmm/run/cpu_choice.h"
 #include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/violation.h"
 
@@ -75,7 +76,9 @@ Result<void> confine_process(Files files) {
   for (const ThreadKind kind : kThreadKinds) {
     if (auto built = filter_of(kind); !built) return Failure(built.error());
   }
-  for (const char* path : {"/proc", "/sys/devices/system/cpu"}) files.read.emplace_back(path);
+  files.read.emplace_back("/proc");
+  // Each run chooses its CPUs, and all have to come to the same choice.
+  for (const char* path : kTopologyFolders) files.read.emplace_back(path);
   files.write.emplace_back("/dev/kvm");
   if (auto done = restrict_files(files); !done) return done;
   if (auto done = put_on(ThreadKind::kMain); !done) return done;

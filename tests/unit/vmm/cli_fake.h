@@ -57,6 +57,15 @@ struct FakeProgram {
     return fake_result(spec, 1000);
   };
   DoctorReport doctor;
+  HostFacts facts;
+  std::vector<int> cpus_named;  // by --cpus, last
+
+  // Two threads of one core.
+  static std::vector<CpuPlace> places(const std::vector<int>& cpus) {
+    std::vector<CpuPlace> all;
+    for (const int cpu : cpus) all.push_back({.cpu = cpu});
+    return all;
+  }
   Nanos clock{0};
 
   int run(std::vector<std::string> arguments) {
@@ -69,6 +78,12 @@ struct FakeProgram {
           clock += spec.duration;
           return backend(spec);
         },
+        .choose_cpus =
+            [this](size_t workers, const std::vector<int>& named) {
+              cpus_named = named;
+              return choose_cpus(places(named.empty() ? std::vector<int>{0, 1} : named), workers);
+            },
+        .host_facts = [this] { return facts; },
         .doctor = [this]() -> Result<DoctorReport> { return doctor; },
         .now = [this] { return clock; },
         .out = out,
@@ -76,7 +91,7 @@ struct FakeProgram {
         .err_is_terminal = false,
         .control = control,
         .host = {"Linux 6.18", "Some CPU", 2, 2},
-        .limits = {2},
+        .limits = {{0, 1}},
         .command_line = std::move(arguments),
     };
     return run_program(services);

@@ -59,6 +59,13 @@ TEST_CASE("bad input: names the flag, the value and what is accepted, exits with
       {"run --warmup -1", {"--warmup", "'-1'"}},
       {"run --seed x", {"--seed", "'x'"}},
       {"run --spin-window 5", {"--spin-window", "'5'"}},
+      {"run --cpus 0,2", {"--cpus", "'2'", "out of 0,1"}},
+      {"run --cpus 0-7", {"--cpus", "'2'", "out of 0,1"}},
+      {"compare --cpus 1-0", {"--cpus", "'1-0'", "out of 0,1"}},
+      {"sweep --cpus one", {"--cpus", "'one'", "like 2-5,8"}},
+      {"run --cpus 0,,1", {"--cpus", "''"}},
+      {"boot image.elf --cpus 4", {"--cpus", "'4'", "out of 0,1"}},
+      {"sim run --cpus 0", {"--cpus", "'0'", "--backend kvm"}},
       {"run --rotate 5", {"--rotate", "'5'", "1ms"}},
       {"run --event-loop select", {"--event-loop", "'select'", "auto, io_uring, epoll"}},
       {"boot x.elf --event-loop select", {"--event-loop", "'select'", "auto, io_uring, epoll"}},
@@ -123,4 +130,5 @@ TEST_CASE("help and version are answers, not errors") {
   CHECK(contains(program.out.str(), "--ipi-window"));
   CHECK(contains(program.out.str(), "--deboost"));
   CHECK(program.run({"--version"}) == 0);
+  CHECK(program.out.str().starts_with(std::string("kvmux ") + kVersion + "\ncommit     unknown"));
 }

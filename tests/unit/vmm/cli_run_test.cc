@@ -129,6 +129,22 @@ TEST_CASE("run, compare, sweep: --event-loop") {
   CHECK(program.asked.back().event_loop == EventLoopKind::kEpoll);
 }
 
+TEST_CASE("run --cpus: what was used is said, with what is unequal about it") {
+  FakeProgram program;
+  CHECK(program.run(words("run --cpus 1,0,1")) == 0);
+  CHECK(program.cpus_named == std::vector<int>{0, 1});
+  CHECK(program.out.str().find("CPUs: 0,1: SMT siblings share a core: 0,1\n") != std::string::npos);
+  CHECK(program.err.str() == "");
+  CHECK(program.run(words("run --cpus 1 --workers 2 --json -")) == 0);
+  CHECK(program.err.str().find("only 1 CPUs are allowed") != std::string::npos);
+  CHECK(Json::parse(program.out.str())["cpus"]["cpus"] == Json{1});
+  CHECK(program.run(words("run --json -")) == 0);
+  CHECK(program.cpus_named.empty());
+  CHECK(Json::parse(program.out.str())["cpus"]["notes"][0] == "SMT siblings share a core: 0,1");
+  CHECK(program.run(words("sim run --json -")) == 0);
+  CHECK(!Json::parse(program.out.str()).contains("cpus"));
+}
+
 TEST_CASE("run: a user's own image is a guest by its path") {
   const TemporaryFile image("guest.elf");
   image.write("not really");

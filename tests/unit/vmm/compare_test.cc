@@ -157,6 +157,28 @@ TEST_CASE("compare --from: prints a file again without running") {
   CHECK(contains(program.out.str(), "IPI p99, ratio"));
 }
 
+TEST_CASE("compare --cpus: in the message, the JSON and the result file; other CPUs are other cells") {
+  FakeProgram program;
+  const TemporaryFile file("cpus.jsonl");
+  const auto compare = [&](const std::string& cpus) {
+    return program.run({"compare", "--policies", "yield,v2", "--repeat", "2", "--workers", "1", "--cpus",
+                        cpus, "--out", file.path(), "--json", "-"});
+  };
+  CHECK(compare("1") == 0);
+  CHECK(program.err.str().find("every policy runs on CPUs 1\n") != std::string::npos);
+  CHECK(Json::parse(program.out.str())["cpus"]["cpus"] == Json{1});
+  CHECK(Json::parse(file.read().substr(0, file.read().find('\n')))["cpus"]["cpus"] == Json{1});
+  const size_t runs = program.asked.size();
+  CHECK(compare("1") == 0);
+  CHECK(program.asked.size() == runs);
+  CHECK(compare("0") == 0);
+  CHECK(program.asked.size() == 2 * runs);
+  CHECK(program.run({"compare", "--from", file.path(), "--json", "-"}) == 0);
+  CHECK(Json::parse(program.out.str())["cpus"]["cpus"] == Json{0});
+  CHECK(program.run({"sim", "compare", "--repeat", "1", "--json", "-"}) == 0);
+  CHECK(!Json::parse(program.out.str()).contains("cpus"));
+}
+
 TEST_CASE("compare: a failing guest ends its cell only") {
   FakeProgram program;
   program.backend = [](const RunSpec& spec) {

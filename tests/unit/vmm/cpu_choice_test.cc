@@ -31,6 +31,7 @@ class FakeSysfs {
     put(topology + "physical_package_id", std::to_string(package));
     put(topology + "core_id", std::to_string(core));
   }
+  std::string root() const { return root_.string(); }
   CpuChoice choose(int cpus, size_t workers) {
     std::vector<int> all(static_cast<size_t>(cpus));
     std::iota(all.begin(), all.end(), 0);
@@ -102,6 +103,24 @@ TEST_CASE("CPUs of a run: without sysfs all count as alike; fewer CPUs than work
   CHECK(nothing.choose(4, 2).cpus == Cpus{0, 1});
   CHECK(nothing.choose(4, 2).notes.empty());
   CHECK(nothing.choose(2, 5).cpus == Cpus{0, 1});
+}
+
+TEST_CASE("CPUs of a run: among those that were named") {
+  // Two packages of four cores with two threads each; the second thread of a core in the upper half.
+  FakeSysfs host;
+  for (int i = 0; i < 16; ++i) host.cpu(i, i % 8 / 4, i % 4);
+  host.put("system/node/node0/cpulist", "0-3,8-11");
+  host.put("system/node/node1/cpulist", "4-7,12-15");
+  const auto among = [&host](const Cpus& named, size_t workers) {
+    return choose_cpus(read_cpu_places(host.root(), named), workers);
+  };
+  CHECK(among({6, 7, 9, 14}, 2).cpus == Cpus{6, 7});
+  CHECK(among({6, 7, 9, 14}, 2).notes.empty());
+  // A sibling comes after the other node's core.
+  const CpuChoice four = among({6, 7, 9, 14}, 4);
+  CHECK(four.cpus == Cpus{6, 7, 9, 14});
+  CHECK(four.notes == std::vector<std::string>{"SMT siblings share a core: 6,14", "on 2 memory nodes"});
+  CHECK(four.words() == "6,7,9,14: SMT siblings share a core: 6,14; on 2 memory nodes");
 }
 
 TEST_CASE("CPU lists: as sysfs writes them") {
