@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   vmm::BootOptions options;
   vmm::add_boot_flags(boot, options);
   if (parse(boot, words)) {
-    const auto setup = vmm::read_boot_options(options);
+    const auto setup = vmm::read_boot_options(options, {{0, 1}});
     check(setup);
     KVMUX_CHECK(!setup || setup->spec.memory_bytes % (uint64_t{2} << 20) == 0, "memory comes in huge pages");
   }

@@ -46,7 +46,7 @@ class LongGuest final : public Guest {
   Cell& cell_;
 };
 
-class Kicks {
+class KickRace {
  public:
   void begin(uint64_t seed) {
     meeting_.begin(seed);
@@ -127,7 +127,7 @@ class Kicks {
 }  // namespace
 
 TEST_CASE("race: nobody stays in the guest or asleep after being asked to look up") {
-  Kicks test;
+  KickRace test;
   const uint64_t done = run_batches(test, kCells);
   MESSAGE(done << " races; in " << test.stayed() << " of them the owner was in before it was asked");
 }

@@ -29,9 +29,7 @@ VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
           .injections = end.injections - start.injections};
 }
 
-// Time that the hypervisor below this machine took from the CPUs that runs use (/proc/stat, "steal").
-double steal_ms() {
-// Time that the hypervisor below this machine took from the CPUs we may use (/proc/stat, "steal"). Nothing:
+// Time that the hypervisor below this machine took from the CPUs that runs use (/proc/stat, "steal"). Nothing:
 // it cannot be read.
 std::optional<double> try_steal_ms() {
   constexpr int kStealColumn = 8;

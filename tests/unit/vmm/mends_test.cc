@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "cli_fake.h"
+#include "vmm/json.h"
 #include "vmm/host_facts.h"
 
 using namespace vmm;
