@@ -5,6 +5,7 @@
 // part, drawn by KVMUX_SEED.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -108,6 +109,11 @@ void add_trials(const Subject& subject, const Site& site, uint64_t count, std::v
   }
 }
 
+bool makes(const Census& census, int number) {
+  return std::any_of(census.begin(), census.end(),
+                     [&](const auto& each) { return each.first.number == number; });
+}
+
 std::vector<Trial> all_trials(const std::vector<Subject>& all) {
   std::vector<Trial> trials;
   for (const Subject& subject : all) {
@@ -115,6 +121,8 @@ std::vector<Trial> all_trials(const std::vector<Subject>& all) {
     const Ending ending = take_census(subject.program, census);
     CHECK_MESSAGE(what_is_wrong(subject, ending) == "", subject.name, ", undisturbed: ", ending.err);
     REQUIRE(ending.status == subject.status);
+    if (subject.name == "epoll") CHECK(makes(census, SYS_epoll_pwait2));
+    if (subject.name == "epoll") CHECK_FALSE(makes(census, SYS_io_uring_setup));
     for (const auto& [site, count] : census) add_trials(subject, site, count, trials);
   }
   return trials;

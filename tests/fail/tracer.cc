@@ -1,9 +1,7 @@
 #include "tests/fail/tracer.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/ptrace.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>

@@ -1,8 +1,11 @@
 // `kvmux boot` as its user runs it: exit statuses, flags, the terminal.
+#include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "tests/kvm/boot/program.h"
 #include "tests/kvm/require_kvm.h"
+#include "vmm/sandbox/sandbox.h"
 
 using kvm_test::Finished;
 using kvm_test::guest_path;
@@ -71,6 +74,30 @@ TEST_CASE("a Multiboot image starts its processors with the LAPICs inside KVM") 
   REQUIRE_KVM(system);
   REQUIRE_OR_SKIP(system.capabilities().has(KVM_CAP_SPLIT_IRQCHIP), "no KVM_CAP_SPLIT_IRQCHIP");
   check_multiboot("split");
+}
+
+// The writers of outputs are older than the sandbox, the workers younger.
+TEST_CASE("no thread is without a filter while a guest runs") {
+  REQUIRE_KVM(system);
+  REQUIRE_OR_SKIP(vmm::sandbox::is_on(), "no sandbox here");
+  Program program(Program::On::kPipe, echo({"--workers", "2"}));
+  REQUIRE(program.wait_for("type something"));
+  std::set<std::string> kinds;
+  const std::string tasks = "/proc/" + std::to_string(program.pid()) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    kinds.insert(name.substr(0, name.find_first_of("0123456789")));
+    std::ifstream status(task.path() / "status");
+    int mode = -1;
+    for (std::string word; status >> word;) {
+      if (word == "Seccomp:") status >> mode;
+    }
+    CHECK_MESSAGE(mode == 2, name);
+  }
+  CHECK(kinds == std::set<std::string>{"kvmux", "kvmux-w", "kvmux-writer"});
+  program.signal(SIGTERM);
+  CHECK(program.wait_for_end() == 130);
 }
 
 TEST_CASE("the guest's exit status is kvmux's") {

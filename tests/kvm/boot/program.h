@@ -70,6 +70,7 @@ class Program {
   void type(const std::string& keys) {
     REQUIRE(::write(ours_, keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()));
   }
+  pid_t pid() const { return child_; }
   void signal(int number) const { ::kill(child_, number); }
   termios settings() const {
     termios now{};
