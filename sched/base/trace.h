@@ -28,17 +28,32 @@ enum class TraceKind : uint8_t {
   kIpiSend = 11,  // to `other`; value: vector
   kInject = 12,   // value: vector
   kEoi = 13,      // value: vector
-  kKick = 14,     // worker is kicked
+  kKick = 14,     // worker is kicked; why: TraceKick, vcpu: whom the interrupt is for
   kWake = 15,     // vcpu, which was halted, is runnable and goes to worker
   kMove = 16,     // vcpu goes to worker, value: from there; why: TraceMove
   kMark = 17,     // the guest says; why: TraceMark or its own, value: its own
   kStolen = 18,   // the host took the worker's CPU from vcpu; value: ns
   kPolicy = 19,   // the policy of VM `other` changes; value: which change of the run
+  kQueue = 20,    // value: vCPUs that are runnable on worker now, the running one among them
+  kLag = 21,      // of vcpu as it comes onto worker; value: signed virtual ns
   kCount,
 };
 
 enum class TraceOut : uint8_t { kPreempted, kYielded, kHalted, kStopped };
-enum class TraceExit : uint8_t { kOther, kSpin, kIpi, kEoi, kHalt, kWindow, kKick, kTimer, kIo, kMsr };
+enum class TraceExit : uint8_t {
+  kOther,
+  kSpin,
+  kIpi,
+  kEoi,
+  kHalt,
+  kWindow,
+  kKick,
+  kTimer,
+  kIo,    // ports, or memory of a device
+  kMsr,   // another than those of the LAPIC
+  kLapic  // another access to the LAPIC
+};
+enum class TraceKick : uint8_t { kSchedule, kInterrupt };
 enum class TraceYield : uint8_t { kFailed, kHere, kThere, kPulled };
 enum class TraceOutcome : uint8_t { kHit, kMiss, kHarmful };
 enum class TraceMove : uint8_t { kSteal, kBalance, kPull, kHome };

@@ -155,6 +155,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
       "output that nobody reads is held up to 1 MiB; then the guest waits, or the rest is dropped and "
       "counted",
       "wait|drop");
+  add_trace_flags(app, o.trace);
 }
 
 }  // namespace vmm

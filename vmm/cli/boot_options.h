@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/cli/run_tracer.h"
 #include "vmm/cli/spec.h"
 #include "vmm/platform/boot.h"
 #include "vmm/result.h"
@@ -32,6 +33,7 @@ struct BootOptions {
   std::string load_at = "0x7c00";
   std::string seed = "1";
   std::string console = "wait";
+  TraceFlags trace;
 };
 
 // `options` must outlive the parsing.

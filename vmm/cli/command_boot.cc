@@ -164,10 +164,20 @@ Result<int> execute(const BootOptions& options, Services& services) {
   if (auto ok = read_files(options, loaded); !ok) return Failure(ok.error());
   for (const std::string& warning : setup->warnings) services.err << "kvmux: warning: " << warning << "\n";
   loaded.spec.confine_caller = true;
+  const auto tracer = RunTracer::open(options.trace, services.command_line);
+  if (!tracer) return Failure(tracer.error());
+  if (*tracer != nullptr) {
+    const auto recorder = (*tracer)->begin(loaded.spec);
+    if (!recorder) return Failure(recorder.error());
+    loaded.spec.trace = *recorder;
+  }
   services.choose_cpus(setup->spec.workers, setup->cpus);
   if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());
   const auto result = run_guest(setup->drop_console, loaded.spec, services);
   if (!result) return Failure(result.error());
+  if (*tracer != nullptr) {
+    if (const auto written = (*tracer)->end(loaded.spec, *result); !written) return Failure(written.error());
+  }
   report_losses(*result, options, services);
   return report(*result, loaded.spec, services);
 }

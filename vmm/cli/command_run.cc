@@ -1,6 +1,5 @@
 // `kvmux run`: one configuration, measured and printed.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -10,9 +9,8 @@
 #include "vmm/cli/progress.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/run_text.h"
+#include "vmm/cli/run_tracer.h"
 #include "vmm/stats/plan.h"
-#include "vmm/trace/recorder.h"
-#include "vmm/trace/trace_file.h"
 
 namespace vmm {
 namespace {
@@ -23,8 +21,7 @@ struct RunOptions {
   RunFlags flags;
   std::string repeat = "1";
   std::string json;
-  std::string trace;
-  std::string trace_events = "1000000";
+  TraceFlags trace;
   bool per_vcpu = false;
 };
 
@@ -49,33 +46,6 @@ Result<Single> single_run(const RunOptions& options, Services& services) {
   return Single{std::move(*spec), std::move(request->cpus)};
 }
 
-Result<std::unique_ptr<TraceRecorder>> recorder_for(const RunOptions& options, const RunSpec& spec,
-                                                    int64_t repeat) {
-  if (options.trace.empty()) return nullptr;
-  if (repeat != 1) return usage_error("--trace, --repeat", "a trace is of one run");
-  if (spec.backend != Backend::kSim) {
-    return usage_error("--trace", "a run on KVM is not traced; accepted with `kvmux sim run`");
-  }
-  const auto events = parse_count("--trace-events", options.trace_events, {1024, int64_t{1} << 30});
-  if (!events) return Failure(events.error());
-  return std::make_unique<TraceRecorder>(spec.workers, static_cast<size_t>(*events));
-}
-
-Result<void> write_trace_of(const RunOptions& options, const RunSpec& spec, const RunResult& result,
-                            const TraceRecorder& recorder, const Services& services) {
-  Trace trace;
-  for (const VmSpec& vm : spec.vms) trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus});
-  trace.workers = spec.workers;
-  trace.backend = std::string{backend_name(spec.backend)};
-  trace.command = fmt::format("{}", fmt::join(services.command_line, " "));
-  trace.window_begin = result.window_begin.count();
-  trace.window_end = (result.window_begin + result.window).count();
-  auto content = recorder.content();
-  trace.lost = content.lost;
-  trace.events = std::move(content.events);
-  return write_trace(options.trace, trace);
-}
-
 Result<int> execute(const RunOptions& options, Services& services) {
   const auto repeat = parse_count("--repeat", options.repeat, {1, 1'000'000});
   if (!repeat) return tl::unexpected(repeat.error());
@@ -84,9 +54,9 @@ Result<int> execute(const RunOptions& options, Services& services) {
   RunSpec* const spec = &single->spec;
   const bool simulated = spec->backend == Backend::kSim;
   const CpuChoice cpus = simulated ? CpuChoice{} : services.choose_cpus(spec->workers, single->cpus);
-  const auto recorder = recorder_for(options, *spec, *repeat);
-  if (!recorder) return tl::unexpected(recorder.error());
-  if (auto confined = confine(services, files_read_by(*spec), {options.json, options.trace}); !confined) {
+  const auto tracer = RunTracer::open(options.trace, services.command_line);
+  if (!tracer) return tl::unexpected(tracer.error());
+  if (auto confined = confine(services, files_read_by(*spec), {options.json}); !confined) {
     return tl::unexpected(confined.error());
   }
   const uint64_t seed = spec->seed;
@@ -102,19 +72,14 @@ Result<int> execute(const RunOptions& options, Services& services) {
     // The first run has the seed itself, so that `--seed` repeats any run of a longer series.
     spec->seed = i == 0 ? seed : block_seed(seed, static_cast<uint32_t>(i));
     progress.begin(run_title(*spec));
-    services.control.trace = recorder->get();
-    auto result = services.run(*spec, services.control);
-    services.control.trace = nullptr;
+    auto result =
+        traced_run(*spec, tracer->get(), *repeat == 1 ? "" : fmt::format("repeat {}", i + 1), services);
     progress.clear();
     if (!result) {
       error = result.error();
       break;
     }
     guest_failed = guest_failed || has_guest_failure(*result);
-    if (*recorder != nullptr) {
-      const auto written = write_trace_of(options, *spec, *result, **recorder, services);
-      if (!written) error = written.error();
-    }
     if (options.json != "-") {
       services.out << (i == 0 ? "" : "\n") << run_text(*spec, *result, detail);
       if (!simulated) services.out << "CPUs: " << cpus.words() << "\n";
@@ -149,12 +114,7 @@ Command add_run(CLI::App& parent, Backend backend) {
       ->default_str(options->repeat);
   app->add_option("--json", options->json, "also write everything as JSON; - writes it instead of the text")
       ->type_name("FILE|-");
-  app->add_option("--trace", options->trace,
-                  "also write what happened, event by event (`kvmux trace` reads it)")
-      ->type_name("FILE");
-  app->add_option("--trace-events", options->trace_events, "events kept a worker; older ones give way")
-      ->type_name("N")
-      ->default_str(options->trace_events);
+  add_trace_flags(*app, options->trace);
   app->add_flag("--per-vcpu", options->per_vcpu, "a line for each vCPU, however many there are");
   return {app, [options](Services& services) { return execute(*options, services); }};
 }

@@ -7,8 +7,11 @@
 
 #include "sched/base/text.h"
 #include "vmm/cli/command.h"
+#include "vmm/cli/table.h"
+#include "vmm/cli/trace_stats.h"
 #include "vmm/cli/values.h"
 #include "vmm/trace/dump.h"
+#include "vmm/trace/perfetto.h"
 #include "vmm/trace/picture.h"
 
 namespace vmm {
@@ -20,12 +23,54 @@ struct TraceOptions {
   std::vector<std::string> files;
   std::string from;
   std::string length;
+  std::string to;
+  std::string run = "1";
+  std::string json;
+  bool perfetto = false;
   std::string kinds;
   std::string vcpu;
   std::string worker;
   std::string output = "-";
   std::vector<std::string> titles;
 };
+
+// One of the file's runs, with what there is to know about its reading said on the way.
+Result<Trace> read_run(const std::string& file, const TraceOptions& options, Services& services) {
+  const auto reader = TraceReader::open(file);
+  if (!reader) return Failure(reader.error());
+  const auto run = parse_count("--run", options.run, {1, static_cast<int64_t>(reader->runs().size())});
+  if (!run) return Failure(run.error());
+  auto trace = reader->read(static_cast<size_t>(*run - 1));
+  if (!trace) return trace;
+  if (reader->cut_off()) services.err << fmt::format("kvmux: {}: its last run is cut off\n", file);
+  if (trace->lost > 0) {
+    services.err << fmt::format("kvmux: {} older events did not fit into the rings (--trace-events)\n",
+                                trace->lost);
+  }
+  return trace;
+}
+
+Result<int> list_runs(const TraceOptions& options, Services& services) {
+  const auto reader = TraceReader::open(options.files.front());
+  if (!reader) return Failure(reader.error());
+  Table table({"run", "<what", "<VMs", "<backend", "seed", "window", "lost"});
+  for (size_t i = 0; i < reader->runs().size(); ++i) {
+    const Trace& run = reader->runs()[i];
+    std::string vms;
+    for (const TraceVm& vm : run.vms) {
+      vms += fmt::format("{}{}×{} {}", vms.empty() ? "" : ", ", vm.guest, vm.vcpus, vm.policy);
+    }
+    table.add({std::to_string(i + 1), run.run.empty() ? "-" : run.run, vms, run.backend,
+               std::to_string(run.seed),
+               fmt::format("{:.3f} s", static_cast<double>(run.window_end - run.window_begin) / 1e9),
+               grouped(run.lost)});
+  }
+  services.out << table.text();
+  if (reader->cut_off()) {
+    services.err << fmt::format("kvmux: {}: its last run is cut off\n", options.files.front());
+  }
+  return kExitOk;
+}
 
 // From the start of the measured window; less than nothing is not asked for.
 Result<TraceFilter> filter_of(const TraceOptions& options, const Trace& trace) {
@@ -36,6 +81,15 @@ Result<TraceFilter> filter_of(const TraceOptions& options, const Trace& trace) {
     if (!time) return Failure(time.error());
     filter.from = trace.window_begin + time->count();
     from = *time;
+  }
+  if (!options.to.empty() && !options.length.empty()) {
+    return usage_error("--to, --length", "each says where to end; give one of them");
+  }
+  if (!options.to.empty()) {
+    const auto time = parse_time_flag("--to", options.to, 0s, std::chrono::hours{24});
+    if (!time) return Failure(time.error());
+    if (*time <= from) return bad_value("--to", options.to, "a time after --from");
+    filter.to = trace.window_begin + time->count();
   }
   if (!options.length.empty()) {
     const auto time = parse_time_flag("--length", options.length, 1ns, std::chrono::hours{24});
@@ -75,24 +129,54 @@ Result<void> add_vcpu(const std::string& name, const Trace& trace, TraceFilter& 
 }
 
 Result<int> dump(const TraceOptions& options, Services& services) {
-  const auto trace = read_trace(options.files.front());
+  const auto trace = read_run(options.files.front(), options, services);
   if (!trace) return Failure(trace.error());
   auto filter = filter_of(options, *trace);
   if (!filter) return Failure(filter.error());
   if (const auto good = add_kinds(options.kinds, *filter); !good) return Failure(good.error());
   if (const auto good = add_vcpu(options.vcpu, *trace, *filter); !good) return Failure(good.error());
-  if (trace->lost > 0) {
-    services.err << fmt::format("kvmux: {} older events did not fit into the rings (--trace-events)\n",
-                                trace->lost);
-  }
   dump_trace(*trace, *filter, services.out);
+  return kExitOk;
+}
+
+// Which part of it; all of what is known, if nothing is said.
+std::pair<int64_t, int64_t> part_of(const Trace& trace, const TraceFilter& filter) {
+  const int64_t first = trace.events.empty() ? trace.window_begin : trace.events.front().at;
+  const int64_t last = trace.events.empty() ? trace.window_end : trace.events.back().at + 1;
+  return {std::max(filter.from, std::max(first, trace.complete_from)), std::min(filter.to, last)};
+}
+
+Result<int> stats(const TraceOptions& options, Services& services) {
+  const auto trace = read_run(options.files.front(), options, services);
+  if (!trace) return Failure(trace.error());
+  const auto filter = filter_of(options, *trace);
+  if (!filter) return Failure(filter.error());
+  const auto [from, to] = part_of(*trace, *filter);
+  const TraceStats found = stats_of(*trace, from, std::max(from, to));
+  if (options.json != "-") services.out << stats_text(*trace, found) << std::flush;
+  if (options.json.empty()) return kExitOk;
+  const std::string text = vmm::dump(stats_json(*trace, found), 2) + "\n";
+  const auto written = write_output("--json", options.json, text, services.out);
+  if (!written) return Failure(written.error());
+  return kExitOk;
+}
+
+Result<int> export_perfetto(const TraceOptions& options, Services& services) {
+  const auto trace = read_run(options.files.front(), options, services);
+  if (!trace) return Failure(trace.error());
+  const auto filter = filter_of(options, *trace);
+  if (!filter) return Failure(filter.error());
+  const auto [from, to] = part_of(*trace, *filter);
+  const auto written =
+      write_output("-o", options.output, perfetto_trace(*trace, from, std::max(from, to)), services.out);
+  if (!written) return Failure(written.error());
   return kExitOk;
 }
 
 Result<int> picture(const TraceOptions& options, Services& services) {
   std::vector<Trace> traces;
   for (const std::string& file : options.files) {
-    auto trace = read_trace(file);
+    auto trace = read_run(file, options, services);
     if (!trace) return Failure(trace.error());
     traces.push_back(std::move(*trace));
   }
@@ -111,9 +195,86 @@ Result<int> picture(const TraceOptions& options, Services& services) {
   return kExitOk;
 }
 
+void add_run_choice(CLI::App& app, TraceOptions& options) {
+  app.add_option("--run", options.run, "which of the file's runs (`kvmux trace runs` lists them)")
+      ->type_name("N")
+      ->default_str(options.run);
+}
+
 void add_window(CLI::App& app, TraceOptions& options) {
+  add_run_choice(app, options);
   app.add_option("--from", options.from, "from this time after the measured window began")->type_name("TIME");
   app.add_option("--length", options.length, "so long")->type_name("TIME");
+}
+
+void add_end(CLI::App& app, TraceOptions& options) {
+  app.add_option("--to", options.to, "up to this time after the measured window began")->type_name("TIME");
+}
+
+// A subcommand with options of its own.
+using Execute = Result<int> (*)(const TraceOptions&, Services&);
+struct Subcommand {
+  CLI::App* app;
+  std::shared_ptr<TraceOptions> options;
+
+  Command command(Execute execute) const {
+    return {app, [options = options, execute](Services& services) { return execute(*options, services); }};
+  }
+};
+
+Subcommand on_one_file(CLI::App& trace, const char* name, const char* what) {
+  Subcommand sub{trace.add_subcommand(name, what), std::make_shared<TraceOptions>()};
+  sub.app->add_option("file", sub.options->files, "the trace")->required()->expected(1)->type_name("FILE");
+  return sub;
+}
+
+Command add_dump(CLI::App& trace) {
+  const Subcommand sub = on_one_file(trace, "dump", "print its events, one a line");
+  add_window(*sub.app, *sub.options);
+  add_end(*sub.app, *sub.options);
+  sub.app->add_option("--kind", sub.options->kinds, "only these kinds of events")->type_name("LIST");
+  sub.app->add_option("--vcpu", sub.options->vcpu, "only what is about this vCPU")->type_name("VM.VCPU");
+  sub.app->add_option("--worker", sub.options->worker, "only what happened on this worker")->type_name("N");
+  return sub.command(dump);
+}
+
+Command add_stats(CLI::App& trace) {
+  const Subcommand sub =
+      on_one_file(trace, "stats", "how long vCPUs wait and run, who preempts whom, which yields help");
+  add_window(*sub.app, *sub.options);
+  add_end(*sub.app, *sub.options);
+  sub.app->add_option("--json", sub.options->json, "also as JSON; - writes it instead of the text")
+      ->type_name("FILE|-");
+  return sub.command(stats);
+}
+
+Command add_export(CLI::App& trace) {
+  const Subcommand sub = on_one_file(trace, "export", "write it for other programs to open");
+  sub.app
+      ->add_flag("--perfetto", sub.options->perfetto,
+                 "for ui.perfetto.dev and trace_processor (the only format)")
+      ->required();
+  add_window(*sub.app, *sub.options);
+  add_end(*sub.app, *sub.options);
+  sub.app->add_option("-o,--output", sub.options->output, "where to; - is the standard output")
+      ->type_name("FILE|-");
+  return sub.command(export_perfetto);
+}
+
+Command add_picture(CLI::App& trace) {
+  const Subcommand sub{
+      trace.add_subcommand("picture", "draw a stretch of one or several traces as SVG, a row a vCPU"),
+      std::make_shared<TraceOptions>()};
+  sub.options->from = "0";
+  sub.options->length = "20ms";
+  sub.app->add_option("files", sub.options->files, "traces, drawn above each other")
+      ->required()
+      ->type_name("FILE");
+  add_window(*sub.app, *sub.options);
+  sub.app->add_option("--title", sub.options->titles, "of each panel; else its policy")->type_name("TEXT");
+  sub.app->add_option("-o,--output", sub.options->output, "where to; - is the standard output")
+      ->type_name("FILE|-");
+  return sub.command(picture);
 }
 
 }  // namespace
@@ -121,29 +282,8 @@ void add_window(CLI::App& app, TraceOptions& options) {
 std::vector<Command> add_trace(CLI::App& parent) {
   CLI::App* app = parent.add_subcommand("trace", "look into a trace that --trace has written");
   app->allow_extras();
-  const auto dump_options = std::make_shared<TraceOptions>();
-  CLI::App* dumps = app->add_subcommand("dump", "print its events, one a line");
-  dumps->add_option("file", dump_options->files, "the trace")->required()->expected(1)->type_name("FILE");
-  add_window(*dumps, *dump_options);
-  dumps->add_option("--kind", dump_options->kinds, "only these kinds of events")->type_name("LIST");
-  dumps->add_option("--vcpu", dump_options->vcpu, "only what is about this vCPU")->type_name("VM.VCPU");
-  dumps->add_option("--worker", dump_options->worker, "only what happened on this worker")->type_name("N");
-
-  const auto picture_options = std::make_shared<TraceOptions>();
-  picture_options->from = "0";
-  picture_options->length = "20ms";
-  CLI::App* pictures =
-      app->add_subcommand("picture", "draw a stretch of one or several traces as SVG, a row a vCPU");
-  pictures->add_option("files", picture_options->files, "traces, drawn above each other")
-      ->required()
-      ->type_name("FILE");
-  add_window(*pictures, *picture_options);
-  pictures->add_option("--title", picture_options->titles, "of each panel; else its policy")
-      ->type_name("TEXT");
-  pictures->add_option("-o,--output", picture_options->output, "where to; - is the standard output")
-      ->type_name("FILE|-");
-  return {{dumps, [dump_options](Services& services) { return dump(*dump_options, services); }},
-          {pictures, [picture_options](Services& services) { return picture(*picture_options, services); }}};
+  const Subcommand runs = on_one_file(*app, "runs", "list the runs that a trace of several has");
+  return {runs.command(list_runs), add_dump(*app), add_stats(*app), add_export(*app), add_picture(*app)};
 }
 
 }  // namespace vmm

@@ -79,6 +79,7 @@ void add_result_flags(CLI::App& app, CompareOptions& options) {
   app.add_option("--json", options.json, "all findings as JSON; - writes it instead of the tables")
       ->type_name("FILE|-")
       ->group(group);
+  add_trace_flags(app, options.trace, group);
   app.add_flag(
          "--plain", options.plain,
          "end with a plain sentence for each guest about the last policy, and how to settle what is open")

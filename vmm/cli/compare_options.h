@@ -7,6 +7,7 @@
 #include "vmm/cli/command.h"
 #include "vmm/cli/grid.h"
 #include "vmm/cli/report.h"
+#include "vmm/cli/run_tracer.h"
 
 namespace CLI {
 class App;
@@ -27,6 +28,7 @@ struct CompareOptions {
   std::vector<std::string> handicaps;
   std::string shard;
   std::string jobs = "1";
+  TraceFlags trace;
   bool plan = false;
   std::string out;
   std::string from;

@@ -98,6 +98,9 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   if (*jobs > 1 && !simulated) {
     return bad_value("--jobs", options.jobs, "1: real guests share the CPUs and run one after the other");
   }
+  if (*jobs > 1 && !options.trace.file.empty()) {
+    return bad_value("--jobs", options.jobs, "1 with --trace: runs are traced one after the other");
+  }
   if (!options.shard.empty() && options.until_settled) {
     return usage_error("--shard, --until-settled",
                        "a shard does not see the verdicts of the others; use --repeat");
@@ -129,6 +132,8 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   Experiment experiment(std::move(*cells), *design);
   auto journal = open_results(options.out, experiment, cpus, services);
   if (!journal) return tl::unexpected(journal.error());
+  const auto tracer = RunTracer::open(options.trace, services.command_line);
+  if (!tracer) return tl::unexpected(tracer.error());
   print_warnings(request, services.err);
   std::vector<std::string> reads;
   for (const Setup& setup : request.setups) {
@@ -141,8 +146,9 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   Findings findings;
   findings.margin = design->margin;
   findings.cpus = cpus;
-  findings.measured = measure_all(experiment, *journal ? &**journal : nullptr,
-                                  {.max_time = max_time, .jobs = static_cast<size_t>(*jobs)}, services);
+  findings.measured = measure_all(
+      experiment, *journal ? &**journal : nullptr,
+      {.max_time = max_time, .jobs = static_cast<size_t>(*jobs), .tracer = tracer->get()}, services);
   findings.cells = analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline));
   return findings;
 }

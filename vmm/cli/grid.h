@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "vmm/cli/command.h"
+#include "vmm/cli/run_tracer.h"
 #include "vmm/stats/experiment.h"
 #include "vmm/stats/journal.h"
 
@@ -27,8 +28,9 @@ struct Measured {
   std::optional<Error> error;  // the host's trouble; what was measured before it counts
 };
 struct MeasureLimits {
-  Nanos max_time{0};  // 0: none
-  size_t jobs = 1;    // simulated runs at a time, each on a thread of its own
+  Nanos max_time{0};            // 0: none
+  size_t jobs = 1;              // simulated runs at a time, each on a thread of its own
+  RunTracer* tracer = nullptr;  // --trace; with one job
 };
 // Runs what the experiment asks for until it is done, `max_time` is over or Ctrl-C. Each run goes to the
 // journal, if there is one, the moment it ends; those of several jobs in the order of the experiment.

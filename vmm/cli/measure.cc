@@ -73,6 +73,7 @@ class Loop {
 
   Measured run(const MeasureLimits& limits) {
     const Nanos start = services_.now();
+    tracer_ = limits.tracer;
     if (limits.max_time > Nanos{0}) progress_.limit(start + limits.max_time);
     while (!services_.control.stop && !measured_.error) {
       measured_.time_is_up = limits.max_time > Nanos{0} && services_.now() - start >= limits.max_time;
@@ -147,7 +148,7 @@ class Loop {
     progress_.begin(describe(next));
     const RunSpec spec = spec_of(next);
     const Nanos start = services_.now();
-    const auto result = services_.run(spec, services_.control);
+    const auto result = traced_run(spec, tracer_, describe(next), services_);
     take(next, spec, result, services_.now() - start);
   }
 
@@ -210,6 +211,7 @@ class Loop {
   Experiment& experiment_;
   Journal* journal_;
   Services& services_;
+  RunTracer* tracer_ = nullptr;
   Progress progress_;
   size_t kept_ = 0;
   RunId looked_at_{.cell = "", .block = UINT32_MAX, .attempt = 0, .slot = 0};

@@ -257,7 +257,9 @@ BootResult result_of(const Bench& bench, BootEnd end) {
                     .silence = {},
                     .input_trouble = {},
                     .unclaimed = bench.board->unclaimed(),
-                    .lost = bench.board->lost()};
+                    .lost = bench.board->lost(),
+                    .began = {},
+                    .ended = {}};
   if (end != BootEnd::kExit) return result;
   if (!result.failure.empty()) {
     result.end = BootEnd::kFailed;
@@ -288,6 +290,8 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (auto built = build(spec, console, bench); !built) return Failure(built.error());
   const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
   SilenceWatch watch(*bench.engine);
+  bench.engine->trace_into(spec.trace);
+  const Nanos began = monotonic_now();
   if (auto started = bench.engine->start(); !started) return Failure(started.error());
   if (spec.confine_caller) {
     if (auto in = sandbox::enter_sandbox(sandbox::ThreadKind::kDevice); !in) return Failure(in.error());
@@ -299,6 +303,8 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
   result.input_trouble = input.trouble;
+  result.began = began;
+  result.ended = monotonic_now();
   if (how == BootEnd::kTimeout) result.silence = silence_of(bench, watch);
   return result;
 }

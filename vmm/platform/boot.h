@@ -21,6 +21,8 @@
 
 namespace vmm {
 
+class TraceRecorder;
+
 struct BootSpec {
   BootImage image;
   uint64_t memory_bytes = uint64_t{128} << 20;  // a multiple of 2 MiB
@@ -35,16 +37,17 @@ struct BootSpec {
   // The calling thread creates nothing after this boot: while it serves the board, and for good, it has the
   // sandbox of a device thread.
   bool confine_caller = false;
+  TraceRecorder* trace = nullptr;  // where it says what it does; null: nowhere
 };
 
 struct BootConsole {
   // Any thread, one call at a time, none may wait.
   std::function<void(std::span<const uint8_t>)> output;
-  // output() has room; the guest waits if not. With it when_ready(): sets who is told that there is room again
-  // (any thread; null: nobody). Both may be empty: there always is.
+  // output() has room; the guest waits if not. With it when_ready(): sets who is told that there is room
+  // again (any thread; null: nobody). Both may be empty: there always is.
   std::function<bool()> ready = {};
   std::function<void(std::function<void()>)> when_ready = {};
-  int input = -1;                                        // a descriptor to read typed bytes from; -1: none
+  int input = -1;  // a descriptor to read typed bytes from; -1: none
   // What to do with bytes that were typed: gives back those that are for the guest. False: leave. May be
   // empty.
   std::function<bool(std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest)> filter;
@@ -66,6 +69,8 @@ struct BootResult {
   std::string input_trouble;  // why what was typed did not reach the guest any more; empty: it did
   Unclaimed unclaimed;
   PcBoard::Lost lost;
+  Nanos began{};  // of its vCPUs, by monotonic_now()
+  Nanos ended{};
 };
 
 // `stop` may be set by any thread or signal handler; a signal should then end the thread's system call.

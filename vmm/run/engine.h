@@ -18,6 +18,7 @@
 #include "vmm/run/pause_barrier.h"
 #include "vmm/run/trouble.h"
 #include "vmm/run/vm.h"
+#include "vmm/trace/recorder.h"
 
 namespace vmm {
 
@@ -33,6 +34,8 @@ class Engine : public Notifier {
  public:
   // In the order of VmIds. What they point to outlives stop().
   void add(const RunningVm& vm) { vms_.push_back(vm); }
+  // Before start(): its threads say there what they do. It outlives stop(); null: nowhere.
+  virtual void trace_into(TraceRecorder* recorder) { recorder_ = recorder; }
   // Starts the threads and all vCPUs (those that wait for a SIPI go to sleep at once).
   [[nodiscard]] virtual Result<void> start() = 0;
   // Stops all vCPUs outside the guest; until resume() nothing moves.
@@ -86,6 +89,7 @@ class Engine : public Notifier {
 
   std::vector<RunningVm> vms_;
   mutable Trouble trouble_;  // figures are read by const members, which may fail
+  TraceRecorder* recorder_ = nullptr;
 };
 
 }  // namespace vmm

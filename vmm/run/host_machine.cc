@@ -13,7 +13,8 @@ Result<void> HostMachine::start() {
   const std::vector<int> cpus = chosen_cpus(workers_).cpus;
   for (const RunningVm& vm : vms_) {
     for (uint32_t i = 0; i < vm.vm->vcpu_count(); ++i) {
-      auto thread = HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, barrier_, trouble_, cpus);
+      auto thread =
+          HostThread::start(vm, vm.vm->vcpu(VcpuIndex{i}), mode_, barrier_, trouble_, cpus, recorder_);
       if (!thread) return Failure(thread.error());
       threads_.push_back(std::move(*thread));
     }
@@ -67,12 +68,23 @@ void HostMachine::interrupt_posted(sched::VcpuId target) {
   threads_[index_of(target)]->kick(HostThread::kLook);
 }
 
+void HostMachine::ipi_sending(VmId vm, const sched::IpiSend& send) {
+  if (recorder_ == nullptr) return;
+  const sched::VcpuId first = vms_[index_of(vm)].vm->vcpu(VcpuIndex{0}).id;
+  InterruptTrace(recorder_).sending(first, send, monotonic_now(), sched::kNoTraceWorker);
+}
+
 void HostMachine::ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet& accepted) {
   const Vcpu& sender = vms_[index_of(vm)].vm->vcpu(VcpuIndex{send.sender});
   thread_of(sender).count_ipis(accepted.size());
 }
 
-void HostMachine::eoi(sched::VcpuId receiver, sched::IrqVector) { threads_[index_of(receiver)]->count_eoi(); }
+void HostMachine::eoi(sched::VcpuId receiver, sched::IrqVector vector) {
+  if (recorder_ != nullptr) {
+    InterruptTrace(recorder_).acknowledged(receiver, vector, monotonic_now(), sched::kNoTraceWorker);
+  }
+  threads_[index_of(receiver)]->count_eoi();
+}
 
 void HostMachine::vm_ended(VmId vm) {
   Vm& ended = *vms_[index_of(vm)].vm;

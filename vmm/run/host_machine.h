@@ -31,6 +31,7 @@ class HostMachine final : public Engine {
 
   // Notifier
   void interrupt_posted(sched::VcpuId target) override;
+  void ipi_sending(VmId vm, const sched::IpiSend& send) override;
   void ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet& accepted) override;
   void eoi(sched::VcpuId receiver, sched::IrqVector vector) override;
   void vm_ended(VmId vm) override;

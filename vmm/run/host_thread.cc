@@ -85,8 +85,8 @@ Nanos HandlingCost::scaled(Nanos measured) const {
 
 Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode,
                                                       PauseBarrier& barrier, Trouble& trouble,
-                                                      std::span<const int> cpus) {
-  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, barrier, trouble));
+                                                      std::span<const int> cpus, TraceRecorder* recorder) {
+  auto host = std::unique_ptr<HostThread>(new HostThread(vm, vcpu, mode, barrier, trouble, recorder));
   std::promise<Result<void>> ready;
   auto set_up = ready.get_future();
   try {
@@ -95,6 +95,7 @@ Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu&
       const bool good = result.has_value();
       ready.set_value(std::move(result));
       if (good) self.loop();
+      TraceRecorder::detach();
       self.kicks_.tear_down();  // on the thread that it signals
     });
   } catch (const std::system_error& error) {
@@ -113,6 +114,7 @@ void HostThread::join() {
 
 Result<void> HostThread::set_up(std::span<const int> cpus) {
   this_host_thread = this;
+  if (recorder_ != nullptr) recorder_->attach(index_of(vcpu_.id));
   thread_id_ = os_thread_id();
   const std::string name = fmt::format("kvmux-v{}.{}", index_of(vcpu_.vm), index_of(vcpu_.index));
   if (auto settled = settle_thread(name, cpus); !settled) return settled;
@@ -164,12 +166,14 @@ void HostThread::turn() {
   kicks_.take_fired();  // perhaps early: it is armed again below
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
+  if (trace_.is_on()) trace_.entered(vcpu_, monotonic_now());
   const int error = kicks_.run(vcpu_.kvm);
   note_cr8(vcpu_);
   handling_.exit_begins();
   if (error == Kicks::kNotEntered) return;
   if (error == EINTR || error == EAGAIN) {
     ++vcpu_.account.kick_count;
+    if (trace_.is_on()) trace_.kicked_out(vcpu_, monotonic_now(), kicks_.has_fired());
     return;
   }
   ++vcpu_.account.exit_count;
@@ -177,7 +181,10 @@ void HostThread::turn() {
     vm_.board->fail(vcpu_, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu_)));
     return end_vcpu();
   }
-  after_exit(handle_exit(vcpu_, vcpu_.kvm.area(), *vm_.board, monotonic_now()));
+  const Nanos exited = monotonic_now();
+  const Next next = handle_exit(vcpu_, vcpu_.kvm.area(), *vm_.board, exited);
+  trace_.exited(vcpu_, exited, next);
+  after_exit(next);
 }
 
 // False: the vCPU halts, or goes on halting. A LAPIC inside KVM takes care of itself.
@@ -186,7 +193,9 @@ bool HostThread::ready_to_enter() {
     take_extint();
     return true;
   }
+  const uint64_t injections = vcpu_.account.injections;
   if (prepare_entry(vcpu_, monotonic_now()) == Entry::kAsleep) return false;
+  if (trace_.is_on() && vcpu_.account.injections != injections) trace_.injected(vcpu_, monotonic_now());
   // A vCPU inside the guest does not look at its LAPIC's clock.
   kicks_.arm_alarm(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
   return true;
@@ -211,6 +220,7 @@ void HostThread::after_exit(Next next) {
       return;
     case Next::kSpin:
       ++stats_.spin_exits;
+      if (trace_.is_on()) trace_.spins(vcpu_, monotonic_now(), vcpu_.wait);
       if (mode_.yield_on_spin) ::sched_yield();
       return;
     case Next::kStopVcpu:

@@ -15,6 +15,7 @@
 #include "vmm/run/kick.h"
 #include "vmm/run/os_thread.h"
 #include "vmm/run/pause_barrier.h"
+#include "vmm/run/worker_trace.h"
 
 namespace vmm {
 
@@ -71,7 +72,8 @@ class HostThread {
   // Starts the thread, bound to these CPUs; it waits at the barrier, which must be closed.
   [[nodiscard]] static Result<std::unique_ptr<HostThread>> start(const RunningVm& vm, Vcpu& vcpu,
                                                                  const HostMode& mode, PauseBarrier& barrier,
-                                                                 Trouble& trouble, std::span<const int> cpus);
+                                                                 Trouble& trouble, std::span<const int> cpus,
+                                                                 TraceRecorder* recorder = nullptr);
   ~HostThread() { join(); }
   void join();  // after kick(kStop)
 
@@ -100,8 +102,15 @@ class HostThread {
     ThreadUse use;
   };
 
-  HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, PauseBarrier& barrier, Trouble& trouble)
-      : vm_(vm), vcpu_(vcpu), mode_(mode), barrier_(barrier), trouble_(trouble) {}
+  HostThread(const RunningVm& vm, Vcpu& vcpu, const HostMode& mode, PauseBarrier& barrier, Trouble& trouble,
+             TraceRecorder* recorder)
+      : vm_(vm),
+        vcpu_(vcpu),
+        mode_(mode),
+        barrier_(barrier),
+        trouble_(trouble),
+        recorder_(recorder),
+        trace_(recorder, sched::kNoTraceWorker) {}
   Result<void> set_up(std::span<const int> cpus);
   void loop();
   void turn();
@@ -120,6 +129,8 @@ class HostThread {
   const HostMode mode_;
   PauseBarrier& barrier_;
   Trouble& trouble_;
+  TraceRecorder* const recorder_;
+  const WorkerTrace trace_;
   Kicks kicks_{kPause};  // a thread begins at the pause barrier
   pid_t thread_id_ = 0;
   OwnUse own_use_;

@@ -78,6 +78,7 @@ class BasicKicks {
   void put_back(uint32_t reasons) { reasons_.fetch_or(reasons, std::memory_order_seq_cst); }
   // True: the timer has fired, early perhaps. Then arm_alarm() must follow before run().
   bool take_fired() { return timer_->take_fired(); }
+  bool has_fired() const { return timer_->has_fired(); }
   // Before each run(): the earliest LAPIC deadline.
   void arm_alarm(Nanos at) { timer_->arm_alarm(at); }
 

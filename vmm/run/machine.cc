@@ -3,6 +3,14 @@
 #include "vmm/run/cpu_choice.h"
 
 namespace vmm {
+namespace {
+
+uint16_t traced_worker() {
+  const Worker* here = Worker::current();
+  return here == nullptr ? sched::kNoTraceWorker : static_cast<uint16_t>(index_of(here->id()));
+}
+
+}  // namespace
 
 Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate, EventLoopKind event_loop)
     : scheduler_(setup, *this),
@@ -25,8 +33,8 @@ Result<void> Machine::start() {
   for (const RunningVm& running : vms_) keep_registers(*running.vm);
   // The workers wait at the pause barrier until all are there: they kick each other.
   barrier_.close();
-  const WorkerContext context{scheduler_, *this,    barrier_, vms_,       sample_spins_,
-                              rotation_,  workers_, trouble_, event_loop_};
+  const WorkerContext context{scheduler_, *this,    barrier_, vms_,        sample_spins_,
+                              rotation_,  workers_, trouble_, event_loop_, recorder_};
   workers_.reserve(scheduler_.workers());
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
     auto worker = Worker::start(sched::WorkerId{i}, context);
@@ -77,18 +85,30 @@ std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
   return all;
 }
 
-void Machine::kick(sched::WorkerId worker) { workers_[index_of(worker)]->kick(Worker::kTick); }
+void Machine::trace_into(TraceRecorder* recorder) {
+  Engine::trace_into(recorder);
+  trace_ = InterruptTrace(recorder);
+}
+
+void Machine::kick(sched::WorkerId worker) {
+  if (trace_.is_on()) trace_.kicks(worker, sched::kNoVcpu, monotonic_now());
+  workers_[index_of(worker)]->kick(Worker::kTick);
+}
 
 void Machine::arm_tick(sched::WorkerId worker, Nanos at) { workers_[index_of(worker)]->arm_tick(at); }
 
 void Machine::interrupt_posted(sched::VcpuId target) {
   if (scheduler_.interrupt_posted(target, monotonic_now()) != sched::Scheduler::Posted::kRunning) return;
   // It may have moved on since: a kick too many makes a worker look once in vain.
-  workers_[index_of(scheduler_.status(target).worker())]->kick(Worker::kLook);
+  const sched::WorkerId worker = scheduler_.status(target).worker();
+  if (trace_.is_on()) trace_.kicks(worker, target, monotonic_now());
+  workers_[index_of(worker)]->kick(Worker::kLook);
 }
 
 void Machine::ipi_sending(VmId vm, const sched::IpiSend& send) {
-  scheduler_.ipi_sending(vm, send, monotonic_now());
+  const Nanos now = monotonic_now();
+  if (trace_.is_on()) trace_.sending(scheduler_.vcpu_id(vm, 0), send, now, traced_worker());
+  scheduler_.ipi_sending(vm, send, now);
 }
 
 void Machine::ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet& accepted) {
@@ -96,7 +116,9 @@ void Machine::ipi_sent(VmId vm, const sched::IpiSend& send, const sched::VcpuSet
 }
 
 void Machine::eoi(sched::VcpuId receiver, sched::IrqVector vector) {
-  scheduler_.eoi(receiver, vector, monotonic_now());
+  const Nanos now = monotonic_now();
+  if (trace_.is_on()) trace_.acknowledged(receiver, vector, now, traced_worker());
+  scheduler_.eoi(receiver, vector, now);
 }
 
 void Machine::vm_ended(VmId) {

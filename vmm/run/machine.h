@@ -27,6 +27,7 @@ class Machine final : public sched::Host, public Engine {
   VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const override;
   std::vector<CpuUse> cpu_use(Nanos now) const override;
   void reset_peaks() override { scheduler_.reset_peaks(); }
+  void trace_into(TraceRecorder* recorder) override;
 
   // sched::Host
   void kick(sched::WorkerId worker) override;
@@ -47,6 +48,7 @@ class Machine final : public sched::Host, public Engine {
   const bool sample_spins_;
   const EventLoopKind event_loop_;
   Rotation rotation_;
+  InterruptTrace trace_{nullptr};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

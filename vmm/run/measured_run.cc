@@ -70,8 +70,8 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
   return {};
 }
 
-// Until `end`, a stop request, trouble, or the end of all VMs. `done` and `share`: the part of the progress that this
-// makes up.
+// Until `end`, a stop request, trouble, or the end of all VMs. `done` and `share`: the part of the progress
+// that this makes up.
 void wait_until(Nanos end, Nanos length, double done, double share, const Engine& engine, SilenceWatch& watch,
                 RunControl& control) {
   for (;;) {
@@ -95,12 +95,13 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   Engine& engine = *bench.plan.engine;
   if (auto built = build(spec, control.stop, bench); !built) return Failure(built.error());
   SilenceWatch watch(engine);
+  engine.trace_into(control.trace);
   if (auto started = engine.start(); !started) return Failure(started.error());
 
   const Nanos whole = std::max(Nanos{1}, spec.warmup + spec.duration);
   const double warmup_share = static_cast<double>(spec.warmup.count()) / static_cast<double>(whole.count());
-  wait_until(monotonic_now() + spec.warmup, std::max(Nanos{1}, spec.warmup), 0, warmup_share, engine,
-             watch, control);
+  wait_until(monotonic_now() + spec.warmup, std::max(Nanos{1}, spec.warmup), 0, warmup_share, engine, watch,
+             control);
   engine.pause();
   engine.reset_peaks();
   const Snapshot start = take_snapshot(engine, bench.vms);

@@ -5,17 +5,18 @@
 #include <atomic>
 #include <functional>
 
-#include "sched/base/trace.h"
 #include "vmm/result.h"
 #include "vmm/run_types.h"
 
 namespace vmm {
 
+class TraceRecorder;
+
 // Shared between the thread that called run() and whoever wants the run to end: the SIGINT handler sets
 // `stop`, so it must stay valid until run() returns.
 struct RunControl {
   std::atomic<bool> stop{false};         // end early; the result says `interrupted`
-  sched::TraceSink* trace = nullptr;     // where the run says what it does; null: nowhere
+  TraceRecorder* trace = nullptr;        // where the run says what it does; null: nowhere
   std::function<void(double)> progress;  // share done, 0 … 1; called by run()'s own thread, may be empty
 };
 

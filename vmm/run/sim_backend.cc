@@ -10,6 +10,7 @@
 #include "sched/sim/simulator.h"
 #include "vmm/run/setup.h"
 #include "vmm/run/sim_profile.h"
+#include "vmm/trace/recorder.h"
 
 namespace vmm {
 namespace {

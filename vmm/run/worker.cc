@@ -35,6 +35,7 @@ Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, const WorkerCo
       const bool good = result.has_value();
       ready.set_value(std::move(result));
       if (good) worker.loop();
+      TraceRecorder::detach();
       worker.kicks_.tear_down();  // on the thread that it signals
     });
   } catch (const std::system_error& error) {
@@ -50,6 +51,7 @@ void Worker::join() {
 
 Result<void> Worker::set_up() {
   this_worker = this;
+  if (context_.recorder != nullptr) context_.recorder->attach(index_of(id_));
   thread_id_ = os_thread_id();
   stolen_.emplace(monotonic_now(), thread_cpu_now());
   const std::array cpus{context_.rotation.cpu_of(id_)};
@@ -107,9 +109,21 @@ void Worker::loop() {
   }
 }
 
-// One vCPU's stay on this worker, from its choice, when it began to run as the scheduler sees it, to its departure.
+namespace {
+
+sched::TraceOut traced_out(bool yields, bool halts, bool stops) {
+  if (stops) return sched::TraceOut::kStopped;
+  if (halts) return sched::TraceOut::kHalted;
+  return yields ? sched::TraceOut::kYielded : sched::TraceOut::kPreempted;
+}
+
+}  // namespace
+
+// One vCPU's stay on this worker, from its choice, when it began to run as the scheduler sees it, to its
+// departure.
 void Worker::host(VcpuLease vcpu, Nanos now) {
   const Nanos came = now;
+  trace_.came(*vcpu, came);
   now = monotonic_now();  // until here: switching, not the guest's
   auto* const running = context_.vms[index_of(vcpu->vm)].vcpus_running;
   if (running != nullptr) running->fetch_add(1, std::memory_order_relaxed);
@@ -117,6 +131,9 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   if (running != nullptr) running->fetch_sub(1, std::memory_order_relaxed);
   const Nanos left = now;
   busy_ += left - came;
+  trace_.left(*vcpu, left,
+              traced_out(departure == Departure::kYield, departure == Departure::kHalt,
+                         departure == Departure::kStop));
   const bool in_kernel = is_in_kernel(*vcpu);
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
   const Vcpu& left_behind = *vcpu;
@@ -130,6 +147,7 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   // From here on another worker may hold it; what any thread may ask may still be asked.
   switch (departure) {
     case Departure::kPut:
+    case Departure::kYield:
       return context_.scheduler.put(id_, left, in_kernel);
     case Departure::kStop:
       return context_.scheduler.stop(id_, left);
@@ -158,8 +176,11 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     keep_alarm(vcpu);
     if (entry == Entry::kAsleep) return Departure::kHalt;
     kicks_.arm_alarm(alarms_.earliest());
-    const Nanos entered = vcpu.account.injections != injections ? monotonic_now() : now;
+    const bool injects = vcpu.account.injections != injections;
+    const Nanos entered = injects ? monotonic_now() : now;
     vcpu.account.entry += entered - now;
+    if (injects) trace_.injected(vcpu, entered);
+    trace_.entered(vcpu, entered);
     const int error = kicks_.run(vcpu.kvm);
     const Nanos exited = monotonic_now();
     vcpu.account.guest += exited - entered;
@@ -172,7 +193,9 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
       vm.board->fail(vcpu, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu)));
       return Departure::kStop;
     }
+    if (kicked) trace_.kicked_out(vcpu, exited, by_timer(exited));
     const Next next = kicked ? Next::kEnter : handle_exit(vcpu, vcpu.kvm.area(), *vm.board, exited);
+    if (!kicked) trace_.exited(vcpu, exited, next);
     now = monotonic_now();
     vcpu.account.exits += now - exited;
     const bool may_leave = kicked || next != Next::kEnter;
@@ -192,6 +215,7 @@ void Worker::discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
   const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;
+  trace_.stolen(vcpu, now, lost);
   context_.scheduler.discount_stolen(id_, lost);
 }
 
@@ -204,11 +228,12 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
       if (vcpu.has_deliverable()) return std::nullopt;  // the next entry takes it
       return Departure::kHalt;
     case Next::kSpin:
+      trace_.spins(vcpu, now, vcpu.wait);
       if (!context_.scheduler.spin(id_, now, is_in_kernel(vcpu), vcpu.wait)) return std::nullopt;
-      return Departure::kPut;
+      return Departure::kYield;
     case Next::kSent:
       if (!context_.scheduler.sent(id_, now)) return std::nullopt;
-      return Departure::kPut;
+      return Departure::kYield;
     case Next::kStopVcpu:
     case Next::kStopVm:
       return Departure::kStop;
@@ -233,9 +258,9 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
   const bool tick = kicks_.take_fired() && now >= kicks_.tick_at();
   post_due(now, &vcpu);
   if (!tick && (reasons & kTick) == 0) return false;
-  if (tick && has_run && context_.sample_spins && sampled_in_pause_loop(vcpu) &&
-      context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) {
-    return true;
+  if (tick && has_run && context_.sample_spins && sampled_in_pause_loop(vcpu)) {
+    trace_.spins(vcpu, now, sched::Wait::kUnknown);
+    if (context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) return true;
   }
   return !context_.scheduler.tick(id_, now).has_value();
 }

@@ -16,6 +16,7 @@
 #include "vmm/run/pause_barrier.h"
 #include "vmm/run/rotation.h"
 #include "vmm/run/stolen_time.h"
+#include "vmm/run/worker_trace.h"
 
 namespace vmm {
 
@@ -31,6 +32,7 @@ struct WorkerContext {
   const std::vector<std::unique_ptr<Worker>>& workers;  // all of them, as soon as a vCPU runs
   Trouble& trouble;
   EventLoopKind event_loop = EventLoopKind::kAuto;
+  TraceRecorder* recorder = nullptr;
 };
 
 class Worker {
@@ -54,16 +56,20 @@ class Worker {
   void arm_tick(Nanos at) { kicks_.arm_tick(at); }
   // The worker whose thread this is, or null.
   static Worker* current();
+  sched::WorkerId id() const { return id_; }
 
   // Parked workers only.
   Nanos busy() const { return busy_; }
   [[nodiscard]] Result<ThreadUse> host_use() const { return thread_use(thread_id_); }
 
  private:
-  enum class Departure : uint8_t { kPut, kHalt, kStop };
+  enum class Departure : uint8_t { kPut, kYield, kHalt, kStop };
 
   Worker(sched::WorkerId id, const WorkerContext& context)
-      : id_(id), context_(context), alarms_(context.scheduler.vcpus()) {}
+      : id_(id),
+        context_(context),
+        trace_(context.recorder, static_cast<uint16_t>(sched::index_of(id))),
+        alarms_(context.scheduler.vcpus()) {}
   Result<void> set_up();
   void loop();
   void host(VcpuLease vcpu, Nanos now);
@@ -72,6 +78,7 @@ class Worker {
   bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);
   bool is_in_kernel(const Vcpu& vcpu) const;
   void discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
+  bool by_timer(Nanos at) const { return at >= kicks_.tick_at() || at >= alarms_.earliest(); }
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_alarm(Vcpu& vcpu);
@@ -81,6 +88,7 @@ class Worker {
 
   const sched::WorkerId id_;
   const WorkerContext context_;
+  const WorkerTrace trace_;
   std::unique_ptr<EventLoop> event_loop_;
   Alarms alarms_;
   Kicks kicks_{kPause};  // a worker begins at the pause barrier

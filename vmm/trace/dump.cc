@@ -13,12 +13,13 @@ using sched::TraceEvent;
 using sched::TraceKind;
 
 constexpr std::array<std::string_view, static_cast<size_t>(TraceKind::kCount)> kNames{
-    "lost",   "in",  "out",    "enter", "exit", "spin", "yield", "outcome", "penalty", "credit",
-    "donate", "ipi", "inject", "eoi",   "kick", "wake", "move",  "mark",    "stolen",  "policy"};
+    "lost", "in",     "out", "enter", "exit", "spin", "yield", "outcome", "penalty", "credit", "donate",
+    "ipi",  "inject", "eoi", "kick",  "wake", "move", "mark",  "stolen",  "policy",  "queue",  "lag"};
 
 constexpr std::array<std::string_view, 4> kOut{"preempted", "yielded", "halted", "stopped"};
-constexpr std::array<std::string_view, 10> kExit{"other",  "spin", "ipi",   "eoi", "halt",
-                                                 "window", "kick", "timer", "io",  "msr"};
+constexpr std::array<std::string_view, 11> kExit{"other", "spin",  "ipi", "eoi", "halt", "window",
+                                                 "kick",  "timer", "io",  "msr", "lapic"};
+constexpr std::array<std::string_view, 2> kKick{"schedule", "interrupt"};
 constexpr std::array<std::string_view, 3> kWait{"unknown", "begins", "goes-on"};
 constexpr std::array<std::string_view, 7> kReason{
     "ipi-receiver", "pending-interrupt", "preempted", "relaxed", "chain", "holder", "waiter"};
@@ -41,30 +42,10 @@ std::span<const std::string_view> words_of(TraceKind kind) {
       return kOutcome;
     case TraceKind::kMove:
       return kMove;
+    case TraceKind::kKick:
+      return kKick;
     case TraceKind::kMark:
       return kMark;
-    default:
-      return {};
-  }
-}
-
-std::string value_of(const TraceEvent& event) {
-  switch (event.kind) {
-    case TraceKind::kYield:
-      return std::string{event.value < kYieldHow.size() ? kYieldHow[event.value] : "?"};
-    case TraceKind::kIpiSend:
-    case TraceKind::kInject:
-    case TraceKind::kEoi:
-      return fmt::format("vector {:#x}", event.value);
-    case TraceKind::kPenalty:
-    case TraceKind::kDonate:
-    case TraceKind::kStolen:
-      return fmt::format("{} ns", event.value);
-    case TraceKind::kMove:
-      return fmt::format("from worker {}", event.value);
-    case TraceKind::kLost:
-    case TraceKind::kPolicy:
-      return std::to_string(event.value);
     default:
       return {};
   }
@@ -88,6 +69,33 @@ std::string why_of(const TraceEvent& event) {
   const auto words = words_of(event.kind);
   if (words.empty()) return {};
   return event.why < words.size() ? std::string{words[event.why]} : std::to_string(event.why);
+}
+
+std::string value_of(const TraceEvent& event) {
+  switch (event.kind) {
+    case TraceKind::kYield:
+      return std::string{event.value < kYieldHow.size() ? kYieldHow[event.value] : "?"};
+    case TraceKind::kIpiSend:
+    case TraceKind::kInject:
+    case TraceKind::kEoi:
+      return fmt::format("vector {:#x}", event.value);
+    case TraceKind::kPenalty:
+    case TraceKind::kCredit:
+    case TraceKind::kDonate:
+    case TraceKind::kStolen:
+      return fmt::format("{} ns", event.value);
+    case TraceKind::kMove:
+      return fmt::format("from worker {}", event.value);
+    case TraceKind::kQueue:
+      return fmt::format("{} runnable", event.value);
+    case TraceKind::kLag:
+      return fmt::format("{} ns", static_cast<int64_t>(event.value));
+    case TraceKind::kLost:
+    case TraceKind::kPolicy:
+      return std::to_string(event.value);
+    default:
+      return {};
+  }
 }
 
 bool passes(const TraceFilter& filter, const TraceEvent& event) {

@@ -25,6 +25,8 @@ std::optional<sched::TraceKind> trace_kind(std::string_view name);
 std::vector<std::string_view> trace_kind_names();
 // The word for `why`, or its number.
 std::string why_of(const sched::TraceEvent& event);
+// `value` with its unit; empty where it says nothing.
+std::string value_of(const sched::TraceEvent& event);
 
 void dump_trace(const Trace& trace, const TraceFilter& filter, std::ostream& out);
 

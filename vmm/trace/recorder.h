@@ -1,4 +1,4 @@
-// The trace of a run in memory: a ring for each worker, and one for all other threads.
+// The trace of a run in memory: a ring for each worker (or thread that runs vCPUs), and one for all others.
 //
 // Made before the run, read after it (or during it, by copies). record() may be called by any thread; a
 // thread that has called attach() writes into its own ring without a lock.
@@ -14,11 +14,12 @@ namespace vmm {
 
 class TraceRecorder final : public sched::TraceSink {
  public:
-  // Events a ring: the power of two at or above `events`.
-  TraceRecorder(uint32_t workers, size_t events);
+  // Events a ring: the power of two at or above `events`. All memory is taken and touched now.
+  TraceRecorder(uint32_t threads, size_t events);
 
-  // This thread's events go to this worker's ring from now on, until detach(). At most one thread a worker.
-  void attach(uint32_t worker);
+  // This thread's events go to this ring from now on, until detach(). At most one thread a ring; one that has
+  // no ring of its own is as good as not attached.
+  void attach(uint32_t thread);
   static void detach();
 
   void record(const sched::TraceEvent& event) override;
@@ -26,11 +27,13 @@ class TraceRecorder final : public sched::TraceSink {
   struct Content {
     std::vector<sched::TraceEvent> events;  // in order of time
     uint64_t lost = 0;                      // older ones that were overwritten
+    // From here on no ring has lost any; before the first event if none has at all.
+    int64_t complete_from = INT64_MIN;
   };
   Content content() const;
 
  private:
-  std::vector<std::unique_ptr<TraceRing>> rings_;  // by worker; the last: everybody else's
+  std::vector<std::unique_ptr<TraceRing>> rings_;  // by thread; the last: everybody else's
   mutable std::mutex others_;                      // of the last ring's writers
 };
 

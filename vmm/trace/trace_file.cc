@@ -1,12 +1,13 @@
 #include "vmm/trace/trace_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 namespace vmm {
 namespace {
@@ -15,6 +16,9 @@ static_assert(std::endian::native == std::endian::little, "the file is as memory
 
 constexpr std::string_view kMagic = "KVMUXTRC";
 constexpr uint64_t kMostInfo = 1 << 20;
+// More than kvmux runs: whoever reads a file takes memory for each.
+constexpr uint32_t kMostVcpus = 1 << 16;
+constexpr uint32_t kMostWorkers = 1 << 14;
 
 struct Header {
   char magic[8];
@@ -27,12 +31,20 @@ struct Header {
 Json info_of(const Trace& trace) {
   Json vms = Json::array();
   for (const TraceVm& vm : trace.vms) {
-    vms.push_back({{"guest", vm.guest}, {"policy", vm.policy}, {"vcpus", vm.vcpus}});
+    Json& entry = vms.emplace_back(Json{{"guest", vm.guest}, {"policy", vm.policy}, {"vcpus", vm.vcpus}});
+    if (!vm.running.empty()) entry["running"] = vm.running;
   }
-  return {{"backend", trace.backend},       {"command", trace.command},
-          {"workers", trace.workers},       {"window_begin", trace.window_begin},
-          {"window_end", trace.window_end}, {"lost", trace.lost},
-          {"vms", std::move(vms)}};
+  Json info{{"backend", trace.backend},
+            {"command", trace.command},
+            {"run", trace.run},
+            {"seed", trace.seed},
+            {"workers", trace.workers},
+            {"window_begin", trace.window_begin},
+            {"window_end", trace.window_end},
+            {"lost", trace.lost},
+            {"vms", std::move(vms)}};
+  if (trace.complete_from != INT64_MIN) info["complete_from"] = trace.complete_from;
+  return info;
 }
 
 Failure bad_trace(const std::string& name, const std::string& why) {
@@ -40,6 +52,7 @@ Failure bad_trace(const std::string& name, const std::string& why) {
 }
 
 Result<void> read_info(const Json& info, Trace& trace, const std::string& name) {
+  bool good = true;
   try {
     trace.backend = info.at("backend").get<std::string>();
     trace.command = info.at("command").get<std::string>();
@@ -47,12 +60,20 @@ Result<void> read_info(const Json& info, Trace& trace, const std::string& name) 
     trace.window_begin = info.at("window_begin").get<int64_t>();
     trace.window_end = info.at("window_end").get<int64_t>();
     trace.lost = info.at("lost").get<uint64_t>();
+    trace.run = info.value("run", "");
+    trace.seed = info.value("seed", uint64_t{0});
+    trace.complete_from = info.value("complete_from", INT64_MIN);
     for (const Json& vm : info.at("vms")) {
       trace.vms.push_back({vm.at("guest").get<std::string>(), vm.at("policy").get<std::string>(),
-                           vm.at("vcpus").get<uint32_t>()});
+                           vm.at("vcpus").get<uint32_t>(), vm.value("running", std::vector<int64_t>{})});
+      good = good && trace.vms.back().vcpus <= kMostVcpus && trace.workers <= kMostWorkers &&
+             (trace.vms.back().running.empty() || trace.vms.back().running.size() == trace.vms.back().vcpus);
     }
   } catch (const Json::exception& error) {
     return bad_trace(name, fmt::format("its description is not what it should be ({})", error.what()));
+  }
+  if (!good || trace.vms.size() > kMostVcpus || trace.vcpus() > kMostVcpus) {
+    return bad_trace(name, "its description is not what it should be (numbers of vCPUs and workers)");
   }
   return {};
 }
@@ -78,7 +99,62 @@ std::string Trace::name_of(uint32_t vcpu) const {
   return vm < vms.size() ? fmt::format("{}.{}", vm, index) : "-";
 }
 
-Result<void> write_trace(const std::string& path, const Trace& trace) {
+namespace {
+
+// A section's head. Its lengths are to be believed only as far as the bytes go.
+Result<Header> header_of(std::string_view bytes, const std::string& name) {
+  Header header{};
+  if (bytes.size() < sizeof header || bytes.substr(0, kMagic.size()) != kMagic) {
+    return bad_trace(name, "this is no trace");
+  }
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const bool known = header.version >= 1 && header.version <= kTraceVersion;
+  if (!known || header.event_bytes != sizeof(sched::TraceEvent)) {
+    return bad_trace(
+        name, fmt::format("it has version {}, this kvmux reads 1 to {}", header.version, kTraceVersion));
+  }
+  return header;
+}
+
+Result<void> check_events(const Trace& trace, const std::string& name) {
+  int64_t last = INT64_MIN;
+  for (const sched::TraceEvent& event : trace.events) {
+    if (!fits(event, trace.vcpus(), trace.workers) || event.at < last)
+      return bad_trace(name, "it is damaged");
+    last = event.at;
+  }
+  return {};
+}
+
+Result<Trace> description_of(std::string_view json, const std::string& name) {
+  Trace trace;
+  if (const auto good = read_info(Json::parse(json, nullptr, false), trace, name); !good) {
+    return Failure(good.error());
+  }
+  return trace;
+}
+
+}  // namespace
+
+Result<TraceFile> TraceFile::create(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!fd) return Failure(host_error("--trace " + path, errno, "cannot write the file").value());
+  return TraceFile(path, std::move(fd));
+}
+
+Result<void> TraceFile::write(const void* bytes, size_t size) {
+  const char* at = static_cast<const char*>(bytes);
+  while (size > 0) {
+    const ssize_t done = ::write(fd_.get(), at, size);
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) return host_error("--trace " + path_, errno, "cannot write the file");
+    at += done;
+    size -= static_cast<size_t>(done);
+  }
+  return {};
+}
+
+Result<void> TraceFile::add(const Trace& trace) {
   const std::string info = dump(info_of(trace));
   Header header{};
   std::memcpy(header.magic, kMagic.data(), kMagic.size());
@@ -86,52 +162,82 @@ Result<void> write_trace(const std::string& path, const Trace& trace) {
   header.event_bytes = sizeof(sched::TraceEvent);
   header.info_bytes = info.size();
   header.events = trace.events.size();
-  std::ofstream file{path, std::ios::binary};
-  file.write(reinterpret_cast<const char*>(&header), sizeof header);
-  file.write(info.data(), static_cast<std::streamsize>(info.size()));
-  file.write(reinterpret_cast<const char*>(trace.events.data()),
-             static_cast<std::streamsize>(trace.events.size() * sizeof(sched::TraceEvent)));
-  file.flush();
-  if (!file) return host_error("--trace " + path, errno, "cannot write the file");
-  return {};
+  if (auto ok = write(&header, sizeof header); !ok) return ok;
+  if (auto ok = write(info.data(), info.size()); !ok) return ok;
+  return write(trace.events.data(), trace.events.size() * sizeof(sched::TraceEvent));
 }
 
-Result<Trace> parse_trace(std::string_view bytes, const std::string& name) {
-  Header header{};
-  if (bytes.size() < sizeof header || bytes.substr(0, kMagic.size()) != kMagic) {
-    return bad_trace(name, "this is no trace");
-  }
-  std::memcpy(&header, bytes.data(), sizeof header);
-  if (header.version != kTraceVersion || header.event_bytes != sizeof(sched::TraceEvent)) {
-    return bad_trace(name,
-                     fmt::format("it has version {}, this kvmux reads {}", header.version, kTraceVersion));
-  }
-  bytes.remove_prefix(sizeof header);
-  if (header.info_bytes > std::min<uint64_t>(kMostInfo, bytes.size()))
+Result<Trace> take_trace(std::string_view& bytes, const std::string& name) {
+  const auto header = header_of(bytes, name);
+  if (!header) return Failure(header.error());
+  bytes.remove_prefix(sizeof(Header));
+  if (header->info_bytes > std::min<uint64_t>(kMostInfo, bytes.size()))
     return bad_trace(name, "it is cut off");
-  const Json info = Json::parse(bytes.substr(0, header.info_bytes), nullptr, false);
-  Trace trace;
-  if (const auto good = read_info(info, trace, name); !good) return Failure(good.error());
-  bytes.remove_prefix(header.info_bytes);
-  if (header.events != bytes.size() / sizeof(sched::TraceEvent)) return bad_trace(name, "it is cut off");
-  trace.events.resize(header.events);
-  if (header.events > 0)
-    std::memcpy(trace.events.data(), bytes.data(), header.events * sizeof(sched::TraceEvent));
-  int64_t last = INT64_MIN;
-  for (const sched::TraceEvent& event : trace.events) {
-    if (!fits(event, trace.vcpus(), trace.workers) || event.at < last)
-      return bad_trace(name, "it is damaged");
-    last = event.at;
-  }
+  auto trace = description_of(bytes.substr(0, header->info_bytes), name);
+  if (!trace) return trace;
+  bytes.remove_prefix(header->info_bytes);
+  if (header->events > bytes.size() / sizeof(sched::TraceEvent)) return bad_trace(name, "it is cut off");
+  const size_t size = header->events * sizeof(sched::TraceEvent);
+  trace->events.resize(header->events);
+  if (size > 0) std::memcpy(trace->events.data(), bytes.data(), size);
+  bytes.remove_prefix(size);
+  if (const auto good = check_events(*trace, name); !good) return Failure(good.error());
   return trace;
 }
 
-Result<Trace> read_trace(const std::string& path) {
+Result<std::vector<Trace>> parse_traces(std::string_view bytes, const std::string& name) {
+  std::vector<Trace> traces;
+  do {
+    auto trace = take_trace(bytes, name);
+    if (!trace) return Failure(trace.error());
+    traces.push_back(std::move(*trace));
+  } while (!bytes.empty());
+  return traces;
+}
+
+Result<TraceReader> TraceReader::open(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
-  std::ostringstream bytes;
-  bytes << file.rdbuf();
-  if (!file || !bytes) return host_error(path, errno, "cannot read the file");
-  return parse_trace(bytes.str(), path);
+  file.seekg(0, std::ios::end);
+  if (!file) return Failure(host_error(path, errno, "cannot read the file").value());
+  const auto size = static_cast<uint64_t>(file.tellg());
+  TraceReader reader;
+  reader.path_ = path;
+  for (uint64_t at = 0; at < size || at == 0;) {
+    std::string bytes(std::min<uint64_t>(sizeof(Header), size - at), '\0');
+    file.seekg(static_cast<std::streamoff>(at));
+    file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!file) return Failure(host_error(path, errno, "cannot read the file").value());
+    reader.cut_off_ = at > 0 && bytes.size() < sizeof(Header);
+    if (reader.cut_off_) break;
+    const auto header = header_of(bytes, path);
+    if (!header) return Failure(header.error());
+    const uint64_t left = size - at - sizeof(Header);
+    const bool whole = header->info_bytes <= std::min(left, kMostInfo) &&
+                       header->events <= (left - header->info_bytes) / sizeof(sched::TraceEvent);
+    if (!whole && at == 0) return bad_trace(path, "it is cut off");
+    reader.cut_off_ = !whole;
+    if (!whole) break;
+    bytes.resize(header->info_bytes);
+    file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    auto run = description_of(bytes, path);
+    if (!run) return Failure(run.error());
+    reader.runs_.push_back(std::move(*run));
+    reader.offsets_.push_back(at);
+    at += sizeof(Header) + header->info_bytes + header->events * sizeof(sched::TraceEvent);
+    reader.offsets_.push_back(at);
+  }
+  return reader;
+}
+
+Result<Trace> TraceReader::read(size_t run) const {
+  const uint64_t begin = offsets_[2 * run];
+  std::string bytes(offsets_[2 * run + 1] - begin, '\0');
+  std::ifstream file{path_, std::ios::binary};
+  file.seekg(static_cast<std::streamoff>(begin));
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!file) return Failure(host_error(path_, errno, "cannot read the file").value());
+  std::string_view rest = bytes;
+  return take_trace(rest, path_);
 }
 
 }  // namespace vmm

@@ -1,34 +1,42 @@
-// A trace as a file: magic, version, what was run as JSON, then the events as they are in memory
-// (docs/trace.md).
+// Traces as a file: one section a run, each with magic, version, what was run as JSON, then the events as
+// they are in memory (docs/trace.md).
 //
 // Any thread. Reading refuses what it does not know, by name; it never trusts a length.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sched/base/trace.h"
 #include "vmm/json.h"
+#include "vmm/kvm/fd.h"
 #include "vmm/result.h"
 
 namespace vmm {
 
-inline constexpr uint32_t kTraceVersion = 1;
+inline constexpr uint32_t kTraceVersion = 2;
 
 struct TraceVm {
   std::string guest;
   std::string policy;
   uint32_t vcpus = 0;
+  // The run's ledger, for readers to check themselves against: time on a worker within the measured window,
+  // of each vCPU; ns. Empty: not known.
+  std::vector<int64_t> running = {};
 };
 
 struct Trace {
   std::vector<TraceVm> vms;  // vCPUs are numbered in this order
   uint32_t workers = 0;
-  std::string backend;       // "kvm", "sim"
-  std::string command;       // that made it
+  std::string backend;  // "kvm", "sim"
+  std::string command;  // that made it
+  std::string run;      // which of the command's runs; empty: it made one
+  uint64_t seed = 0;
   int64_t window_begin = 0;  // of the measured window, in the events' time
   int64_t window_end = 0;
-  uint64_t lost = 0;  // events before the first, which the rings could not hold
+  uint64_t lost = 0;                  // older events that the rings could not hold
+  int64_t complete_from = INT64_MIN;  // no event is missing from here on
   std::vector<sched::TraceEvent> events;
 
   uint32_t vcpus() const {
@@ -42,9 +50,42 @@ struct Trace {
   size_t vm_of(uint32_t vcpu) const;
 };
 
-[[nodiscard]] Result<void> write_trace(const std::string& path, const Trace& trace);
-[[nodiscard]] Result<Trace> read_trace(const std::string& path);
-// The same from memory; `name` for messages.
-[[nodiscard]] Result<Trace> parse_trace(std::string_view bytes, const std::string& name);
+// A file that sections are added to. It is opened when the run is set up, because a process that runs guests
+// opens nothing any more (vmm/sandbox/); add() then only writes.
+class TraceFile {
+ public:
+  // Empties the file if it is there. `path` also for messages.
+  [[nodiscard]] static Result<TraceFile> create(const std::string& path);
+  [[nodiscard]] Result<void> add(const Trace& trace);
+
+ private:
+  TraceFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  [[nodiscard]] Result<void> write(const void* bytes, size_t size);
+
+  std::string path_;
+  UniqueFd fd_;
+};
+
+// The first section of these bytes, which it is taken off; `name` for messages.
+[[nodiscard]] Result<Trace> take_trace(std::string_view& bytes, const std::string& name);
+// All sections. At least one, or an error.
+[[nodiscard]] Result<std::vector<Trace>> parse_traces(std::string_view bytes, const std::string& name);
+
+// What a file holds, without its events: they are read one section at a time.
+class TraceReader {
+ public:
+  [[nodiscard]] static Result<TraceReader> open(const std::string& path);
+  // Descriptions, without events.
+  const std::vector<Trace>& runs() const { return runs_; }
+  [[nodiscard]] Result<Trace> read(size_t run) const;
+  // The file ends within a section, which is left out: whoever wrote it was stopped.
+  bool cut_off() const { return cut_off_; }
+
+ private:
+  std::string path_;
+  std::vector<Trace> runs_;
+  std::vector<uint64_t> offsets_;
+  bool cut_off_ = false;
+};
 
 }  // namespace vmm

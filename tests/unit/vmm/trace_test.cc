@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <sstream>
 #include <thread>
 
@@ -50,7 +51,9 @@ Trace two_vcpus() {
 
 std::string bytes_of(const Trace& trace) {
   const std::string path = std::tmpnam(nullptr);
-  REQUIRE(write_trace(path, trace));
+  auto file = TraceFile::create(path);
+  REQUIRE(file);
+  REQUIRE(file->add(trace));
   std::string bytes;
   if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
     char buffer[4096];
@@ -118,8 +121,10 @@ TEST_CASE("trace recorder: each thread has its ring, and events come out in orde
 
 TEST_CASE("trace file: reads what it wrote") {
   const Trace trace = two_vcpus();
-  const auto read = parse_trace(bytes_of(trace), "x.trace");
-  REQUIRE(read);
+  const auto all = parse_traces(bytes_of(trace), "x.trace");
+  REQUIRE(all);
+  REQUIRE(all->size() == 1);
+  const Trace* read = &all->front();
   CHECK(read->events.size() == trace.events.size());
   CHECK(read->events[5].other == 0);
   CHECK(read->vms[0].policy == "yield");
@@ -128,10 +133,74 @@ TEST_CASE("trace file: reads what it wrote") {
   CHECK(read->name_of(2) == "-");
 }
 
+TEST_CASE("trace file: several runs, each read by itself; a part that was cut off is left out") {
+  Trace first = two_vcpus();
+  first.run = "lock block 1 yield";
+  first.seed = 7;
+  first.complete_from = 250;
+  first.vms[0].running = {400, 200};
+  Trace second = two_vcpus();
+  second.run = "lock block 1 v2";
+  second.events.resize(3);
+  const std::string path = std::tmpnam(nullptr);
+  {
+    auto file = TraceFile::create(path);
+    REQUIRE(file);
+    REQUIRE(file->add(first));
+    REQUIRE(file->add(second));
+  }
+  const auto reader = TraceReader::open(path);
+  REQUIRE(reader);
+  REQUIRE(reader->runs().size() == 2);
+  CHECK(reader->runs()[0].run == first.run);
+  CHECK(reader->runs()[0].seed == 7);
+  CHECK(reader->runs()[0].complete_from == 250);
+  CHECK(reader->runs()[0].vms[0].running == std::vector<int64_t>{400, 200});
+  CHECK(reader->read(0)->events.size() == 9);
+  CHECK(reader->read(1)->events.size() == 3);
+  CHECK_FALSE(reader->cut_off());
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  const auto shorter = TraceReader::open(path);
+  REQUIRE(shorter);
+  CHECK(shorter->runs().size() == 1);
+  CHECK(shorter->cut_off());
+  std::filesystem::resize_file(path, 60);
+  const auto nothing = TraceReader::open(path);
+  REQUIRE_FALSE(nothing);
+  CHECK(nothing.error().text().find("cut off") != std::string::npos);
+  std::remove(path.c_str());
+}
+
+TEST_CASE("trace file: version 1 is read") {
+  const std::string info =
+      R"({"backend":"sim","command":"kvmux sim run","workers":1,"window_begin":0,"window_end":9,"lost":0,)"
+      R"("vms":[{"guest":"lock","policy":"yield","vcpus":1}]})";
+  std::string bytes = "KVMUXTRC";
+  const auto put = [&](uint64_t value, int size) {
+    for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i));
+  };
+  put(1, 4);
+  put(32, 4);
+  put(info.size(), 8);
+  put(1, 8);
+  bytes += info;
+  put(5, 8);  // at
+  put(0, 4);  // vcpu
+  put(0xffffffff, 4);
+  put(0, 8);
+  put(0, 2);  // worker
+  put(3, 1);  // enter
+  put(0, 5);
+  const auto read = parse_traces(bytes, "old.trace");
+  REQUIRE(read);
+  CHECK(read->front().events.front().kind == TraceKind::kEnter);
+  CHECK(read->front().complete_from == INT64_MIN);
+}
+
 TEST_CASE("trace file: what is damaged is refused by name") {
   const std::string good = bytes_of(two_vcpus());
   const auto refused = [](std::string_view bytes, std::string_view why) {
-    const auto read = parse_trace(bytes, "x.trace");
+    const auto read = parse_traces(bytes, "x.trace");
     REQUIRE_FALSE(read);
     CHECK(read.error().kind == ErrorKind::kUsage);
     CHECK(read.error().text().find("x.trace") != std::string::npos);

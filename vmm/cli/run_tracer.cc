@@ -1,0 +1,130 @@
+#include "vmm/cli/run_tracer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <new>
+
+#include "sched/policy/parse.h"
+#include "vmm/cli/command.h"
+#include "vmm/cli/values.h"
+#include "vmm/run/setup.h"
+
+namespace vmm {
+namespace {
+
+uint32_t vcpus_of(const RunSpec& spec) {
+  uint32_t sum = 0;
+  for (const VmSpec& vm : spec.vms) sum += vm.vcpus;
+  return sum;
+}
+
+std::string_view backend_of(const RunSpec& spec) { return spec.backend == Backend::kSim ? "sim" : "kvm"; }
+
+// Time on a worker, as the ledger has it. What the host schedules is not seen to come and go.
+std::vector<int64_t> running_of(const RunSpec& spec, const VmResult& vm) {
+  std::vector<int64_t> running;
+  if (spec.backend == Backend::kKvm && is_host_run(spec)) return running;
+  for (const VcpuResult& vcpu : vm.vcpus) running.push_back(vcpu.sched.times.running.count());
+  return running;
+}
+
+}  // namespace
+
+void add_trace_flags(CLI::App& app, TraceFlags& flags, const std::string& group) {
+  CLI::Option* file = app.add_option("--trace", flags.file,
+                                     "also write what happened, event by event (`kvmux trace` reads it)")
+                          ->type_name("FILE");
+  CLI::Option* events =
+      app.add_option("--trace-events", flags.events, "events kept a worker; older ones give way")
+          ->type_name("N")
+          ->default_str(flags.events);
+  if (group.empty()) return;
+  file->group(group);
+  events->group(group);
+}
+
+Result<std::unique_ptr<RunTracer>> RunTracer::open(const TraceFlags& flags,
+                                                   const std::vector<std::string>& command_line) {
+  const auto events = parse_count("--trace-events", flags.events, {1024, int64_t{1} << 30});
+  if (!events) return Failure(events.error());
+  if (flags.file.empty()) return nullptr;
+  auto file = TraceFile::create(flags.file);
+  if (!file) return Failure(file.error());
+  return std::unique_ptr<RunTracer>(new RunTracer(std::move(*file), static_cast<size_t>(*events),
+                                                  fmt::format("{}", fmt::join(command_line, " "))));
+}
+
+Result<TraceRecorder*> RunTracer::begin(uint32_t threads, size_t events) {
+  recorder_.reset();  // its memory first
+  try {
+    recorder_.emplace(threads, events);
+  } catch (const std::bad_alloc&) {
+    return host_error("--trace-events", ENOMEM,
+                      fmt::format("{} rings of {} events of 32 bytes", threads + 1, events));
+  }
+  return &*recorder_;
+}
+
+// The simulator is one thread, which does what all workers do.
+Result<TraceRecorder*> RunTracer::begin(const RunSpec& spec) {
+  if (spec.backend == Backend::kSim) return begin(0, events_ * spec.workers);
+  return begin(is_host_run(spec) ? vcpus_of(spec) : spec.workers, events_);
+}
+
+Result<TraceRecorder*> RunTracer::begin(const BootSpec& spec) {
+  return begin(sched::is_host_queue(spec.policy.features.queue) ? spec.vcpus : spec.workers, events_);
+}
+
+Result<void> RunTracer::add(Trace trace) {
+  auto content = recorder_->content();
+  recorder_.reset();
+  trace.command = command_;
+  trace.lost = content.lost;
+  trace.complete_from = content.complete_from;
+  trace.events = std::move(content.events);
+  return file_.add(trace);
+}
+
+Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const std::string& title) {
+  Trace trace;
+  for (size_t i = 0; i < spec.vms.size(); ++i) {
+    const VmSpec& vm = spec.vms[i];
+    trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus,
+                         i < result.vms.size() ? running_of(spec, result.vms[i]) : std::vector<int64_t>{}});
+  }
+  trace.workers = spec.workers;
+  trace.backend = backend_of(spec);
+  trace.run = title;
+  trace.seed = spec.seed;
+  trace.window_begin = result.window_begin.count();
+  trace.window_end = (result.window_begin + result.window).count();
+  return add(std::move(trace));
+}
+
+Result<void> RunTracer::end(const BootSpec& spec, const BootResult& result) {
+  Trace trace;
+  trace.vms.push_back({"boot", spec.policy.name, spec.vcpus, {}});
+  trace.workers = spec.workers;
+  trace.backend = "kvm";
+  trace.seed = spec.seed;
+  trace.window_begin = result.began.count();
+  trace.window_end = result.ended.count();
+  return add(std::move(trace));
+}
+
+Result<RunResult> traced_run(const RunSpec& spec, RunTracer* tracer, const std::string& title,
+                             Services& services) {
+  if (tracer == nullptr) return services.run(spec, services.control);
+  const auto recorder = tracer->begin(spec);
+  if (!recorder) return Failure(recorder.error());
+  services.control.trace = *recorder;
+  auto result = services.run(spec, services.control);
+  services.control.trace = nullptr;
+  if (!result) return result;
+  if (const auto written = tracer->end(spec, *result, title); !written) return Failure(written.error());
+  return result;
+}
+
+}  // namespace vmm

@@ -1,0 +1,59 @@
+// --trace of run, compare, sweep and boot: the file, opened before the sandbox closes, and the recorder of
+// the run that goes on. Main thread, one run at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/platform/boot.h"
+#include "vmm/run/run.h"
+#include "vmm/trace/recorder.h"
+#include "vmm/trace/trace_file.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vmm {
+
+struct TraceFlags {
+  std::string file;
+  std::string events = "1000000";
+};
+void add_trace_flags(CLI::App& app, TraceFlags& flags, const std::string& group = "");
+
+struct Services;
+class RunTracer;
+
+// Runs it; with a tracer (else null) it is traced, and its section is written.
+[[nodiscard]] Result<RunResult> traced_run(const RunSpec& spec, RunTracer* tracer, const std::string& title,
+                                           Services& services);
+
+class RunTracer {
+ public:
+  // Null if no trace is asked for. To be called once all other flags are found good: it empties the file.
+  [[nodiscard]] static Result<std::unique_ptr<RunTracer>> open(const TraceFlags& flags,
+                                                               const std::vector<std::string>& command_line);
+
+  // A run begins: where it says what it does.
+  [[nodiscard]] Result<TraceRecorder*> begin(const RunSpec& spec);
+  [[nodiscard]] Result<TraceRecorder*> begin(const BootSpec& spec);
+  // It has ended: its section is written. `title`: which of the command's runs; empty: the only one.
+  [[nodiscard]] Result<void> end(const RunSpec& spec, const RunResult& result, const std::string& title);
+  [[nodiscard]] Result<void> end(const BootSpec& spec, const BootResult& result);
+
+ private:
+  RunTracer(TraceFile file, size_t events, std::string command)
+      : file_(std::move(file)), events_(events), command_(std::move(command)) {}
+  [[nodiscard]] Result<TraceRecorder*> begin(uint32_t threads, size_t events);
+  [[nodiscard]] Result<void> add(Trace trace);
+
+  TraceFile file_;
+  size_t events_;
+  std::string command_;
+  std::optional<TraceRecorder> recorder_;
+};
+
+}  // namespace vmm
