@@ -21,6 +21,8 @@ show() {
       if (name ~ /^penalty/) return 20
       if (name ~ /^spin_scan.*\/64$/) return 500
       if (name ~ /^ipi_(send|eoi)\//) return 30
+      if (name ~ /^trace_off/) return 1
+      if (name ~ /^trace_event/) return 60
       return 0
     }
     { gsub(/"/, "") }
@@ -63,8 +65,15 @@ google_benchmarks() {  # program, what its figures are
 
 printf '%-44s %-46s %-7s %s\n' figure measured '' target
 google_benchmarks bench_sched "Scheduler (tests/bench/bench_sched.cc)"
+google_benchmarks bench_trace "Trace (tests/bench/bench_trace.cc)"
 google_benchmarks bench_sim "Simulator (tests/bench/bench_sim.cc)"
 if [[ -x $build_dir/bench_run_loop ]]; then
   printf '\n%s\n' "Run loop on KVM (tests/bench/bench_run_loop.cc)"
   BENCH_ROUNDS=${BENCH_ROUNDS:-${BENCH_QUICK:+11}} "$build_dir/bench_run_loop" ${filter:+"$filter"}
+fi
+if [[ -x $build_dir/bench_trace_overhead && ( -z $filter || overhead =~ $filter ) ]]; then
+  printf '\n%s\n' "What --trace costs guests on KVM (tests/bench/bench_trace_overhead.cc)"
+  pairs=21
+  [[ -z ${BENCH_QUICK-} ]] || pairs=5
+  "$build_dir/bench_trace_overhead" "${BENCH_PAIRS:-$pairs}" || true
 fi
