@@ -102,7 +102,8 @@ std::optional<Turn> Scheduler::run_next(Worker& worker, Nanos now) {
   Progress& progress = workers_.progress(vcpu->id);
   progress.runs.store(progress.runs.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   yields_->begin_turn(worker, *vcpu, now);
-  workers_.publish(worker);
+  workers_.say_lag(worker, *vcpu, now);
+  workers_.publish(worker, now);
   workers_.arm(worker);
   return Turn{vcpu->id, worker.armed};
 }
@@ -164,7 +165,7 @@ std::optional<WorkerId> Scheduler::leave_current(Worker& worker, RunState next, 
   workers_.progress(vcpu->id).off_since.store(now.count(), std::memory_order_relaxed);
   Workers::account(*vcpu, next, now);
   worker.running = nullptr;
-  return yields_->end_turn(worker, *vcpu);
+  return yields_->end_turn(worker, *vcpu, now);
 }
 
 void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
@@ -187,10 +188,13 @@ void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
       workers_.status(vcpu.id).set_preempted_moving(in_kernel);
       moving = &vcpu;
     }
-    workers_.publish(worker);
+    workers_.publish(worker, now);
     others_wait = worker.queue->runnable() > 1;
   }
-  if (moving != nullptr) workers_.enqueue(*moving, *to, now);
+  if (moving != nullptr) {
+    workers_.tracer().moves(now, moving->id, id, *to, TraceMove::kHome);
+    workers_.enqueue(*moving, *to, now);
+  }
   if (others_wait) workers_.offer(id);
 }
 
@@ -202,7 +206,7 @@ void Scheduler::halt(WorkerId id, Nanos now) {
   Vcpu& vcpu = *worker.running;
   leave_current(worker, RunState::kHalted, now);
   worker.queue->dequeue(vcpu, now);
-  workers_.publish(worker);
+  workers_.publish(worker, now);
   workers_.status(vcpu.id).set_halted();  // from here on a waker may own it
 }
 
@@ -214,7 +218,7 @@ void Scheduler::stop(WorkerId id, Nanos now) {
   Vcpu& vcpu = *worker.running;
   leave_current(worker, RunState::kStopped, now);
   worker.queue->dequeue(vcpu, now);
-  workers_.publish(worker);
+  workers_.publish(worker, now);
   workers_.status(vcpu.id).set_stopped();
   yields_->forget(vcpu);
 }
@@ -225,11 +229,17 @@ bool Scheduler::yield(WorkerId id, Nanos now, const YieldCause& cause) {
   return yields_->yield(worker, cause, now);
 }
 
+void Scheduler::wake(Vcpu& vcpu, Nanos now) {
+  const WorkerId to = placement_->for_waking(vcpu);
+  workers_.tracer().say(TraceKind::kWake, now, to, vcpu.id);
+  workers_.enqueue(vcpu, to, now);
+}
+
 void Scheduler::start(VcpuId id, Nanos now) {
   Vcpu& vcpu = workers_.vcpu(id);
   SCHED_CHECK(workers_.status(id).claim(RunState::kNew));
   vcpu.state_since = now;
-  workers_.enqueue(vcpu, placement_->for_waking(vcpu), now);
+  wake(vcpu, now);
 }
 
 Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
@@ -238,7 +248,7 @@ Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
   if (status.claim(RunState::kHalted)) {
     Vcpu& vcpu = workers_.vcpu(target);
     ++vcpu.stats.wakeups;
-    workers_.enqueue(vcpu, placement_->for_waking(vcpu), now);
+    wake(vcpu, now);
     return Posted::kWoken;
   }
   return status.view().state() == RunState::kRunning ? Posted::kRunning : Posted::kNothing;

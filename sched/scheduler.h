@@ -39,6 +39,9 @@ class Scheduler {
   Scheduler(const Setup& setup, Host& host);
   ~Scheduler();
 
+  // Before the run: it says there what it does.
+  void trace_into(TraceSink* sink) { workers_.tracer().into(sink); }
+
   uint32_t workers() const { return workers_.count(); }
   uint32_t vcpus() const { return workers_.vcpus(); }
   VcpuId vcpu_id(VmId vm, uint32_t index) const { return vm_at(vm).vcpu(index); }
@@ -120,6 +123,7 @@ class Scheduler {
   void number_vms(const Setup& setup);
   void build_queues(const Setup& setup);
   std::optional<Turn> run_next(Worker& worker, Nanos now) SCHED_REQUIRES(worker.self, worker.mutex);
+  void wake(Vcpu& vcpu, Nanos now);  // it belongs to the caller
   // What put(), halt() and stop() have in common; where the vCPU would wait, if elsewhere.
   std::optional<WorkerId> leave_current(Worker& worker, RunState next, Nanos now)
       SCHED_REQUIRES(worker.self, worker.mutex);

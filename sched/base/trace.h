@@ -83,4 +83,35 @@ class TraceSink {
   ~TraceSink() = default;
 };
 
+// What the scheduler says it with; under locks or not, it changes nothing that is decided.
+class Tracer {
+ public:
+  void into(TraceSink* sink) { sink_ = sink; }  // before the run
+  bool is_on() const { return sink_ != nullptr; }
+
+  struct Said {
+    uint8_t why = 0;
+    uint64_t value = 0;
+    VcpuId other = kNoVcpu;
+  };
+  void say(TraceKind kind, Nanos at, WorkerId worker, VcpuId vcpu, const Said& said) const {
+    if (sink_ == nullptr) [[likely]]
+      return;
+    sink_->record({.at = at.count(),
+                   .vcpu = index_of(vcpu),
+                   .other = index_of(said.other),
+                   .value = said.value,
+                   .worker = static_cast<uint16_t>(index_of(worker)),
+                   .kind = kind,
+                   .why = said.why});
+  }
+  void say(TraceKind kind, Nanos at, WorkerId worker, VcpuId vcpu) const { say(kind, at, worker, vcpu, {}); }
+  void moves(Nanos at, VcpuId vcpu, WorkerId from, WorkerId to, TraceMove why) const {
+    say(TraceKind::kMove, at, to, vcpu, {.why = static_cast<uint8_t>(why), .value = index_of(from)});
+  }
+
+ private:
+  TraceSink* sink_ = nullptr;
+};
+
 }  // namespace sched

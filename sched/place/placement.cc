@@ -84,9 +84,11 @@ bool Placement::steal(Worker& thief, Nanos now) {
     bool operator()(WorkerId victim) override {
       SCHED_CHECK(taken == nullptr);  // the rule goes on after it has got something
       taken = placement_.take_waiting(victim, now_);
+      from = victim;
       return taken != nullptr;
     }
     Vcpu* taken = nullptr;
+    WorkerId from{};
 
    private:
     Placement& placement_;
@@ -99,6 +101,7 @@ bool Placement::steal(Worker& thief, Nanos now) {
     MutexLock lock(thief.mutex);
     if (thief.idle) workers_.set_idle(thief, false);
   }
+  workers_.tracer().moves(now, attempt.taken->id, attempt.from, thief.id, TraceMove::kSteal);
   workers_.enqueue(*attempt.taken, thief.id, now);
   return true;
 }

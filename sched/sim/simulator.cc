@@ -19,6 +19,8 @@ Simulator::Simulator(const Config& config)
   SCHED_CHECK(scheduler_.vcpus() == seats_.size());
   if (threads_ != Threads::kWorkers) shuffle_threads(config.seed);
   add_workers(config.seed);
+  // The model of a host deals vCPUs numbers of its own.
+  if (threads_ == Threads::kWorkers) scheduler_.trace_into(trace_);
   for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) scheduler_.start(VcpuId{i}, now_);
   for (Worker& worker : workers_) clock_.set(index_of(worker.id), now_);
 }
@@ -167,6 +169,12 @@ void Simulator::kick(WorkerId worker) { send_kick(workers_[index_of(worker)], fa
 
 void Simulator::send_kick(Worker& worker, bool for_irq) {
   ++kicks_sent_;
+  if (trace_ != nullptr) {
+    trace_->record({.at = now_.count(),
+                    .worker = static_cast<uint16_t>(index_of(worker.id)),
+                    .kind = TraceKind::kKick,
+                    .why = static_cast<uint8_t>(for_irq ? TraceKick::kInterrupt : TraceKick::kSchedule)});
+  }
   if (worker.phase == Phase::kIdle) {
     schedule_end(worker, Phase::kWaking, costs_.idle_wake);
     return;

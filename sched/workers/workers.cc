@@ -41,9 +41,16 @@ void Workers::account(Vcpu& vcpu, RunState next, Nanos now) {
   vcpu.state_since = now;
 }
 
-void Workers::publish(Worker& worker) {
+void Workers::publish(Worker& worker, Nanos now) {
+  tracer_.say(TraceKind::kQueue, now, worker.id, kNoVcpu, {.value = worker.queue->runnable()});
   worker.load.store(worker.queue->load().value, std::memory_order_relaxed);
   idle_.set_waiting(worker.id, worker.queue->waiting());
+}
+
+void Workers::say_lag(const Worker& worker, const Vcpu& vcpu, Nanos now) const {
+  if (!tracer_.is_on() || worker.eevdf == nullptr) return;
+  const auto lag = static_cast<uint64_t>(vcpu.timeline->lag(vcpu).ticks);
+  tracer_.say(TraceKind::kLag, now, worker.id, vcpu.id, {.value = lag});
 }
 
 void Workers::arm(Worker& worker, bool again) {
@@ -61,14 +68,14 @@ void Workers::set_idle(Worker& worker, bool idle) {
 void Workers::detach(Worker& worker, Vcpu& vcpu, Nanos now) {
   worker.queue->dequeue(vcpu, now);
   status(vcpu.id).set_moving();
-  publish(worker);
+  publish(worker, now);
 }
 
 void Workers::join(Worker& worker, Vcpu& vcpu, Nanos now) {
   if (vcpu.state != RunState::kQueued) account(vcpu, RunState::kQueued, now);
   worker.queue->enqueue(vcpu, now);
   status(vcpu.id).set_queued(worker.id);
-  publish(worker);
+  publish(worker, now);
 }
 
 void Workers::offer(WorkerId from) {

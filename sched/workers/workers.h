@@ -16,6 +16,7 @@
 #include "sched/base/host.h"
 #include "sched/base/mutex.h"
 #include "sched/base/status.h"
+#include "sched/base/trace.h"
 #include "sched/base/types.h"
 #include "sched/queue/eevdf_queue.h"
 #include "sched/queue/run_queue.h"
@@ -59,6 +60,10 @@ class Workers {
   bool moves() const { return moves_; }
   void pin() { moves_ = false; }
 
+  // Where all that is composed with workers says what it does.
+  Tracer& tracer() { return tracer_; }
+  const Tracer& tracer() const { return tracer_; }
+
   // --- any thread ---
   void kick(WorkerId worker) { host_.kick(worker); }
   // A moving vCPU joins this worker's queue; the worker is told, and if somebody must wait there, so is one
@@ -72,7 +77,9 @@ class Workers {
   // Ends the vCPU's stretch of time in its current state.
   static void account(Vcpu& vcpu, RunState next, Nanos now);
   // The queue has changed: others may look at its load and at how many wait.
-  void publish(Worker& worker) SCHED_REQUIRES(worker.mutex);
+  void publish(Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
+  // To the trace, if there is one: how far this vCPU is behind (or ahead of) those it competes with here.
+  void say_lag(const Worker& worker, const Vcpu& vcpu, Nanos now) const SCHED_REQUIRES(worker.mutex);
   // Asks the host for a tick at the end of the turn, if that has changed; `again`: the tick may have fired.
   void arm(Worker& worker, bool again = false) SCHED_REQUIRES(worker.mutex);
   // A vCPU that waits here moves away.
@@ -83,6 +90,7 @@ class Workers {
   void join(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
 
   Host& host_;
+  Tracer tracer_;
   bool moves_ = true;
   std::vector<Vcpu> vcpus_;  // never resized, because queues point at them
   std::unique_ptr<Status[]> status_;

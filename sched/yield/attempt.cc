@@ -24,6 +24,8 @@ Result HandoverAttempt::operator()(uint32_t index, YieldReason reason) {
                         : vm_.policy.features.pull && workers_.moves() ? pull(target, where)
                                                                        : yield_there(target, where);
   if (result == Result::kNotRunnable) return result;
+  say(TraceKind::kYield, target, static_cast<uint8_t>(reason),
+      static_cast<uint64_t>(result == Result::kDone ? how_ : TraceYield::kFailed));
   ++me_.stats.yields_tried;
   if (result == Result::kDone) note_done(target, reason);
   return result;
@@ -74,7 +76,9 @@ Result HandoverAttempt::yield_here(Vcpu& target) {
   const YieldContext context{*here_.eevdf, limits.deboost, limits.credit, vm_.policy,
                              me_,          target,         now_,          lent};
   const YieldEffects effects = apply_local_yield(context);
-  count(effects);
+  count(effects, target);
+  how_ = pulled_from_ ? TraceYield::kPulled : TraceYield::kHere;
+  if (lent) say(TraceKind::kDonate, target, 0, static_cast<uint64_t>(hands_.length.count()));
   Handover& its_next = memory_.of(here_, target).next_turn;
   if (!lent && pulled_from_) mine_.move_to = *pulled_from_;
   // Who was brought here before goes home all the same.
@@ -120,6 +124,7 @@ Result HandoverAttempt::pull(Vcpu& target, WorkerId where) {
     }
     workers_.detach(there, target, now_);
   }
+  workers_.tracer().moves(now_, target.id, where, here_.id, TraceMove::kPull);
   workers_.enqueue(target, here_.id, now_);
   pulled_from_ = where;
   const Result result = yield_here(target);
@@ -131,14 +136,24 @@ Result HandoverAttempt::pull(Vcpu& target, WorkerId where) {
 void HandoverAttempt::prefer_there(Worker& there, Vcpu& target) {
   const YieldEffects effects =
       apply_remote_yield(*there.eevdf, memory_.of(there).credit, vm_.policy, target, now_);
-  count(effects);
+  count(effects, target);
+  how_ = TraceYield::kThere;
   if (effects.reschedule) workers_.kick(there.id);
 }
 
-void HandoverAttempt::count(const YieldEffects& effects) {
-  if (effects.penalty > Vruntime{}) ++me_.stats.penalties;
+void HandoverAttempt::count(const YieldEffects& effects, const Vcpu& target) {
+  if (effects.penalty > Vruntime{}) {
+    ++me_.stats.penalties;
+    say(TraceKind::kPenalty, target, 0, static_cast<uint64_t>(effects.penalty.ticks));
+  }
   me_.stats.penalty_sum += effects.penalty;
-  if (effects.credited) ++me_.stats.credits;
+  if (!effects.credited) return;
+  ++me_.stats.credits;
+  workers_.tracer().say(TraceKind::kCredit, now_, here_.id, target.id, {.other = me_.id});
+}
+
+void HandoverAttempt::say(TraceKind kind, const Vcpu& target, uint8_t why, uint64_t value) const {
+  workers_.tracer().say(kind, now_, here_.id, me_.id, {.why = why, .value = value, .other = target.id});
 }
 
 void HandoverAttempt::note_done(const Vcpu& target, YieldReason reason) {

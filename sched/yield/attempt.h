@@ -39,7 +39,8 @@ class HandoverAttempt final : public YieldAttempt {
   Result yield_there(Vcpu& target, WorkerId where);
   Result pull(Vcpu& target, WorkerId where);
   void prefer_there(Worker& there, Vcpu& target) SCHED_REQUIRES(there.mutex);
-  void count(const YieldEffects& effects);
+  void count(const YieldEffects& effects, const Vcpu& target);
+  void say(TraceKind kind, const Vcpu& target, uint8_t why, uint64_t value) const;
   void note_done(const Vcpu& target, YieldReason reason);
 
   Workers& workers_;
@@ -52,6 +53,7 @@ class HandoverAttempt final : public YieldAttempt {
   bool alone_ = false;
   std::optional<Nanos> donation_;
   bool take_off_ = false;
+  TraceYield how_ = TraceYield::kHere;   // the attempt that is done
   Handover hands_;                       // what the attempt gives
   std::optional<WorkerId> pulled_from_;  // where the target of this attempt waited until now
 };

@@ -45,7 +45,7 @@ void DirectedYields::note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos n
   const bool begins = begins_wait(mine, vm_of(me), wait, now);
   const bool for_ack = vm.ipi != nullptr && vm.ipi->next_awaited(me.index, me.index, now).has_value();
   const bool yielded_at_send = mine.wait_spins == 0;  // then the wait is older than its first bell
-  note_outcome(me, mine, !begins || (yielded_at_send && for_ack));
+  note_outcome(worker, me, mine, !begins || (yielded_at_send && for_ack), now);
   if (for_ack) {
     const bool was_sure = mine.waits_after_send.sure();
     mine.waits_after_send.waits();
@@ -64,7 +64,7 @@ void DirectedYields::note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos n
 // The same at a send that begins a wait.
 void DirectedYields::note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) {
   VcpuYields& mine = memory_.of_running(worker);
-  note_outcome(me, mine, false);
+  note_outcome(worker, me, mine, false, now);
   mine.wait_spins = 0;
   workers_.progress(me.id).waiting_since.store(now.count(), std::memory_order_relaxed);
 }

@@ -46,7 +46,7 @@ class DirectedYields {
   // Worker::turn_limit is reached. True: the turn is over.
   bool end_donation(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   // It leaves the worker: where it would wait now, if elsewhere.
-  std::optional<WorkerId> end_turn(Worker& worker, Vcpu& vcpu) SCHED_REQUIRES(worker.mutex);
+  std::optional<WorkerId> end_turn(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
 
   // --- any thread: see ipi/model.h ---
   void ipi_sending(const VmInfo& vm, const IpiSend& send, Nanos now);
@@ -70,7 +70,7 @@ class DirectedYields {
   // What becomes of it (outcome.cc).
   bool went_on(const Handover& turn) const;
   void switch_back(Vcpu& receiver, Nanos now);
-  void note_outcome(Vcpu& vcpu, VcpuYields& yields, bool waits_on);
+  void note_outcome(const Worker& worker, Vcpu& vcpu, VcpuYields& yields, bool waits_on, Nanos now);
 
   Workers& workers_;
   const std::vector<VmInfo>& vms_;

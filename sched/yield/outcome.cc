@@ -19,9 +19,9 @@ void DirectedYields::begin_turn(Worker& worker, Vcpu& vcpu, Nanos now) {
   if (mine.outcome.stage == YieldOutcome::Stage::kAway) mine.outcome.stage = YieldOutcome::Stage::kBack;
 }
 
-std::optional<WorkerId> DirectedYields::end_turn(Worker& worker, Vcpu& vcpu) {
+std::optional<WorkerId> DirectedYields::end_turn(Worker& worker, Vcpu& vcpu, Nanos now) {
   VcpuYields& mine = memory_.of(worker, vcpu);
-  note_outcome(vcpu, mine, false);
+  note_outcome(worker, vcpu, mine, false, now);
   worker.turn_limit = kForever;
   const Handover turn = std::exchange(mine.turn, {});
   const std::optional<WorkerId> asked = std::exchange(mine.move_to, std::nullopt);
@@ -92,7 +92,8 @@ void DirectedYields::forget(Vcpu& vcpu) {
 
 // The yielder spins again or leaves the worker: a hit if the target ran and the wait is over; harmful if the
 // target ran only to spin itself; else a miss.
-void DirectedYields::note_outcome(Vcpu& vcpu, VcpuYields& yields, bool waits_on) {
+void DirectedYields::note_outcome(const Worker& worker, Vcpu& vcpu, VcpuYields& yields, bool waits_on,
+                                  Nanos now) {
   YieldOutcome& outcome = yields.outcome;
   if (outcome.stage != YieldOutcome::Stage::kBack) return;
   outcome.stage = YieldOutcome::Stage::kNone;
@@ -100,13 +101,18 @@ void DirectedYields::note_outcome(Vcpu& vcpu, VcpuYields& yields, bool waits_on)
   const bool ran = progress.runs.load(std::memory_order_relaxed) != outcome.target_runs;
   const bool hit = ran && !waits_on;
   if (outcome.to_waiter) memory_.of(vm_of(vcpu)).handovers.count(hit);
+  TraceOutcome said = TraceOutcome::kMiss;
   if (hit) {
+    said = TraceOutcome::kHit;
     ++vcpu.stats.yield_hits;
   } else if (ran && progress.spins.load(std::memory_order_relaxed) != outcome.target_spins) {
+    said = TraceOutcome::kHarmful;
     ++vcpu.stats.yield_harmful;
   } else {
     ++vcpu.stats.yield_misses;
   }
+  workers_.tracer().say(TraceKind::kOutcome, now, worker.id, vcpu.id,
+                        {.why = static_cast<uint8_t>(said), .other = outcome.target});
 }
 
 }  // namespace sched

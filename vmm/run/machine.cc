@@ -88,6 +88,7 @@ std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
 void Machine::trace_into(TraceRecorder* recorder) {
   Engine::trace_into(recorder);
   trace_ = InterruptTrace(recorder);
+  scheduler_.trace_into(recorder);
 }
 
 void Machine::kick(sched::WorkerId worker) {

@@ -5,8 +5,12 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/guests.h"
+#include "vmm/cli/run_json.h"
 #include "vmm/run/sim_backend.h"
 #include "vmm/run/sim_profile.h"
+#include "vmm/trace/ipis.h"
+#include "vmm/trace/recorder.h"
+#include "vmm/trace/stats.h"
 
 using namespace vmm;
 
@@ -145,5 +149,63 @@ TEST_CASE("cost profiles: a doctor's report over the nearest built-in one, or a 
     const auto costs = load_cost_profile(file.path);
     REQUIRE_FALSE(costs);
     CHECK(costs.error().kind == ErrorKind::kUsage);
+  }
+}
+
+TEST_CASE("a trace changes nothing of a simulated run, and says what its counters say") {
+  for (const char* policy : {"rr", "fair", "yield", "v2", "v3", "kvmux", "gang", "host-yield"}) {
+    for (const char* guest : {"lock", "ipi", "mixed"}) {
+      CAPTURE(policy);
+      CAPTURE(guest);
+      const RunSpec spec = spec_of(policy, guest);
+      RunControl control;
+      const auto plain = run_simulated(spec, control);
+      TraceRecorder recorder(0, 1 << 21);
+      control.trace = &recorder;
+      const auto traced = run_simulated(spec, control);
+      REQUIRE(plain);
+      REQUIRE(traced);
+      CHECK(dump(run_document({}, {}, {{spec, *plain}}), 2) ==
+            dump(run_document({}, {}, {{spec, *traced}}), 2));
+
+      auto content = recorder.content();
+      REQUIRE(content.lost == 0);
+      Trace trace;
+      for (const VmSpec& vm : spec.vms) trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus, {}});
+      trace.workers = spec.workers;
+      trace.events = std::move(content.events);
+      const int64_t begin = traced->window_begin.count();
+      const TraceStats stats = stats_of(trace, begin, begin + traced->window.count());
+      std::array<uint64_t, sched::kYieldReasons> done{};
+      for (const auto& [reason, count] : stats.yields)
+        done[reason] = count.how[1] + count.how[2] + count.how[3];
+      std::array<uint64_t, sched::kYieldReasons> counted{};
+      uint64_t tried = 0;
+      uint64_t outcomes = 0;
+      uint64_t sent = 0;
+      uint64_t stays = 0;
+      uint32_t vcpu = 0;
+      for (const VmResult& vm : traced->vms) {
+        for (const VcpuResult& each : vm.vcpus) {
+          for (size_t i = 0; i < counted.size(); ++i) counted[i] += each.sched.yields_done[i];
+          tried += each.sched.yields_tried;
+          outcomes += each.sched.yield_hits + each.sched.yield_misses + each.sched.yield_harmful;
+          sent += each.sched.ipis_sent;
+          stays += each.sched.switches_in;
+          CHECK(stats.running[vcpu++] == each.sched.times.running.count());
+        }
+      }
+      CHECK(done == counted);
+      if (std::string_view(policy) == "host-yield") continue;  // the host's own scheduler says nothing
+      const auto kind = [&](sched::TraceKind k) {
+        const auto at = stats.kinds.find(k);
+        return at == stats.kinds.end() ? 0 : at->second;
+      };
+      CHECK(kind(sched::TraceKind::kYield) == tried);
+      CHECK(kind(sched::TraceKind::kOutcome) == outcomes);
+      CHECK(kind(sched::TraceKind::kIpiSend) == sent);
+      CHECK(kind(sched::TraceKind::kIn) == stays);
+      CHECK(kind(sched::TraceKind::kQueue) >= stays);
+    }
   }
 }
