@@ -42,7 +42,8 @@ void Workers::account(Vcpu& vcpu, RunState next, Nanos now) {
 }
 
 void Workers::publish(Worker& worker, Nanos now) {
-  tracer_.say(TraceKind::kQueue, now, worker.id, kNoVcpu, {.value = worker.queue->runnable()});
+  if (tracer_.is_on())
+    tracer_.say(TraceKind::kQueue, now, worker.id, kNoVcpu, {.value = worker.queue->runnable()});
   worker.load.store(worker.queue->load().value, std::memory_order_relaxed);
   idle_.set_waiting(worker.id, worker.queue->waiting());
 }

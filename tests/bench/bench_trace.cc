@@ -1,5 +1,5 @@
-// What an event of the trace costs: nothing but a branch where there is none; with one, the ring's stores, and
-// the clock for those few events whose time the run loop does not have at hand.
+// What an event of the trace costs: nothing but a branch where there is none; with one, the ring's stores,
+// and the clock for those few events whose time the run loop does not have at hand.
 #include <benchmark/benchmark.h>
 
 #include "vmm/run/clock.h"

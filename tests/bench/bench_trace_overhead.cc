@@ -73,9 +73,13 @@ void compare(const std::string& guest, int pairs, double seconds) {
   const auto ratio = paired_ratio(traced, untraced, 1);
   if (!ratio) return fmt::print("{}: no ratio\n", guest);
   const double rate = static_cast<double>(events) / (pairs * seconds);
-  fmt::print("{:<44} {:<46} {:<7} {}\n", fmt::format("throughput traced : untraced, {}, 2 × 4", guest),
-             fmt::format("{:.4f} ({:.4f} … {:.4f}), {:.0f} events/s", ratio->ratio, ratio->low, ratio->high, rate),
-             ratio->low >= kTarget ? "met" : ratio->high < kTarget ? "missed" : "open", "≥ 0.99");
+  fmt::print(
+      "{:<44} {:<46} {:<7} {}\n", fmt::format("throughput traced : untraced, {}, 2 × 4", guest),
+      fmt::format("{:.4f} ({:.4f} … {:.4f}), {:.0f} events/s", ratio->ratio, ratio->low, ratio->high, rate),
+      ratio->low >= kTarget   ? "met"
+      : ratio->high < kTarget ? "missed"
+                              : "open",
+      "≥ 0.99");
 }
 
 }  // namespace

@@ -142,7 +142,8 @@ Result<int> dump(const TraceOptions& options, Services& services) {
 // Which part of it; all of what is known, if nothing is said.
 std::pair<int64_t, int64_t> part_of(const Trace& trace, const TraceFilter& filter) {
   const int64_t first = trace.events.empty() ? trace.window_begin : trace.events.front().at;
-  const int64_t last = trace.events.empty() ? trace.window_end : trace.events.back().at + 1;
+  const int64_t last =
+      std::max(trace.window_end, trace.events.empty() ? trace.window_end : trace.events.back().at + 1);
   return {std::max(filter.from, std::max(first, trace.complete_from)), std::min(filter.to, last)};
 }
 

@@ -12,6 +12,14 @@ namespace {
 
 constexpr size_t kMostPairs = 20;  // of a list that grows with the square of the vCPUs; JSON has all
 
+constexpr size_t kMostVms = 12;  // likewise
+
+std::string vms_left(const Trace& trace) {
+  return trace.vms.size() > kMostVms
+             ? fmt::format("and {} more VMs (--json has all)\n", trace.vms.size() - kMostVms)
+             : "";
+}
+
 std::string time_of(const Latencies& latencies, double share) {
   return latencies.count() == 0 ? "-" : human_time(Nanos{latencies.quantile(share)});
 }
@@ -42,11 +50,11 @@ void add_rows(Table& table, const std::string& who, const TraceLatencies& latenc
 std::string latency_table(const Trace& trace, const TraceStats& stats) {
   Table table({"<VM", "<time", "count", "p50", "p90", "p99", "p99.9", "largest"});
   add_rows(table, "all", stats.all);
-  for (size_t i = 0; trace.vms.size() > 1 && i < trace.vms.size(); ++i) {
+  for (size_t i = 0; trace.vms.size() > 1 && i < std::min(trace.vms.size(), kMostVms); ++i) {
     table.add_rule();
     add_rows(table, fmt::format("{} {}", i, trace.vms[i].guest), stats.vms[i]);
   }
-  return table.text();
+  return table.text() + vms_left(trace);
 }
 
 // Powers of two that hold anything, one row each; all but the count's ends are nothing to look at.
@@ -73,19 +81,20 @@ std::string histogram_table(const TraceStats& stats) {
 }
 
 std::string preemption_table(const Trace& trace, const TraceStats& stats) {
+  if (stats.preempted.empty()) return {};
+  const size_t vms = std::min(trace.vms.size(), kMostVms);
   std::vector<std::string> titles{"<cut short by"};
-  for (size_t vm = 0; vm < trace.vms.size(); ++vm) titles.push_back(fmt::format("VM {}", vm));
+  for (size_t vm = 0; vm < vms; ++vm) titles.push_back(fmt::format("VM {}", vm));
   Table table(titles);
-  bool any = false;
-  for (size_t who = 0; who < trace.vms.size(); ++who) {
+  for (size_t who = 0; who < vms; ++who) {
     std::vector<std::string> row{fmt::format("VM {} ({})", who, trace.vms[who].guest)};
-    for (const uint64_t count : stats.preempted[who]) {
-      any = any || count > 0;
-      row.push_back(grouped(count));
+    for (size_t whose = 0; whose < vms; ++whose) {
+      const auto at = stats.preempted.find({who, whose});
+      row.push_back(at == stats.preempted.end() ? "-" : grouped(at->second));
     }
     table.add(std::move(row));
   }
-  return any ? "\nWho preempted whom (columns: whose turn was cut short)\n" + table.text() : "";
+  return "\nWho preempted whom (columns: whose turn was cut short)\n" + table.text() + vms_left(trace);
 }
 
 std::string yield_table(const TraceStats& stats) {

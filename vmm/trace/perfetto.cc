@@ -172,8 +172,9 @@ class Exporter {
         return;
       case TraceKind::kStolen:
         if (event.worker >= trace_.workers) return;
-        stolen_[event.worker] += static_cast<int64_t>(event.value);
-        return writer_.counter(track_of(Of::kStolen, event.worker), event.at, stolen_[event.worker]);
+        stolen_[event.worker] += event.value;
+        return writer_.counter(track_of(Of::kStolen, event.worker), event.at,
+                               static_cast<int64_t>(stolen_[event.worker]));
       case TraceKind::kIn:  // slices
       case TraceKind::kOut:
       case TraceKind::kEnter:
@@ -214,7 +215,7 @@ class Exporter {
   Flows flows_;
   Flows ends_;
   std::unordered_map<size_t, uint64_t> yield_ends_;  // by the place of the target's turn
-  std::vector<int64_t> stolen_;                      // by worker, so far
+  std::vector<uint64_t> stolen_;                     // by worker, so far
 };
 
 }  // namespace

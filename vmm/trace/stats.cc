@@ -72,7 +72,7 @@ class Walk {
     if (event.worker < cut_short_.size()) {
       const auto before = std::exchange(cut_short_[event.worker], std::nullopt);
       if (before && *before != event.vcpu) {
-        ++stats_.preempted[trace_.vm_of(event.vcpu)][trace_.vm_of(*before)];
+        ++stats_.preempted[{trace_.vm_of(event.vcpu), trace_.vm_of(*before)}];
       }
     }
     if (!vcpu.woken_at) return;
@@ -171,7 +171,7 @@ void finish(TraceLatencies& latencies) {
 void Latencies::finish() {
   std::sort(values_.begin(), values_.end());
   for (const int64_t value : values_) {
-    sum_ += value;
+    sum_ = static_cast<int64_t>(static_cast<uint64_t>(sum_) + static_cast<uint64_t>(value));
     const auto bucket =
         static_cast<size_t>(std::bit_width(static_cast<uint64_t>(std::max<int64_t>(0, value))));
     ++histogram_[std::min(bucket, kBuckets - 1)];
@@ -192,7 +192,6 @@ TraceStats stats_of(const Trace& trace, int64_t from, int64_t to) {
   const size_t vms = trace.vms.size();
   stats.vms.resize(vms);
   stats.running.resize(trace.vcpus());
-  stats.preempted.assign(vms, std::vector<uint64_t>(vms));
   Walk walk(trace, stats);
   for (const TraceEvent& event : trace.events) {
     if (event.at < from) continue;

@@ -62,7 +62,7 @@ struct TraceStats {
   TraceLatencies all;
   std::vector<TraceLatencies> vms;                            // by the VM of the vCPU (IPIs: of the sender)
   std::vector<int64_t> running;                               // by vCPU: time on a worker
-  std::vector<std::vector<uint64_t>> preempted;               // [who came][whose turn was cut short], by VM
+  std::map<std::pair<size_t, size_t>, uint64_t> preempted;    // (who came, whose turn was cut short), by VM
   std::map<uint8_t, YieldCount> yields;                       // by sched::YieldReason
   std::map<std::pair<uint32_t, uint32_t>, Latencies> wakers;  // (who sent the IPI, who woke): until it runs
   uint64_t other_wakeups = 0;                                 // by a timer or a device

@@ -39,6 +39,14 @@ Json yields_of(const TraceStats& stats) {
   return yields;
 }
 
+Json preempted_of(const TraceStats& stats) {
+  Json pairs = Json::array();
+  for (const auto& [pair, count] : stats.preempted) {
+    pairs.push_back({{"by_vm", pair.first}, {"vm", pair.second}, {"count", count}});
+  }
+  return pairs;
+}
+
 Json ipis_of(const Trace& trace, const TraceStats& stats) {
   Json pairs = Json::array();
   for (const auto& [pair, ipis] : stats.ipis) {
@@ -97,7 +105,7 @@ Json stats_json(const Trace& trace, const TraceStats& stats) {
           {"latencies", all_of(stats.all)},
           {"vms", std::move(vms)},
           {"vcpus", std::move(vcpus)},
-          {"preempted", stats.preempted},
+          {"preempted", preempted_of(stats)},
           {"yields", yields_of(stats)},
           {"wakeups", wakeups_of(trace, stats)},
           {"ipis", ipis_of(trace, stats)}};

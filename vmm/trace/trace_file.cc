@@ -51,6 +51,12 @@ Failure bad_trace(const std::string& name, const std::string& why) {
   return usage_error(name, why + "; expected is a trace that kvmux wrote (--trace FILE)");
 }
 
+// Differences of any two are in range.
+bool is_instant(int64_t at) {
+  constexpr int64_t kFar = int64_t{1} << 62;
+  return at > -kFar && at < kFar;
+}
+
 Result<void> read_info(const Json& info, Trace& trace, const std::string& name) {
   bool good = true;
   try {
@@ -72,8 +78,10 @@ Result<void> read_info(const Json& info, Trace& trace, const std::string& name) 
   } catch (const Json::exception& error) {
     return bad_trace(name, fmt::format("its description is not what it should be ({})", error.what()));
   }
+  good = good && is_instant(trace.window_begin) && is_instant(trace.window_end) &&
+         (trace.complete_from == INT64_MIN || is_instant(trace.complete_from));
   if (!good || trace.vms.size() > kMostVcpus || trace.vcpus() > kMostVcpus) {
-    return bad_trace(name, "its description is not what it should be (numbers of vCPUs and workers)");
+    return bad_trace(name, "its description is not what it should be (numbers of vCPUs and workers, times)");
   }
   return {};
 }
@@ -81,7 +89,7 @@ Result<void> read_info(const Json& info, Trace& trace, const std::string& name) 
 // A damaged file names vCPUs and workers that there are not.
 bool fits(const sched::TraceEvent& event, uint32_t vcpus, uint32_t workers) {
   return event.kind < sched::TraceKind::kCount && (event.vcpu < vcpus || event.vcpu == sched::kNoOne) &&
-         (event.worker < workers || event.worker == sched::kNoTraceWorker);
+         (event.worker < workers || event.worker == sched::kNoTraceWorker) && is_instant(event.at);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "cli_fake.h"
 #include "vmm/json.h"
+#include "vmm/trace/trace_file.h"
 
 using namespace vmm;
 using namespace std::chrono_literals;
@@ -255,4 +256,39 @@ TEST_CASE("lists: guests, policies and doctor") {
   CHECK(Json::parse(program.out.str())["costs"]["exit_user_ns"] == 67'000);
   program.doctor.checks.push_back({"KVM_CAP_SYNC_REGS", CheckState::kFail, "missing", "no run is possible"});
   CHECK(program.run({"doctor"}) == 3);
+}
+
+TEST_CASE("--trace: a section a run, named; its file is opened before anything runs") {
+  const std::string path = std::tmpnam(nullptr);
+  FakeProgram program;
+  REQUIRE(program.run({"sim", "run", "--guest", "lock", "--repeat", "2", "--trace", path}) == 0);
+  auto reader = TraceReader::open(path);
+  REQUIRE(reader);
+  REQUIRE(reader->runs().size() == 2);
+  CHECK(reader->runs()[1].run == "repeat 2");
+  CHECK(reader->runs()[0].command.find("--repeat") != std::string::npos);
+
+  REQUIRE(program.run({"sim", "compare", "--guest", "lock", "--policies", "yield,v2", "--repeat", "5",
+                       "--trace", path}) == 0);
+  reader = TraceReader::open(path);
+  REQUIRE(reader);
+  REQUIRE(reader->runs().size() == 10);
+  CHECK(reader->runs()[0].run.find("block 1") != std::string::npos);
+  CHECK(reader->runs()[0].vms[0].running.size() == reader->runs()[0].vms[0].vcpus);
+  REQUIRE(program.run({"trace", "runs", path}) == 0);
+  CHECK(program.out.str().find("block 5") != std::string::npos);
+  CHECK(program.run({"trace", "dump", path, "--run", "11"}) == 2);
+  CHECK(program.err.str().find("--run") != std::string::npos);
+  CHECK(program.run({"trace", "dump", path, "--from", "3ms", "--to", "2ms"}) == 2);
+  CHECK(program.err.str().find("--to") != std::string::npos);
+  std::remove(path.c_str());
+
+  FakeProgram refused;
+  CHECK(refused.run({"run", "--guest", "lock", "--trace", "/nowhere/x.trace"}) == 3);
+  CHECK(refused.err.str().find("--trace /nowhere/x.trace") != std::string::npos);
+  CHECK(refused.asked.empty());
+  CHECK(refused.run({"sim", "compare", "--guest", "lock", "--jobs", "2", "--trace", path}) == 2);
+  CHECK(refused.err.str().find("--jobs") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(path));
+  CHECK(refused.asked.empty());
 }

@@ -44,16 +44,16 @@ Trace made_of(std::vector<TraceEvent> events) {
 }  // namespace
 
 TEST_CASE("spans: runs, waits, sleeps and is woken") {
-  const Trace trace = made_of({event(100, 0, 0, TraceKind::kIn), event(110, 0, 0, TraceKind::kEnter),
-                               event(150, 0, 0, TraceKind::kExit, TraceExit::kIpi),
-                               event(200, 0, 0, TraceKind::kOut, TraceOut::kPreempted),
-                               event(300, 0, 1, TraceKind::kIn),
-                               event(400, 0, 1, TraceKind::kOut, TraceOut::kHalted),
-                               event(500, 0, 0, TraceKind::kWake), event(520, 0, 0, TraceKind::kIn)});
+  const Trace trace =
+      made_of({event(100, 0, 0, TraceKind::kIn), event(110, 0, 0, TraceKind::kEnter),
+               event(150, 0, 0, TraceKind::kExit, TraceExit::kIpi),
+               event(200, 0, 0, TraceKind::kOut, TraceOut::kPreempted), event(300, 0, 1, TraceKind::kIn),
+               event(400, 0, 1, TraceKind::kOut, TraceOut::kHalted), event(500, 0, 0, TraceKind::kWake),
+               event(520, 0, 0, TraceKind::kIn)});
   const TraceSpans spans = spans_of(trace, 0, 600);
   REQUIRE(spans.vcpus.size() == 6);
   const std::vector<std::tuple<State, int64_t, int64_t>> expected{
-      {State::kRuns, 100, 200}, {State::kWaits, 200, 300}, {State::kRuns, 300, 400},
+      {State::kRuns, 100, 200},   {State::kWaits, 200, 300}, {State::kRuns, 300, 400},
       {State::kHalted, 400, 500}, {State::kWaits, 500, 520}, {State::kRuns, 520, 600}};
   for (size_t i = 0; i < expected.size(); ++i) {
     CHECK(std::tuple(spans.vcpus[i].state, spans.vcpus[i].from, spans.vcpus[i].to) == expected[i]);
@@ -68,11 +68,11 @@ TEST_CASE("spans: runs, waits, sleeps and is woken") {
 }
 
 TEST_CASE("spans: workers whose clocks were read in another order do not make a vCPU be at two places") {
-  const Trace trace = made_of({event(50, 0, 0, TraceKind::kIn), event(51, 0, 0, TraceKind::kEnter),
-                               event(100, 0, 1, TraceKind::kIn), event(104, 0, 0, TraceKind::kExit),
-                               event(105, 0, 0, TraceKind::kOut, TraceOut::kPreempted),
-                               event(106, 0, 1, TraceKind::kEnter), event(180, 0, 1, TraceKind::kExit),
-                               event(200, 0, 1, TraceKind::kOut, TraceOut::kHalted)});
+  const Trace trace =
+      made_of({event(50, 0, 0, TraceKind::kIn), event(51, 0, 0, TraceKind::kEnter),
+               event(100, 0, 1, TraceKind::kIn), event(104, 0, 0, TraceKind::kExit),
+               event(105, 0, 0, TraceKind::kOut, TraceOut::kPreempted), event(106, 0, 1, TraceKind::kEnter),
+               event(180, 0, 1, TraceKind::kExit), event(200, 0, 1, TraceKind::kOut, TraceOut::kHalted)});
   const TraceSpans spans = spans_of(trace, 0, 200);
   REQUIRE(spans.vcpus.size() == 2);
   CHECK(spans.vcpus[0].to == 100);
@@ -84,9 +84,9 @@ TEST_CASE("spans: workers whose clocks were read in another order do not make a 
 }
 
 TEST_CASE("spans: a trace that begins in the middle, and a part that is cut out") {
-  Trace trace = made_of({event(100, 1, 0, TraceKind::kIn),
-                         event(200, 0, 1, TraceKind::kOut, TraceOut::kYielded),
-                         event(300, 0, 0, TraceKind::kIn)});
+  Trace trace =
+      made_of({event(100, 1, 0, TraceKind::kIn), event(200, 0, 1, TraceKind::kOut, TraceOut::kYielded),
+               event(300, 0, 0, TraceKind::kIn)});
   const TraceSpans all = spans_of(trace, 0, 400);
   REQUIRE(all.vcpus.size() == 4);
   CHECK(all.vcpus[0].vcpu == 0);  // it was on before the first event
@@ -137,18 +137,24 @@ TEST_CASE("latencies: exact quantiles") {
 
 TEST_CASE("statistics: who preempts whom, which yields help, who wakes whom") {
   const Trace trace = made_of(
-      {event(0, 0, 0, TraceKind::kIn), event(100, 0, 0, TraceKind::kOut, TraceOut::kPreempted),
+      {event(0, 0, 0, TraceKind::kIn),
+       event(100, 0, 0, TraceKind::kOut, TraceOut::kPreempted),
        event(110, 2, 0, TraceKind::kIn),
        {.at = 150, .vcpu = 2, .other = 3, .value = 1, .worker = 0, .kind = TraceKind::kYield, .why = 5},
-       event(150, 2, 0, TraceKind::kOut, TraceOut::kYielded), event(150, 3, 0, TraceKind::kIn),
-       event(200, 3, 0, TraceKind::kOut, TraceOut::kHalted), event(210, 2, 0, TraceKind::kIn),
+       event(150, 2, 0, TraceKind::kOut, TraceOut::kYielded),
+       event(150, 3, 0, TraceKind::kIn),
+       event(200, 3, 0, TraceKind::kOut, TraceOut::kHalted),
+       event(210, 2, 0, TraceKind::kIn),
        event(220, 2, 0, TraceKind::kOutcome, 0),
        {.at = 230, .vcpu = 2, .value = 0, .worker = 0, .kind = TraceKind::kYield, .why = 2},
-       ipi(240, 2, 3, 0xf0), event(241, 3, 1, TraceKind::kWake), event(260, 3, 1, TraceKind::kIn),
-       of_vector(261, 3, TraceKind::kInject, 0xf0), event(300, 1, 0, TraceKind::kWake)});
+       ipi(240, 2, 3, 0xf0),
+       event(241, 3, 1, TraceKind::kWake),
+       event(260, 3, 1, TraceKind::kIn),
+       of_vector(261, 3, TraceKind::kInject, 0xf0),
+       event(300, 1, 0, TraceKind::kWake)});
   const TraceStats stats = stats_of(trace, 0, 1000);
-  CHECK(stats.preempted[1][0] == 1);
-  CHECK(stats.preempted[1][1] == 0);  // it yielded
+  REQUIRE(stats.preempted.size() == 1);  // who yielded was not preempted
+  CHECK(stats.preempted.at({1, 0}) == 1);
   CHECK(stats.yields.at(5).how[1] == 1);
   CHECK(stats.yields.at(5).outcome[0] == 1);
   CHECK(stats.yields.at(2).how[0] == 1);
@@ -164,7 +170,7 @@ TEST_CASE("statistics: who preempts whom, which yields help, who wakes whom") {
   CHECK(stats.ipis.at({2, 3}).unfinished == 1);
   const Json json = stats_json(trace, stats);
   CHECK(json["yields"]["holder"]["hit"] == 1);
-  CHECK(json["preempted"][1][0] == 1);
+  CHECK(json["preempted"][0]["by_vm"] == 1);
 }
 
 TEST_CASE("protocol buffers: numbers, texts and messages as the format wants them") {

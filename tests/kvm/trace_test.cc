@@ -1,0 +1,110 @@
+// Traces of runs on real KVM: what the events say is what the run's own counters and its ledger say.
+#include <fmt/format.h>
+
+#include "tests/kvm/real_run.h"
+#include "vmm/trace/recorder.h"
+#include "vmm/trace/stats.h"
+
+using namespace kvm_test;
+using namespace vmm;
+
+namespace {
+
+struct TracedRun {
+  RunResult result;
+  Trace trace;
+  TraceStats stats;
+
+  uint64_t count(sched::TraceKind kind) const {
+    const auto at = stats.kinds.find(kind);
+    return at == stats.kinds.end() ? 0 : at->second;
+  }
+  template <class Of>
+  uint64_t sum(Of of) const {
+    uint64_t all = 0;
+    for (const VmResult& vm : result.vms) {
+      for (const VcpuResult& vcpu : vm.vcpus) all += of(vcpu);
+    }
+    return all;
+  }
+};
+
+TracedRun traced_run(const char* guest, const char* policy, uint32_t threads, size_t events) {
+  RunSpec spec = short_run(ms(200));
+  add_vm(spec, guest, 4, policy);
+  add_vm(spec, guest, 4, policy);
+  TraceRecorder recorder(threads, events);
+  RunControl control;
+  control.trace = &recorder;
+  auto result = run(spec, control);
+  REQUIRE_MESSAGE(result, result.error().text());
+  TracedRun run{.result = std::move(*result), .trace = {}, .stats = {}};
+  auto content = recorder.content();
+  run.trace.vms = {{guest, policy, 4, {}}, {guest, policy, 4, {}}};
+  run.trace.workers = spec.workers;
+  run.trace.lost = content.lost;
+  run.trace.complete_from = content.complete_from;
+  run.trace.events = std::move(content.events);
+  const int64_t begin = run.result.window_begin.count();
+  run.stats = stats_of(run.trace, begin, begin + run.result.window.count());
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("a trace agrees with the ledger and with every counter of the run") {
+  REQUIRE_KVM(system);
+  for (const char* policy : {"fair", "v2", "kvmux"}) {
+    for (const char* guest : {"lock", "ipi"}) {
+      CAPTURE(policy);
+      CAPTURE(guest);
+      const TracedRun run = traced_run(guest, policy, 2, 1 << 20);
+      CHECK(run.trace.lost == 0);
+      uint32_t vcpu = 0;
+      for (const VmResult& vm : run.result.vms) {
+        check_healthy(vm);
+        for (const VcpuResult& each : vm.vcpus) {
+          const double ledger = static_cast<double>(each.sched.times.running.count());
+          const double traced = static_cast<double>(run.stats.running[vcpu++]);
+          CHECK(std::abs(traced - ledger) <= 0.005 * ledger);
+        }
+      }
+      using sched::TraceKind;
+      CHECK(run.count(TraceKind::kIn) == run.sum([](const VcpuResult& v) { return v.sched.switches_in; }));
+      CHECK(run.count(TraceKind::kSpin) == run.sum([](const VcpuResult& v) { return v.sched.spin_exits; }));
+      CHECK(run.count(TraceKind::kYield) ==
+            run.sum([](const VcpuResult& v) { return v.sched.yields_tried; }));
+      CHECK(run.count(TraceKind::kEoi) == run.sum([](const VcpuResult& v) { return v.sched.eois; }));
+      CHECK(run.count(TraceKind::kIpiSend) == run.sum([](const VcpuResult& v) { return v.sched.ipis_sent; }));
+      // An entry that a kick prevented is neither an exit nor a kick of the account.
+      CHECK(run.count(TraceKind::kExit) >= run.sum([](const VcpuResult& v) { return v.exits + v.kicks; }));
+      CHECK(run.count(TraceKind::kEnter) == run.count(TraceKind::kExit));
+      if (std::string_view(guest) == "ipi") CHECK(run.stats.all.ipi.count() > 0);
+      // One that comes on must have left before, whoever's clock says so.
+      CHECK(run.count(TraceKind::kIn) >= run.count(TraceKind::kOut));
+    }
+  }
+}
+
+TEST_CASE("a trace whose rings are too small has the newest events, and knows how many it lost") {
+  REQUIRE_KVM(system);
+  const TracedRun all = traced_run("lock", "yield", 2, 1 << 20);
+  CHECK(all.trace.lost == 0);
+  const TracedRun few = traced_run("lock", "yield", 2, 64);
+  CHECK(few.trace.lost > 0);
+  CHECK(few.trace.events.size() <= 3 * 64);
+  CHECK(few.trace.complete_from > few.trace.events.front().at - 1);
+  CHECK(few.trace.events.back().at > few.result.window_begin.count());
+}
+
+TEST_CASE("threads of the host's tell of entries and interrupts") {
+  REQUIRE_KVM(system);
+  const TracedRun run = traced_run("ipi", "host-yield", 8, 1 << 20);
+  using sched::TraceKind;
+  CHECK(run.trace.lost == 0);
+  CHECK(run.count(TraceKind::kIn) == 0);
+  CHECK(run.count(TraceKind::kEnter) > 100);
+  CHECK(run.count(TraceKind::kInject) > 0);
+  CHECK(run.count(TraceKind::kEoi) > 0);
+  CHECK(run.stats.all.ipi.count() > 0);
+}
