@@ -66,8 +66,9 @@ class Builder {
 
   void begin(const TraceEvent& event, State state, bool woken = false) {
     end_guest(event.vcpu, event.at, sched::TraceExit::kOther, true);
-    end(event.vcpu, event.at, TraceOut::kPreempted, true);
     Now& now = now_[event.vcpu];
+    // It ran elsewhere: why it left is still to be read.
+    end(event.vcpu, event.at, TraceOut::kPreempted, now.state == State::kRuns);
     now.seen = true;
     now.state = state;
     now.worker = worker_of(event);

@@ -61,6 +61,7 @@ TEST_CASE("spans: runs, waits, sleeps and is woken") {
   CHECK(spans.vcpus[2].worker == 1);
   CHECK_FALSE(spans.vcpus[1].woken);
   CHECK(spans.vcpus[4].woken);
+  for (size_t i = 0; i < 5; ++i) CHECK_FALSE(spans.vcpus[i].cut);
   CHECK(spans.vcpus[5].cut);
   REQUIRE(spans.guests.size() == 1);
   CHECK(spans.guests[0].from == 110);
@@ -159,6 +160,9 @@ TEST_CASE("statistics: who preempts whom, which yields help, who wakes whom") {
   CHECK(stats.yields.at(5).outcome[0] == 1);
   CHECK(stats.yields.at(2).how[0] == 1);
   CHECK(stats.yields.at(2).outcome[0] == 0);
+  CHECK(stats.all.wait.count() == 2);  // of vCPU 2, and of 3 when it was woken
+  CHECK(stats.all.wait.largest() == 60);
+  CHECK(stats.all.run.count() == 2);  // those whose begin and end are there
   CHECK(stats.all.wakeup.count() == 1);
   CHECK(stats.all.wakeup.largest() == 19);
   CHECK(stats.wakers.at({2, 3}).count() == 1);
