@@ -165,8 +165,8 @@ TEST_CASE("a trace changes nothing of a simulated run, and says what its counter
       const auto traced = run_simulated(spec, control);
       REQUIRE(plain);
       REQUIRE(traced);
-      CHECK(dump(run_document({}, {}, {{spec, *plain}}), 2) ==
-            dump(run_document({}, {}, {{spec, *traced}}), 2));
+      CHECK(dump(run_document({}, {}, Json{}, {{spec, *plain}}), 2) ==
+            dump(run_document({}, {}, Json{}, {{spec, *traced}}), 2));
 
       auto content = recorder.content();
       REQUIRE(content.lost == 0);

@@ -1,6 +1,8 @@
 // Spans, IPI ways, statistics and Perfetto's bytes, from events that no run made.
 #include <doctest/doctest.h>
 
+#include <thread>
+
 #include "tests/unit/vmm/exit_rig.h"
 #include "vmm/run/worker_trace.h"
 #include "vmm/trace/ipis.h"

@@ -55,10 +55,10 @@ std::string bytes_of(const Trace& trace) {
   REQUIRE(file);
   REQUIRE(file->add(trace));
   std::string bytes;
-  if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
+  if (std::FILE* written = std::fopen(path.c_str(), "rb")) {
     char buffer[4096];
-    for (size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) bytes.append(buffer, n);
-    std::fclose(file);
+    for (size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, written)) > 0;) bytes.append(buffer, n);
+    std::fclose(written);
   }
   std::remove(path.c_str());
   return bytes;
