@@ -163,6 +163,8 @@ Result<int> stats(const TraceOptions& options, Services& services) {
 }
 
 Result<int> export_perfetto(const TraceOptions& options, Services& services) {
+  if (!options.perfetto)
+    return usage_error("export", "say in which format: --perfetto is the only one so far");
   const auto trace = read_run(options.files.front(), options, services);
   if (!trace) return Failure(trace.error());
   const auto filter = filter_of(options, *trace);
@@ -251,10 +253,8 @@ Command add_stats(CLI::App& trace) {
 
 Command add_export(CLI::App& trace) {
   const Subcommand sub = on_one_file(trace, "export", "write it for other programs to open");
-  sub.app
-      ->add_flag("--perfetto", sub.options->perfetto,
-                 "for ui.perfetto.dev and trace_processor (the only format)")
-      ->required();
+  sub.app->add_flag("--perfetto", sub.options->perfetto,
+                    "for ui.perfetto.dev and trace_processor (the only format)");
   add_window(*sub.app, *sub.options);
   add_end(*sub.app, *sub.options);
   sub.app->add_option("-o,--output", sub.options->output, "where to; - is the standard output")
