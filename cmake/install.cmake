@@ -25,7 +25,8 @@ install(FILES guest/abi.h DESTINATION ${CMAKE_INSTALL_DOCDIR}/guest)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VENDOR "The kvmux authors")
-set(CPACK_PACKAGE_CONTACT "The kvmux authors <kvmux@localhost>")
+set(KVMUX_MAINTAINER "The kvmux authors <kvmux@localhost>" CACHE STRING "who answers for the Debian package")
+set(CPACK_PACKAGE_CONTACT ${KVMUX_MAINTAINER})
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "compares vCPU scheduling policies on oversubscribed KVM hosts")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "kvmux boots tiny guests on /dev/kvm, multiplexes their vCPUs over a few

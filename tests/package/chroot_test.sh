@@ -42,16 +42,16 @@ in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninterac
 KEEP_DEB=$dir "$here/install_test.sh" "$build" || fail 'the package is not what it should be'
 deb=$(basename "$dir"/kvmux_*.deb)
 cp "$dir/$deb" "$root/tmp/"
-in_root dpkg-query -W > "$dir/before"
+in_root dpkg-query -W | LC_ALL=C sort > "$dir/before"
 in_root apt-get update -qq > "$dir/log" 2>&1 || { tail -n 3 "$dir/log"; skip 'no Debian mirror answers'; }
 in_root apt-get install -y --no-install-recommends "/tmp/$deb" > "$dir/log" 2>&1 || { tail -n 5 "$dir/log"; fail 'it does not install'; }
-echo "installed with: $(in_root dpkg-query -W | comm -13 "$dir/before" - | cut -f1 | tr '\n' ' ')"
+echo "installed with: $(in_root dpkg-query -W | LC_ALL=C sort | LC_ALL=C comm -13 "$dir/before" - | cut -f1 | tr '\n' ' ')"
 
 in_root kvmux --version > "$dir/version" || fail 'kvmux --version'
 sed 's/^/  /' "$dir/version"
 in_root kvmux sim run --guest lock --policy kvmux --seconds 0.2 > "$dir/run" || fail 'kvmux sim run'
 grep -q 'Useful' "$dir/run" || fail 'kvmux sim run prints no result'
-in_root kvmux sim compare --guest lock --policies yield,kvmux --repeat 3 --seconds 0.1 --plain | tail -n 3
+in_root kvmux sim compare --guest lock --policies yield,kvmux --repeat 3 --seconds 0.1 --plain 2> /dev/null | tail -n 3
 in_root kvmux run > /dev/null 2> "$dir/err"
 [ $? -eq 3 ] || fail 'without /dev/kvm a run must end with 3'
 in_root kvmux doctor > "$dir/doctor" 2>&1

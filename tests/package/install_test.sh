@@ -46,13 +46,15 @@ packed() {
   dpkg-deb -x "${deb[0]}" "$dir/x"
   holds 'the .deb' "$dir/x/usr" bin/kvmux share/man/man1/kvmux.1.gz share/man/man1/kvmux-sim-run.1.gz \
     share/bash-completion/completions/kvmux share/zsh/vendor-completions/_kvmux share/doc/kvmux/copyright \
-    share/doc/kvmux/changelog.gz share/doc/kvmux/docs/many-machines.md
+    share/doc/kvmux/changelog.gz share/doc/kvmux/CHANGELOG.md share/doc/kvmux/docs/many-machines.md
   # Every library that the program loads belongs to a package that the .deb names.
   needs=$(dpkg-deb -f "${deb[0]}" Depends)
   while read -r library; do
-    local package
-    package=$(dpkg-query -S "*/$library" 2> /dev/null | head -n 1 | cut -d: -f1)
-    grep -qw -- "$package" <<< "$needs" || fail "the .deb needs $library, but names no $package: $needs"
+    # Some libraries are in several packages, for other architectures as well.
+    local packages package named=''
+    packages=$(dpkg-query -S "*/$library" 2> /dev/null | cut -d: -f1)
+    for package in $packages; do grep -qw -- "$package" <<< "$needs" && named=$package; done
+    [ -n "$named" ] || fail "the .deb needs $library of one of ${packages//$'\n'/, }, and names none: $needs"
   done < <(objdump -p "$dir/x/usr/bin/kvmux" | awk '/NEEDED/ { print $2 }')
   objdump -p "$dir/x/usr/bin/kvmux" | grep -Eq 'R(UN)?PATH' && fail 'the program looks for libraries where it was built'
   [ "$(stat -c %a "$dir/x/usr/bin/kvmux")" = 755 ] || fail 'the program is not 0755'
