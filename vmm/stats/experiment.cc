@@ -93,7 +93,8 @@ Experiment::Experiment(std::vector<Cell> cells, const Design& design)
       design_(design),
       given_up_(cells_.size(), false),
       granted_(cells_.size(), design.blocks),
-      satisfied_(cells_.size(), design.until_half_width <= 0) {}
+      satisfied_(cells_.size(), design.until_half_width <= 0),
+      whole_(cells_.size(), 0) {}
 
 void Experiment::give_up(const std::string& cell_key) {
   for (size_t i = 0; i < cells_.size(); ++i) {
@@ -152,8 +153,12 @@ std::optional<Experiment::Next> Experiment::next_granted(bool time_is_up) {
     for (size_t i = 0; i < cells_.size(); ++i) {
       if (given_up_[i] || !wants_block(i, block, !time_is_up)) continue;
       wanted = true;
+      if (block < whole_[i]) continue;
       auto found = next_in_block(cells_[i], block);
-      if (!found) continue;
+      if (!found) {
+        if (block == whole_[i]) ++whole_[i];
+        continue;
+      }
       const bool begins = is_empty(runs_.attempt(cells_[i].info, block, found->id.attempt));
       if (!begins || !time_is_up) return found;
     }
@@ -183,6 +188,7 @@ std::vector<Experiment::Next> Experiment::next_batch(bool time_is_up, size_t mos
       // An extended cell is looked at again only when all that was granted is there.
       if (given_up_[i] || block >= granted_[i]) continue;
       wanted = true;
+      if (block < whole_[i]) continue;
       missing_in_block(cells_[i], block, most, batch);
     }
     if (!wanted) break;
@@ -245,7 +251,10 @@ Experiment::Count Experiment::count() const {
   for (size_t i = 0; i < cells_.size(); ++i) {
     if (given_up_[i]) continue;
     const Cell& cell = cells_[i];
-    for (uint32_t block = 0; block < granted_[i]; ++block) {
+    const uint32_t whole = std::min(whole_[i], granted_[i]);
+    count.planned += whole * cell.slots.size();
+    count.done += whole * cell.slots.size();
+    for (uint32_t block = whole; block < granted_[i]; ++block) {
       count.planned += cell.slots.size();
       const auto attempt = runs_.counting_attempt(cell.info, block);
       if (!attempt) continue;

@@ -116,6 +116,9 @@ class Experiment {
   std::vector<bool> given_up_;
   std::vector<uint32_t> granted_;  // blocks that each cell is known to want
   std::vector<bool> satisfied_;    // wants no more than that
+  // Blocks of each cell, from the first, that are known to be complete: a grid of thousands of cells does not
+  // look at all its runs before each.
+  std::vector<uint32_t> whole_;
 };
 
 }  // namespace vmm
