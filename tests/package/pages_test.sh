@@ -13,8 +13,17 @@ fail() {
 }
 has() { command -v "$1" > /dev/null || { echo "SKIP $2: $1 is not installed"; return 1; }; }
 
-commands=('' run compare sweep boot gate merge guests policies doctor completion trace 'trace dump' 'trace picture' sim 'sim run'
-          'sim compare' 'sim sweep')
+# All commands, as --help lists them: '' is the program itself.
+below() {
+  local name
+  # shellcheck disable=SC2086  # a command of two words
+  "$kvmux" $1 --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' | while read -r name; do
+    echo "${1:+$1 }$name"
+    below "${1:+$1 }$name"
+  done
+}
+mapfile -t commands < <(echo; below '')
+[[ " ${commands[*]} " == *' sim run '* ]] || fail "commands cannot be read off --help: ${commands[*]}"
 
 page_of() { local name="kvmux ${1}"; name=${name% }; echo "$pages/man1/${name// /-}.1"; }
 
