@@ -98,7 +98,7 @@ in_bash() {
   offered 'yield,v2 yield,v3' kvmux compare --policies yield,v
   offered 'lock' kvmux run --guest lo
   offered 'lock,ipi' kvmux compare --guest lock,ip
-  offered 'kvm-pvm' kvmux sim run --cost-profile kv
+  offered 'kvm-pvm' kvmux sim run --cost-profile kvm-
   offered 'bash zsh' kvmux completion ''
   offered '' kvmux run --seconds ''
   # A flag without value: what follows is another flag.
