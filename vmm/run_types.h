@@ -105,6 +105,7 @@ struct VmResult {
   std::vector<CheckResult> checks;
   std::optional<int> exit_code;  // the guest ended by itself
   std::string failure;           // why kvmux ended it; empty: it did not
+  std::string note;              // how it got nowhere in the whole window; empty: it got somewhere
   double ops_per_second = 0;     // all vCPUs together
 };
 

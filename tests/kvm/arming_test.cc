@@ -96,7 +96,7 @@ TEST_CASE("a guest that arms in a tight loop holds one kernel timer, and pays an
         best = std::max(best, arming.per_running_ms / plain.per_running_ms);
         INFO(fmt::format("{}: {} stores, held {} timers, {} objects, ratio {:.3f}", policy, arming.stores,
                          held.timers, held.objects, arming.per_running_ms / plain.per_running_ms));
-        CHECK(arming.stores > 1'000);
+        CHECK(arming.stores > 100);
         CHECK(held.timers <= 1);
         CHECK(held.objects < 500);  // everybody's on this host
       }

@@ -82,3 +82,39 @@ TEST_CASE("a VM that fell silent ends alone") {
   check_healthy(result.vms[0]);
   CHECK(contains(result.vms[1].failure, "no vCPU will ever run again"));
 }
+
+namespace {
+
+// Beside one that computes and one that runs but counts nothing. The sleeper must be asleep before the window
+// begins: the warm-up is for that.
+RunResult beside_sleeper(const char* policy, Nanos warmup) {
+  const GuestFile sleeper(long_timer());
+  const GuestFile worker(one_works());
+  RunSpec spec = short_run(ms(700));
+  spec.warmup = warmup;
+  add_vm(spec, sleeper.path(), 2, policy);
+  add_vm(spec, "compute", 1, policy);
+  add_vm(spec, worker.path(), 2, policy);
+  return run_it(spec);
+}
+
+}  // namespace
+
+TEST_CASE("a VM that got nowhere in the whole window is named, and is no failure") {
+  REQUIRE_KVM(system);
+  constexpr Nanos kMost = ms(4'000);  // a busy host starts late
+  for (const std::string policy : policies()) {
+    CAPTURE(policy);
+    Nanos warmup = ms(250);
+    RunResult result = beside_sleeper(policy.c_str(), warmup);
+    for (; result.vms[0].note.empty() && warmup < kMost; warmup *= 2)
+      result = beside_sleeper(policy.c_str(), 2 * warmup);
+    for (const VmResult& vm : result.vms) CHECK(vm.failure == "");
+    CAPTURE(result.vms[0].note);
+    CHECK(contains(result.vms[0].note, "its vCPUs slept through the whole window of "));
+    CHECK(contains(result.vms[0].note, "vCPU 0 halted with interrupts on at RIP 0x1000"));
+    CHECK(contains(result.vms[0].note, ", its timer "));
+    CHECK(!contains(result.vms[1].note, "slept"));
+    CHECK(result.vms[2].note == "");
+  }
+}

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <ostream>
+#include <set>
 #include <thread>
 
 #include "vmm/cli/grid.h"
@@ -49,6 +50,28 @@ std::string first_failure(const RunResult& result) {
 Json failure_line(const Experiment::Next& next, const std::string& what) {
   return {{"kind", "failure"},          {"cell", next.id.cell}, {"block", next.id.block},
           {"attempt", next.id.attempt}, {"slot", next.id.slot}, {"what", what}};
+}
+
+// A line of the kind `note`: VMs that got nowhere in the whole window.
+Json note_line(const Experiment::Next& next, const std::string& what) {
+  Json line = failure_line(next, what);
+  line["kind"] = "note";
+  return line;
+}
+
+// "vm3: its vCPUs slept …, and 2 other VMs"; empty: none.
+std::string notes_of(const RunResult& result) {
+  std::string first;
+  size_t others = 0;
+  for (size_t i = 0; i < result.vms.size(); ++i) {
+    if (result.vms[i].note.empty()) continue;
+    if (first.empty()) {
+      first = fmt::format("vm{}: {}", i, result.vms[i].note);
+    } else {
+      ++others;
+    }
+  }
+  return others == 0 ? first : fmt::format("{}; and {} other VMs got nowhere", first, others);
 }
 
 // Runs handed out at once to each job: enough that none waits long for the others.
@@ -163,6 +186,7 @@ class Loop {
       fail(next, first_failure(*result));
     } else {
       keep(make_record(next.id, spec, *result, took));
+      if (const std::string notes = notes_of(*result); !notes.empty()) note(next, notes);
     }
   }
 
@@ -195,6 +219,15 @@ class Loop {
     ++kept_;
   }
 
+  // It counts all the same. Once a slot: what repeats itself would bury the rest.
+  void note(const Experiment::Next& next, const std::string& what) {
+    if (noted_.insert({next.id.cell, next.id.slot}).second) {
+      progress_.clear();
+      services_.err << "kvmux: note: " << describe(next) << ": " << what << "\n";
+    }
+    if (journal_ != nullptr) append(note_line(next, what));
+  }
+
   void fail(const Experiment::Next& next, const std::string& what) {
     const std::string line = describe(next) + ": " + what;
     progress_.clear();
@@ -214,6 +247,7 @@ class Loop {
   RunTracer* tracer_ = nullptr;
   Progress progress_;
   size_t kept_ = 0;
+  std::set<std::pair<std::string, uint32_t>> noted_;  // cell and slot
   RunId looked_at_{.cell = "", .block = UINT32_MAX, .attempt = 0, .slot = 0};
   Measured measured_;
 };

@@ -122,6 +122,7 @@ Json vm_json(const VmResult& vm, double tsc_khz) {
   json["ops_per_second"] = vm.ops_per_second;
   if (vm.exit_code) json["exit_code"] = *vm.exit_code;
   if (!vm.failure.empty()) json["failure"] = vm.failure;
+  if (!vm.note.empty()) json["note"] = vm.note;
   json["ack"] = histogram_json(vm, tsc_khz);
   Json& checks = json["checks"] = Json::array();
   for (const CheckResult& check : vm.checks) {

@@ -199,6 +199,7 @@ std::string guest_lines(const RunResult& result) {
     if (vm.exit_code)
       text += fmt::format("{}: the guest ended with exit code {}\n", vm_name(i), *vm.exit_code);
     if (!vm.failure.empty()) text += fmt::format("{}: FAILED: {}\n", vm_name(i), vm.failure);
+    if (!vm.note.empty()) text += fmt::format("{}: note: {}\n", vm_name(i), vm.note);
   }
   return text;
 }

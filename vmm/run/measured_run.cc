@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <thread>
 
+#include "guest/embedded.h"
 #include "vmm/output/standard.h"
+#include "vmm/run/no_progress.h"
 #include "vmm/run/silence_watch.h"
+#include "vmm/run/sleep_state.h"
 #include "vmm/run/window.h"
 
 namespace vmm {
@@ -88,6 +91,27 @@ void wait_until(Nanos end, Nanos length, double done, double share, const Engine
   }
 }
 
+// The engine has stopped. Names the VMs that got nowhere, and where those are that sleep.
+void add_notes(Bench& bench, const SilenceWatch& watch, const Snapshot& start, const Snapshot& end,
+               RunResult& result) {
+  // A look has to find a VM asleep before it can say since when.
+  constexpr Nanos kLooks = 2 * Suspicion::kFirst;
+  for (size_t i = 0; i < bench.vms.size(); ++i) {
+    VmResult& vm = result.vms[i];
+    if (!vm.failure.empty() || vm.exit_code) continue;
+    const auto since = watch.silent_since(VmId{static_cast<uint32_t>(i)});
+    const bool silent = since && *since <= start.at + kLooks && result.window > 2 * kLooks;
+    const bool counted = std::any_of(start.vms[i].begin(), start.vms[i].end(),
+                                     [](const VcpuSnapshot& vcpu) { return vcpu.guest.operations > 0; });
+    vm.note = no_progress(vm, {.length = result.window,
+                               .silent = silent,
+                               .counts_operations = counted || guests::find(vm.guest).has_value()});
+    if (vm.note.empty()) continue;
+    const auto states = sleep_states(*bench.vms[i].vm, end.at);
+    vm.note += ": " + describe(states);
+  }
+}
+
 }  // namespace
 
 Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan plan) {
@@ -116,6 +140,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   if (const auto trouble = engine.trouble().first()) return Failure(*trouble);
 
   RunResult result = difference(spec, bench.plan.calibration, bench.vms, start, end);
+  add_notes(bench, watch, start, end, result);
   result.spin_window = bench.plan.spin_window;
   result.interrupted = control.stop.load();
   return result;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sched/sim/simulator.h"
+#include "vmm/run/no_progress.h"
 #include "vmm/run/setup.h"
 #include "vmm/run/sim_profile.h"
 #include "vmm/trace/recorder.h"
@@ -206,6 +207,7 @@ RunResult difference(const RunSpec& spec, const sim::Config& config, const Snaps
     }
     for (size_t b = 0; b < vm.ack_hist.size(); ++b) vm.ack_hist[b] = end.acks[v][b] - start.acks[v][b];
     if (seconds > 0) vm.ops_per_second = static_cast<double>(operations) / seconds;
+    vm.note = no_progress(vm, {.length = result.window, .silent = false, .counts_operations = true});
   }
   for (size_t w = 0; w < end.busy.size(); ++w) result.worker_busy.push_back(end.busy[w] - start.busy[w]);
   return result;

@@ -66,14 +66,20 @@ Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, N
   // shrink by a fraction of a millisecond.
   const auto grown = [](Nanos part) { return std::max(Nanos{}, part); };
   Ledger ledger;
-  const Nanos guest = grown(account.guest);
-  ledger.stolen = std::clamp(account.stolen, Nanos{}, guest);
-  const Nanos in_guest = guest - ledger.stolen;
-  ledger.spinning = std::min(spinning, in_guest);
-  ledger.guest = in_guest - ledger.spinning;
+  ledger.guest = grown(account.guest);
   ledger.exits = grown(account.exits);
   ledger.injection = grown(account.entry);
   ledger.migration = grown(times.running - account.guest - account.exits - account.entry);
+  // Where in its time on the worker a vCPU lost it is not known. Most of that is the guest's.
+  Nanos stolen = grown(account.stolen);
+  for (Nanos* part : {&ledger.guest, &ledger.exits, &ledger.injection, &ledger.migration}) {
+    const Nanos taken = std::min(*part, stolen);
+    *part -= taken;
+    stolen -= taken;
+    ledger.stolen += taken;
+  }
+  ledger.spinning = std::min(spinning, ledger.guest);
+  ledger.guest -= ledger.spinning;
   ledger.waiting = grown(times.waiting);
   ledger.halted = grown(times.halted);
   ledger.stopped = grown(times.stopped);

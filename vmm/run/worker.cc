@@ -124,6 +124,7 @@ sched::TraceOut traced_out(bool yields, bool halts, bool stops) {
 void Worker::host(VcpuLease vcpu, Nanos now) {
   const Nanos came = now;
   trace_.came(*vcpu, came);
+  stolen_->came(came);
   now = monotonic_now();  // until here: switching, not the guest's
   auto* const running = context_.vms[index_of(vcpu->vm)].vcpus_running;
   if (running != nullptr) running->fetch_add(1, std::memory_order_relaxed);
@@ -164,7 +165,6 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
 // microsecond that the others take counts as the guest's.
 Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
   const RunningVm& vm = context_.vms[index_of(vcpu.vm)];
-  stolen_->came(now);
   for (bool has_run = false;;) {
     if (vm.vm->ended()) return Departure::kStop;
     if (turn_over(vcpu, now, has_run)) return Departure::kPut;

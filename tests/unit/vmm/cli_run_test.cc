@@ -202,6 +202,21 @@ TEST_CASE("run: exit status tells a failed guest, host trouble and Ctrl-C apart"
   CHECK(contains(program.out.str(), "interrupted"));
 }
 
+TEST_CASE("run: a VM that got nowhere is noted in text and JSON, and is no failure") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) {
+    RunResult result = fake_result(spec, 1);
+    result.vms[1].note = "its vCPUs slept through the whole window of 2 s";
+    return result;
+  };
+  CHECK(program.run({"run"}) == 0);
+  CHECK(contains(program.out.str(), "vm1: note: its vCPUs slept through the whole window of 2 s"));
+  CHECK(program.run(words("run --json -")) == 0);
+  const Json vms = Json::parse(program.out.str())["runs"][0]["result"]["vms"];
+  CHECK_FALSE(vms[0].contains("note"));
+  CHECK(vms[1]["note"] == "its vCPUs slept through the whole window of 2 s");
+}
+
 TEST_CASE("run --json: complete, versioned, and equal for equal runs") {
   FakeProgram program;
   CHECK(program.run(words("sim run --json - --seed 9 --policy v2,deboost=off")) == 0);

@@ -192,6 +192,29 @@ TEST_CASE("compare: a failing guest ends its cell only") {
   CHECK(program.asked.size() == 2 * 3 * 4 + 2);
 }
 
+TEST_CASE("compare: VMs that got nowhere are noted once a policy, count all the same, and stay in the file") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) {
+    RunResult result = fake_result(spec, 100);
+    if (spec.vms.front().policy.name != "v2") return result;
+    for (VmResult& vm : result.vms) vm.note = "its vCPUs slept through the whole window of 2 s";
+    return result;
+  };
+  const TemporaryFile file("notes.jsonl");
+  CHECK(program.run({"compare", "--policies", "yield,v2", "--repeat", "3", "--out", file.path()}) == 0);
+  const std::string said = program.err.str();
+  const std::string what =
+      "v2: vm0: its vCPUs slept through the whole window of 2 s; and 1 other VMs got nowhere";
+  CHECK(contains(said, "kvmux: note: "));
+  CHECK(contains(said, what));
+  CHECK(said.find(what) == said.rfind(what));
+  size_t notes = 0;
+  std::istringstream lines(file.read());
+  for (std::string line; std::getline(lines, line);) notes += Json::parse(line)["kind"] == "note" ? 1 : 0;
+  CHECK(notes == 3);
+  CHECK(program.run({"compare", "--from", file.path()}) == 0);
+}
+
 TEST_CASE("compare: host trouble in the middle still prints what was measured") {
   FakeProgram program;
   size_t runs = 0;
