@@ -15,8 +15,8 @@ using Json = nlohmann::json;
 // Every vCPU worked, and its time is accounted for.
 std::string wrong_vcpu(const Json& vcpu, double window) {
   double sum = 0;
-  for (const auto& [name, part] : vcpu.at("ledger").items()) {
-    if (name != "sum_ns") sum += part.get<double>();
+  for (const auto& part : vcpu.at("ledger")) {
+    sum += part.get<double>();
   }
   if (std::abs(sum - window) > 0.02 * window) {
     return fmt::format("a ledger of {} ns in a window of {} ns", sum, window);
@@ -27,8 +27,8 @@ std::string wrong_vcpu(const Json& vcpu, double window) {
 
 std::string wrong_result(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return "its JSON is not whole";
-  const Json& result = json.at("result");
+  if (json.is_discarded() || !json.contains("runs")) return "its JSON is not whole";
+  const Json& result = json.at("runs").at(0).at("result");
   const double window = result.at("window_ns").get<double>();
   for (const Json& vm : result.at("vms")) {
     double operations = 0;
