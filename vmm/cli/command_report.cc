@@ -160,22 +160,21 @@ Result<int> execute(ReportFlags& flags, Services& services) {
 
 }  // namespace
 
-std::string report_file(const CompareOptions& options, const Services& services) {
+std::string report_file(const CompareOptions& options, const std::string& standard) {
   if (options.report == kOff) return "";
   if (!options.report.empty()) return options.report;
   const bool for_programs = options.json == "-" || options.csv == "-" || options.markdown == "-";
-  if (services.report_file.empty() || !options.from.empty() || for_programs) return "";
+  if (standard.empty() || !options.from.empty() || for_programs) return "";
   // Beside the result file, which may also be something like /dev/null.
   std::error_code ignored;
   const std::filesystem::path results{options.out};
-  if (results.empty() || (exists(results, ignored) && !is_regular_file(results, ignored)))
-    return services.report_file;
+  if (results.empty() || (exists(results, ignored) && !is_regular_file(results, ignored))) return standard;
   if (results.extension() == ".html") return options.out + ".report.html";
   return std::filesystem::path{results}.replace_extension(".html").string();
 }
 
 Result<void> write_report(const CompareOptions& options, const Findings& findings, Services& services) {
-  const std::string path = report_file(options, services);
+  const std::string path = report_file(options, services.report_file);
   const bool measured = std::any_of(findings.cells.begin(), findings.cells.end(),
                                     [](const CellFindings& cell) { return cell.blocks != 0; });
   if (path.empty() || !measured) return {};

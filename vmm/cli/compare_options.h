@@ -75,8 +75,8 @@ struct Findings {
                                        const ReportOptions& report_options, Services& services);
 
 // The file that --report writes. Without the flag, what is measured is reported beside the result file, or
-// where services say, unless the results go to another program. Empty: none.
-[[nodiscard]] std::string report_file(const CompareOptions& options, const Services& services);
+// in `standard` (none if that is empty), unless the results go to another program. Empty: none.
+[[nodiscard]] std::string report_file(const CompareOptions& options, const std::string& standard);
 // The last thing a comparison does: writes its report and names it on the standard error.
 [[nodiscard]] Result<void> write_report(const CompareOptions& options, const Findings& findings,
                                         Services& services);

@@ -142,8 +142,9 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   for (const Setup& setup : request.setups) {
     for (std::string& file : files_read_by(setup.spec)) reads.push_back(std::move(file));
   }
-  if (auto confined = confine(services, std::move(reads),
-                              {options.csv, options.markdown, options.json, report_file(options, services)});
+  if (auto confined =
+          confine(services, std::move(reads),
+                  {options.csv, options.markdown, options.json, report_file(options, services.report_file)});
       !confined) {
     return tl::unexpected(confined.error());
   }
