@@ -42,6 +42,19 @@ install_missing() {  # what every build needs, and these packages
     "${missing[@]}" >/dev/null
 }
 
+# What only makes things nicer: installed if that asks nothing of the user, tried once a build folder.
+want() {  # command, package
+  command -v "$1" >/dev/null || [[ -e $build_dir/.tried-$2 ]] && return 0
+  command -v apt-get >/dev/null || return 0
+  local as_root=()
+  if ((EUID != 0)); then sudo -n true 2>/dev/null && as_root=(sudo) || return 0; fi
+  say "installing: $2"
+  timeout 300 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null 2>&1 ||
+    say "could not be installed: $2"
+  mkdir -p "$build_dir"
+  touch "$build_dir/.tried-$2"
+}
+
 # Emulators, and what unpacks kernels and packs RAM disks.
 readonly hw_packages=(qemu-system-x86 busybox-static cpio xz-utils zstd binutils debian-archive-keyring)
 readonly vmx_packages=(bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso python3)
@@ -59,6 +72,7 @@ test_on_hardware() {
 
 build() {  # targets…
   install_missing
+  want npm npm  # the report's charts
   # shellcheck disable=SC2086  # CMAKE_ARGS is a list
   cmake -G Ninja -S . -B "$build_dir" -DCMAKE_BUILD_TYPE="${BUILD_TYPE:-RelWithDebInfo}" ${CMAKE_ARGS:-} >"$build_dir.log" 2>&1 ||
     { cat "$build_dir.log" >&2; exit 3; }
@@ -72,11 +86,11 @@ default_comparison() {
     say "No usable /dev/kvm here: running the comparison on the simulator (kvmux doctor says what is missing)."
     backend=(--backend sim)
   fi
+  say "What the columns mean: README.md, How to read the numbers. The method: docs/statistics.md. More sizes and policies: docs/results.md."
   # A block that has begun is finished, so a minute is over after 57 s and a block.
   "$build_dir/kvmux" compare "${backend[@]}" --guest lock,lock=ticket,ipi,mixed,compute --vms 2 --vcpus 4 --workers 2 \
-    --policies host-yield,yield,v2,kvmux --seconds 0.25 --warmup 0.05 --until-settled --max-time 57s --plain
-  say "
-The columns: README.md, How to read the numbers. The method: docs/statistics.md. More sizes and policies: docs/results.md."
+    --policies host-yield,yield,v2,kvmux --seconds 0.25 --warmup 0.05 --until-settled --max-time 57s --plain \
+    --report "$build_dir/report.html"
 }
 
 case "${1-}" in
@@ -86,6 +100,7 @@ case "${1-}" in
     ;;
   test)
     shift
+    want chromium chromium  # the report in a browser
     build all
     log=$build_dir/tests.log
     status=0

@@ -40,7 +40,7 @@ features_table() {
   for size in "${sizes[@]}"; do
     read -r guest vms vcpus <<<"$size"
     kvmux sim compare --guest "$guest" --vms "$vms" --vcpus "$vcpus" --workers 2 --policies "$policies" --repeat 3 --seconds 1 \
-      --csv "$work/$((i++)).csv" >/dev/null 2>&1
+      --csv "$work/$((i++)).csv" --report off >/dev/null 2>&1
   done
   printf '| without |'; printf ' %s |' "${names[@]}"; echo
   printf '|---|'; printf -- '---|%.0s' "${names[@]}"; echo

@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
       .sandbox = {vmm::sandbox::switch_off, confine},
       .called_as = called_as(),
       .commit = vmm::kCommit,
+      .report_file = "kvmux-report.html",
   };
   return vmm::finish_standard_output(vmm::run_program(services));
 }

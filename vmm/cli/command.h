@@ -50,6 +50,7 @@ struct Services {
   SandboxServices sandbox = {};
   std::string called_as = "kvmux";  // what the user types for the program
   std::string commit = {};          // as version.h has it
+  std::string report_file = {};     // a comparison's report where no flag says more; empty: none
 };
 
 struct Command {
@@ -63,6 +64,7 @@ Command add_sweep(CLI::App& parent, Backend backend);
 Command add_boot(CLI::App& parent);
 Command add_gate(CLI::App& parent);
 Command add_merge(CLI::App& parent);
+Command add_report(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);

@@ -36,7 +36,8 @@ Result<int> execute(const CompareOptions& options, Services& services) {
                                      .published = true,
                                      .published_everywhere = options.published,
                                      .margin = findings->margin};
-  const bool text_is_wanted = options.json != "-" && options.csv != "-" && options.markdown != "-";
+  const bool text_is_wanted =
+      options.json != "-" && options.csv != "-" && options.markdown != "-" && options.report != "-";
   if (text_is_wanted)
     services.out << report(findings->cells, report_options, ReportStyle::kText) << std::flush;
   if (text_is_wanted && options.plain) {

@@ -113,7 +113,7 @@ Result<int> execute(SweepOptions& options, Services& services) {
   if (findings->planned_only) return kExitOk;
   const ReportOptions report_options{
       .metrics = *metrics, .published = true, .published_everywhere = false, .margin = findings->margin};
-  if (options.compare.json != "-") {
+  if (options.compare.json != "-" && options.compare.report != "-") {
     for (const CellGroup& cells : by_guest(findings->cells)) services.out << sweep_table(cells);
     services.out << report_footer(findings->cells, report_options) << std::flush;
   }

@@ -80,6 +80,11 @@ void add_result_flags(CLI::App& app, CompareOptions& options) {
       ->type_name("FILE|-")
       ->group(group);
   add_trace_flags(app, options.trace, group);
+  app.add_option(
+         "--report", options.report,
+         "a page with charts of everything; off: none [if measured: beside --out, else kvmux-report.html]")
+      ->type_name("FILE|-|off")
+      ->group(group);
   app.add_flag(
          "--plain", options.plain,
          "end with a plain sentence for each guest about the last policy, and how to settle what is open")
@@ -187,6 +192,7 @@ Result<void> write_files(const CompareOptions& options, const Findings& findings
     const Json json = report_json(findings.cells, services.command_line, services.host, findings.cpus);
     written = write_output("--json", options.json, dump(json, 2) + "\n", services.out);
   }
+  if (written) written = write_report(options, findings, services);
   return written;
 }
 

@@ -8,6 +8,7 @@
 #include "vmm/cli/grid.h"
 #include "vmm/cli/report.h"
 #include "vmm/cli/run_tracer.h"
+#include "vmm/json.h"
 
 namespace CLI {
 class App;
@@ -35,6 +36,7 @@ struct CompareOptions {
   std::string csv;
   std::string markdown;
   std::string json;
+  std::string report;
   bool efficiency = false;
   bool published = false;
   bool plain = false;
@@ -55,6 +57,9 @@ void add_compare_flags(CLI::App& app, CompareOptions& options);
 // What there is to print: measured now, or read from a file.
 struct Findings {
   std::vector<CellFindings> cells;
+  RunTable runs;
+  Design design;
+  std::vector<Json> sessions;  // of the result file, this process's last
   Measured measured;
   bool planned_only = false;
   double margin = kDefaultMargin;
@@ -65,9 +70,16 @@ struct Findings {
 [[nodiscard]] Result<Findings> measure_request(const CompareOptions& options, const Request& request,
                                                Services& services);
 
-// Writes --csv, --markdown and --json.
+// Writes --csv, --markdown, --json and --report.
 [[nodiscard]] Result<void> write_files(const CompareOptions& options, const Findings& findings,
                                        const ReportOptions& report_options, Services& services);
+
+// The file that --report writes. Without the flag, what is measured is reported beside the result file, or
+// in `standard` (none if that is empty), unless the results go to another program. Empty: none.
+[[nodiscard]] std::string report_file(const CompareOptions& options, const std::string& standard);
+// The last thing a comparison does: writes its report and names it on the standard error.
+[[nodiscard]] Result<void> write_report(const CompareOptions& options, const Findings& findings,
+                                        Services& services);
 
 // After printing: 0, 1 if a guest failed, 130 after Ctrl-C, or the error that ended the measuring.
 [[nodiscard]] Result<int> outcome(const Measured& measured);

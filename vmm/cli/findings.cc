@@ -56,6 +56,9 @@ Result<Findings> read_findings(const CompareOptions& options, std::ostream& err)
     if (session.contains("cpus")) findings.cpus = session["cpus"];
   }
   findings.cells = analyse(contents->cells, runs, analysis_options(*design, options.baseline));
+  findings.runs = std::move(runs);
+  findings.design = *design;
+  findings.sessions = std::move(contents->sessions);
   return findings;
 }
 
@@ -139,7 +142,9 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   for (const Setup& setup : request.setups) {
     for (std::string& file : files_read_by(setup.spec)) reads.push_back(std::move(file));
   }
-  if (auto confined = confine(services, std::move(reads), {options.csv, options.markdown, options.json});
+  if (auto confined =
+          confine(services, std::move(reads),
+                  {options.csv, options.markdown, options.json, report_file(options, services.report_file)});
       !confined) {
     return tl::unexpected(confined.error());
   }
@@ -150,6 +155,10 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
       experiment, *journal ? &**journal : nullptr,
       {.max_time = max_time, .jobs = static_cast<size_t>(*jobs), .tracer = tracer->get()}, services);
   findings.cells = analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline));
+  findings.runs = experiment.runs();
+  findings.design = *design;
+  if (*journal) findings.sessions = (*journal)->contents().sessions;
+  findings.sessions.push_back(session_line(services, cpus));
   return findings;
 }
 

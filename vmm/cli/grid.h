@@ -37,6 +37,10 @@ struct MeasureLimits {
 Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
                      Services& services);
 
+// The line of a result file that says by which command, version and host the runs after it were measured.
+// `cpus` as for open_results().
+Json session_line(const Services& services, const Json& cpus);
+
 // Opens the result file, if one is named, and tells the experiment what it holds.
 // `cpus`: that runs will use, for its session line; null in the simulator.
 [[nodiscard]] Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,

@@ -28,6 +28,7 @@ RunRecord make_record(const RunId& id, const RunSpec& spec, const RunResult& res
   record.metrics = measure(spec, result);
   for (const VmResult& vm : result.vms) record.vm_ops_per_second.push_back(vm.ops_per_second);
   record.noise = result.noise;
+  record.detail = detail_of(spec, result);
   return record;
 }
 
@@ -252,6 +253,8 @@ class Loop {
   Measured measured_;
 };
 
+}  // namespace
+
 Json session_line(const Services& services, const Json& cpus) {
   Json line{{"kind", "session"},
             {"schema", "kvmux.results"},
@@ -266,8 +269,6 @@ Json session_line(const Services& services, const Json& cpus) {
   }
   return line;
 }
-
-}  // namespace
 
 Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
                      Services& services) {

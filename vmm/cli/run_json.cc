@@ -1,6 +1,7 @@
 #include "vmm/cli/run_json.h"
 
 #include "sched/policy/parse.h"
+#include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
 
@@ -136,12 +137,6 @@ Json vm_json(const VmResult& vm, double tsc_khz) {
 }  // namespace
 
 std::string_view backend_name(Backend backend) { return backend == Backend::kKvm ? "kvm" : "sim"; }
-
-std::string_view yield_reason_name(sched::YieldReason reason) {
-  constexpr std::array<std::string_view, sched::kYieldReasons> kNames{
-      "ipi_receiver", "pending_interrupt", "preempted", "relaxed", "chain", "holder", "waiter"};
-  return kNames[static_cast<size_t>(reason)];
-}
 
 Json host_json(const HostDescription& host) {
   return {{"kernel", host.kernel},

@@ -30,6 +30,5 @@ Json run_document(const std::vector<std::string>& command, const HostDescription
                   const std::vector<FinishedRun>& runs);
 
 std::string_view backend_name(Backend backend);
-std::string_view yield_reason_name(sched::YieldReason reason);
 
 }  // namespace vmm

@@ -7,6 +7,7 @@
 #include "vmm/cli/guests.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
+#include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
 #include "vmm/stats/sample.h"

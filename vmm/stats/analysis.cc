@@ -64,13 +64,6 @@ std::optional<Finding> describe(const CellRuns& runs, size_t slot, const CellInf
   return finding;
 }
 
-size_t baseline_slot(const CellInfo& cell, const std::string& label) {
-  const auto found = std::find_if(cell.labels.begin(), cell.labels.end(), [&label](const std::string& its) {
-    return sched::with_new_names(its) == sched::with_new_names(label);
-  });
-  return found == cell.labels.end() ? 0 : static_cast<size_t>(found - cell.labels.begin());
-}
-
 // By the clock, from the runs themselves; old files do not say, so warm-up and set-up are guessed there.
 constexpr double kGuessedOverhead = 0.2;
 double block_seconds(const CellInfo& cell, const CellRuns& runs) {
@@ -146,6 +139,13 @@ double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, c
   if (cell.reference < 0) return kMissing;
   const double alone = metric_of(block, static_cast<size_t>(cell.reference), kThroughput);
   return alone > 0 ? metric_of(block, slot, kThroughput) / alone : kMissing;
+}
+
+size_t baseline_slot(const CellInfo& cell, const std::string& label) {
+  const auto found = std::find_if(cell.labels.begin(), cell.labels.end(), [&label](const std::string& its) {
+    return sched::with_new_names(its) == sched::with_new_names(label);
+  });
+  return found == cell.labels.end() ? 0 : static_cast<size_t>(found - cell.labels.begin());
 }
 
 const Finding* PolicyFindings::find(std::string_view metric) const {

@@ -42,6 +42,7 @@ RunRecord run_from(const Json& line) {
   noise.at("steal_ms").get_to(run.noise.steal_ms);
   noise.at("involuntary_switches").get_to(run.noise.involuntary_switches);
   if (noise.contains("mhz")) run.noise.mhz = noise.at("mhz").get<double>();
+  if (line.contains("detail")) run.detail = detail_from(line.at("detail"));
   return run;
 }
 
@@ -98,6 +99,7 @@ Json run_line(const RunRecord& run) {
   line["noise"] = {{"steal_ms", run.noise.steal_ms},
                    {"involuntary_switches", run.noise.involuntary_switches}};
   if (run.noise.mhz) line["noise"]["mhz"] = *run.noise.mhz;
+  if (run.detail) line["detail"] = detail_json(*run.detail);
   return line;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "vmm/run_types.h"
+#include "vmm/stats/detail.h"
 #include "vmm/stats/metrics.h"
 
 namespace vmm {
@@ -58,6 +59,7 @@ struct RunRecord {
   MetricValues metrics;
   std::vector<double> vm_ops_per_second;
   HostNoise noise;
+  std::optional<RunDetail> detail;  // none in old files
   [[nodiscard]] const double* metric(std::string_view name) const;
 };
 
