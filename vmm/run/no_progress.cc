@@ -7,6 +7,11 @@ namespace {
 
 std::string seconds(Nanos time) { return fmt::format("{:.3g} s", static_cast<double>(time.count()) / 1e9); }
 
+// A pause, for a snapshot or a look at who has fallen silent, wakes host threads for a moment.
+bool sleeps_through(const sched::StateTimes& times, Nanos window) {
+  return times.running <= window / 1000 && times.halted >= window / 10 * 9;
+}
+
 }  // namespace
 
 std::string no_progress(const VmResult& vm, const WindowOf& window) {
@@ -14,7 +19,9 @@ std::string no_progress(const VmResult& vm, const WindowOf& window) {
   Nanos waiting{};
   uint64_t operations = 0;
   bool stopped = true;
+  bool asleep = true;
   for (const VcpuResult& vcpu : vm.vcpus) {
+    asleep = asleep && sleeps_through(vcpu.sched.times, window.length);
     running += vcpu.sched.times.running;
     waiting += vcpu.sched.times.waiting;
     operations += vcpu.operations;
@@ -22,7 +29,7 @@ std::string no_progress(const VmResult& vm, const WindowOf& window) {
   }
   if (stopped || operations > 0 || window.length <= Nanos{}) return {};
   const std::string length = seconds(window.length);
-  if (window.silent || (running == Nanos{} && waiting == Nanos{}))
+  if (window.silent || asleep || (running == Nanos{} && waiting == Nanos{}))
     return "its vCPUs slept through the whole window of " + length;
   if (running == Nanos{})
     return fmt::format("its vCPUs had no turn in the whole window of {}: they waited {} for a worker", length,
