@@ -23,7 +23,8 @@ uint32_t count_vcpus(const Setup& setup) {
 }  // namespace
 
 Scheduler::Scheduler(const Setup& setup, Host& host)
-    : hierarchy_(Hierarchy::resolution_for(setup.workers)),
+    : setup_(setup),
+      hierarchy_(Hierarchy::resolution_for(setup.workers)),
       workers_(setup.workers, count_vcpus(setup), host) {
   if (!may_move(setup)) workers_.pin();
   number_vms(setup);
@@ -50,10 +51,8 @@ void Scheduler::number_vms(const Setup& setup) {
       vcpu.vm = vm.id;
       vcpu.group = vm.group;
       vcpu.index = i;
-      vcpu.slice = vm.policy.tuning.slice;
-      vcpu.round_limit = vm.policy.tuning.latency_target;
-      vcpu.shortest_request = vm.policy.tuning.min_slice;
     }
+    set_turns(vm);
     first += vm.size;
   }
 }

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,11 @@ class Scheduler {
   // --- quiescent: no other call is in progress (all workers are parked) ---
   // With times up to now.
   VcpuStats stats(VcpuId vcpu, Nanos now) const;
+  // All VMs go on with these policies, by VmId: of the same run queue, and alike in the constants that hold
+  // for the whole run. vCPUs that run (in the simulator) finish their turns. Where vCPUs would begin
+  // elsewhere under the new policies they go there; what was learned is kept for when a policy returns
+  // (yield/memory.h).
+  void change_policies(std::span<const Policy> policies, Nanos now);
   // Forgets the maxima (worst_wait): a measurement starts here.
   void reset_peaks();
   // Nodes visited in all queues' trees; the growth tests count these.
@@ -119,16 +125,19 @@ class Scheduler {
   }
 
  private:
+  void set_turns(const VmInfo& vm);
   const VmInfo& vm_at(VmId vm) const { return vms_[index_of(vm)]; }
   void number_vms(const Setup& setup);
   void build_queues(const Setup& setup);
+  void go_to_places(Nanos now);
   std::optional<Turn> run_next(Worker& worker, Nanos now) SCHED_REQUIRES(worker.self, worker.mutex);
   void wake(Vcpu& vcpu, Nanos now);  // it belongs to the caller
   // What put(), halt() and stop() have in common; where the vCPU would wait, if elsewhere.
   std::optional<WorkerId> leave_current(Worker& worker, RunState next, Nanos now)
       SCHED_REQUIRES(worker.self, worker.mutex);
 
-  std::vector<VmInfo> vms_;  // constant during a run
+  Setup setup_;              // with the policies in force
+  std::vector<VmInfo> vms_;  // constant between two changes of policies
   Hierarchy hierarchy_;
   Workers workers_;
   std::optional<Placement> placement_;  // made once the VMs are numbered

@@ -37,6 +37,17 @@ struct VmSpec {
   std::optional<uint32_t> handicap_percent;  // burns this share of each turn: plants a known loss
 };
 
+// What a VM goes on with after a change while the guests run.
+struct VmChange {
+  sched::Policy policy;
+  std::optional<uint32_t> handicap_percent;
+};
+
+struct PolicyChange {
+  Nanos at{};                 // after the start of the measured window
+  std::vector<VmChange> vms;  // of every VM, in order
+};
+
 struct GroupSpec {
   std::string path;  // "prod/web"; parents are made as needed
   sched::Weight weight{};
@@ -55,8 +66,12 @@ struct RunSpec {
   Nanos rotate{100'000'000};  // workers move on by one CPU so often; 0: never
   Irqchip irqchip = Irqchip::kUser;
   EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
-  std::string cost_profile;    // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
-  bool quiet_console = false;  // guests' console lines are not printed
+  std::string cost_profile;           // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
+  bool quiet_console = false;         // guests' console lines are not printed
+  std::vector<PolicyChange> changes;  // in ascending order; each begins another section of the result
+  // Sections are turns of a switchback: each counts only from so much after its beginning on. 0: they are
+  // not.
+  Nanos washout{};
 };
 
 // Where a vCPU's time went during the measured window; adds up to the window's length.
@@ -124,9 +139,20 @@ struct RunResult {
   double delay_iters_per_ms = 0;
   double pauses_per_ms = 0;
   HostNoise noise;
-  std::vector<Nanos> worker_busy;  // per worker: time with a vCPU
-  uint64_t sim_events = 0;         // simulator only
-  bool interrupted = false;        // ended early by Ctrl-C; the window says how much was measured
+  std::vector<Nanos> worker_busy;        // per worker: time with a vCPU
+  uint64_t sim_events = 0;               // simulator only
+  bool interrupted = false;              // ended early by Ctrl-C; the window says how much was measured
+  std::vector<struct Section> sections;  // between the changes of policies; none if there are none
+};
+
+// What lies between two changes of the policies.
+struct Section {
+  RunResult result;
+  // Of a turn of a switchback: what came after the wash-out, by the guests' own counters (what needs a ledger
+  // is 0), and the operations a second of its two halves.
+  std::optional<RunResult> counted;
+  double first_half = 0;
+  double second_half = 0;
 };
 
 }  // namespace vmm

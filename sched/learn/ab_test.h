@@ -29,6 +29,12 @@ class AbTest {
   // The way to go now.
   bool first_way() const { return first_.load(std::memory_order_relaxed); }
 
+  // Nothing was tried for so long: that is not of the epoch. Nobody calls anything meanwhile.
+  void skip(Nanos away) {
+    const int64_t began = began_.load(std::memory_order_relaxed);
+    if (began != kNever) began_.store(began + away.count(), std::memory_order_relaxed);
+  }
+
   // The VM had a spin exit, or one by the end of a donated turn.
   void count_exit(Nanos now) {
     const uint32_t before = exits_.fetch_add(1, std::memory_order_acq_rel);

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "sched/base/check.h"
-#include "sched/place/first_places.h"
 
 namespace sched {
 namespace {
@@ -33,17 +33,31 @@ Placement::Placement(const Setup& setup, const std::vector<VmInfo>& vms, Workers
       vm_of_group_(hierarchy.size()),
       moved_at_(workers.vcpus()) {
   for (const VmInfo& vm : vms) vm_of_group_[index_of(vm.group)] = index_of(vm.id);
-  const FirstPlaces places = first_places(setup);
-  for (uint32_t i = 0; i < workers.vcpus(); ++i) workers.vcpu(VcpuId{i}).last_worker = places.of_vcpu[i];
-  affinity_ = places.whole;
-  if (affinity_) {
-    for (const VmInfo& vm : vms) homes_[index_of(vm.id)].worker = places.of_vcpu[vm.first];
-    hierarchy.count_service();
-  }
+  places_ = first_places(setup);
+  for (uint32_t i = 0; i < workers.vcpus(); ++i) workers.vcpu(VcpuId{i}).last_worker = places_.of_vcpu[i];
+  set_homes(Nanos{});
   // Staggered, so that workers do not all look at each other at once.
   for (uint32_t i = 0; i < workers.count(); ++i) {
     next_balance_.push_back(tuning_.balance_interval * (i + 1) / workers.count());
   }
+}
+
+void Placement::set_homes(Nanos now) {
+  affinity_ = places_.whole;
+  for (const VmInfo& vm : vms_) {
+    Home& home = homes_[index_of(vm.id)];
+    home.worker = affinity_ ? places_.of_vcpu[vm.first] : kNoWorker;
+    home.since = now;
+  }
+  if (affinity_) hierarchy_.count_service();
+}
+
+bool Placement::change(const Setup& setup, Nanos now) {
+  FirstPlaces places = first_places(setup);
+  if (places.whole == places_.whole && places.of_vcpu == places_.of_vcpu) return false;
+  places_ = std::move(places);
+  set_homes(now);
+  return true;
 }
 
 // Its VM's home or its own last worker if that is idle; else an idle one, if there is any.

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "sched/place/first_places.h"
 #include "sched/place/imbalance.h"
 #include "sched/place/steal.h"
 #include "sched/policy/setup.h"
@@ -22,6 +23,11 @@ class Placement {
  public:
   // Gives every vCPU its first worker (Vcpu::last_worker). Before the run.
   Placement(const Setup& setup, const std::vector<VmInfo>& vms, Workers& workers, Hierarchy& hierarchy);
+
+  // Nobody calls anything meanwhile: the run goes on as if it began with these policies. False: vCPUs begin
+  // where they did. True: they are to go to place_of(); homes of VMs are set.
+  [[nodiscard]] bool change(const Setup& setup, Nanos now);
+  WorkerId place_of(VcpuId vcpu) const { return places_.of_vcpu[index_of(vcpu)]; }
 
   // Where a vCPU that starts or wakes is to go.
   WorkerId for_waking(const Vcpu& vcpu) const;
@@ -44,6 +50,7 @@ class Placement {
     const WorkerId home = homes_[index_of(vm)].worker.load(std::memory_order_relaxed);
     return home == kNoWorker ? std::nullopt : std::optional(home);
   }
+  void set_homes(Nanos now);
   const VmInfo& vm_of(GroupId group) const { return vms_[vm_of_group_[index_of(group)]]; }
   int64_t load_of(WorkerId worker) const { return workers_.at(worker).load.load(std::memory_order_relaxed); }
 
@@ -68,6 +75,7 @@ class Placement {
   const std::vector<VmInfo>& vms_;
   Workers& workers_;
   Hierarchy& hierarchy_;
+  FirstPlaces places_;               // where vCPUs begin
   bool affinity_ = false;            // every VM has a home
   std::deque<Home> homes_;           // by VmId; an atomic cannot move
   std::vector<size_t> vm_of_group_;  // by GroupId: where the group is a VM, its VmId

@@ -259,6 +259,17 @@ Parsed<Policy> parse_policy(std::string_view text) {
   return std::move(policies->front());
 }
 
+bool is_same_policy(const Policy& a, const Policy& b) {
+  const auto same = [&](const auto& field, const auto& x, const auto& y) {
+    return field.get(x) == field.get(y);
+  };
+  return a.features.queue == b.features.queue &&
+         std::all_of(kFeatures.begin(), kFeatures.end(),
+                     [&](const FeatureField& f) { return same(f, a.features, b.features); }) &&
+         std::all_of(tuning_fields().begin(), tuning_fields().end(),
+                     [&](const TuningField& f) { return same(f, a.tuning, b.tuning); });
+}
+
 std::string canonical_policy(const Policy& policy) {
   const std::string_view name{policy.name};
   std::string text{name.substr(0, name.find(','))};

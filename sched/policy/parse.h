@@ -75,4 +75,7 @@ std::string with_new_names(std::string_view policy);
 // Every feature and constant in force, as a policy string that parses back to the same policy.
 std::string canonical_policy(const Policy& policy);
 
+// All features and constants alike, whatever the names.
+bool is_same_policy(const Policy& a, const Policy& b);
+
 }  // namespace sched

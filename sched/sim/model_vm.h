@@ -32,8 +32,8 @@ class Simulator::ModelVm final : public Port {
   const VmId id;
   const uint32_t first;  // VcpuId of its vCPU 0
   const uint32_t vcpus;
-  const int64_t handicap_percent;
-  const GuestTiming timing;
+  int64_t handicap_percent;
+  GuestTiming timing;
   const std::unique_ptr<Program> program;
   VcpuSet receivers;  // scratch of send_ipi()
 

@@ -73,6 +73,14 @@ void Simulator::run_until(Nanos end) {
   for (Worker& worker : workers_) account(worker);
 }
 
+void Simulator::change_policies(std::span<const Policy> policies, std::span<const int64_t> handicap_percent) {
+  for (size_t i = 0; i < vms_.size(); ++i) {
+    vms_[i]->handicap_percent = handicap_percent[i];
+    vms_[i]->timing.told = policies[i].features.running_hint;
+  }
+  scheduler_.change_policies(policies, now_);
+}
+
 VcpuReport Simulator::report(VcpuId id) const {
   const Seat& seat = seats_[index_of(id)];
   return {.counters = seat.vm.counters[seat.cpu.index()],

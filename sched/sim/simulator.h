@@ -11,6 +11,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "sched/base/rng.h"
@@ -79,6 +80,9 @@ class Simulator final : private Host {
   const std::array<uint64_t, kAckBuckets>& acks(VmId vm) const;
   // Forgets the longest waits so far: a measured window begins.
   void reset_peaks() { scheduler_.reset_peaks(); }
+  // From this instant on, by VmId: Scheduler::change_policies(), and what the VMM burns of each VM's
+  // stretches.
+  void change_policies(std::span<const Policy> policies, std::span<const int64_t> handicap_percent);
   Nanos busy(WorkerId worker) const { return workers_[index_of(worker)].busy; }
   Scheduler& scheduler() { return scheduler_; }
 

@@ -37,6 +37,10 @@ class DirectedYields {
   bool yield(Worker& worker, const YieldCause& cause, Nanos now) SCHED_REQUIRES(worker.self);
   // The vCPU that it runs has acknowledged an interrupt.
   void acknowledged(Vcpu& receiver, IrqVector vector, Nanos now);
+  // Nobody calls anything meanwhile: see YieldMemory::change().
+  void change(const VmInfo& vm, const Policy& next, Nanos now) { memory_.change(vm, next, now); }
+  // Nobody calls anything meanwhile: the vCPU that runs waits there after its turn.
+  void send_away(const Vcpu& running, WorkerId to) { memory_.of_held(running).move_to = to; }
   // The vCPU that it holds runs no more what it ran.
   void forget(Vcpu& vcpu);
 

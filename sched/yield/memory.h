@@ -7,7 +7,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -59,6 +58,15 @@ struct alignas(64) WorkerYields {
   DeboostState credit;
 };
 
+// What was learned of a VM under a policy that it does not have now.
+struct Aside {
+  VmId vm{};
+  Policy policy;
+  std::unique_ptr<VmYields> yields;
+  std::vector<SaturatingPredictor> sends;  // of its vCPUs
+  Nanos since{};
+};
+
 class YieldMemory {
  public:
   YieldMemory(const std::vector<VmInfo>& vms, uint32_t workers, uint32_t vcpus);
@@ -77,7 +85,13 @@ class YieldMemory {
   WorkerYields& of(const Worker& worker) SCHED_REQUIRES(worker.mutex) {
     return workers_[index_of(worker.id)];
   }
-  VmYields& of(const VmInfo& vm) { return vms_[index_of(vm.id)]; }
+  VmYields& of(const VmInfo& vm) { return *vms_[index_of(vm.id)]; }
+
+  // Nobody calls anything meanwhile. The VM is about to go on with another policy: what was learned under the
+  // present one is put aside, what was learned under the next one before is taken up again. What is on its
+  // way (sent IPIs, outcomes of yields) belongs to neither; turns that were handed over are given all the
+  // same.
+  void change(const VmInfo& vm, const Policy& next, Nanos now);
 
   // Taken off because a donated turn was over, until its next run: hints for the scan of others.
   std::atomic<bool>& after_donation(VcpuId vcpu) { return after_donation_[index_of(vcpu)]; }
@@ -87,7 +101,8 @@ class YieldMemory {
 
  private:
   std::vector<VcpuYields> vcpus_;
-  std::deque<VmYields> vms_;  // an atomic cannot move
+  std::vector<std::unique_ptr<VmYields>> vms_;
+  std::vector<Aside> aside_;
   std::vector<WorkerYields> workers_;
   std::unique_ptr<std::atomic<bool>[]> after_donation_;
 };

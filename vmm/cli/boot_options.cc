@@ -6,6 +6,7 @@
 #include <array>
 
 #include "sched/policy/parse.h"
+#include "vmm/cli/changes.h"
 #include "vmm/cli/empty_values.h"
 #include "vmm/cli/spec.h"
 #include "vmm/cli/values.h"
@@ -92,6 +93,11 @@ Result<BootSetup> read_boot_options(const BootOptions& options, const HostLimits
   const auto console = parse_word("--console", options.console, kConsoles);
   if (!console) return Failure(console.error());
   setup.drop_console = *console == 1;
+  VmSpec vm;
+  vm.policy = setup.spec.policy;
+  auto changes = parse_changes(options.at, {vm}, {});
+  if (!changes) return Failure(changes.error());
+  setup.spec.changes = std::move(*changes);
   if (auto ok = read_image_flags(options, setup.spec.image); !ok) return Failure(ok.error());
   return setup;
 }
@@ -139,6 +145,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
   add("--cpus", o.cpus, kCpusHelp, kCpusType);
   add("--policy", o.policy, "scheduling policy, as for `kvmux run`; yield, or host with --irqchip split",
       "POLICY");
+  add_at_flag(app, o.at);
   add("--cpu-profile", o.cpu_profile, "host: all that KVM offers; minimal: x86-64 with SSE4 only",
       "host|minimal");
   add("--irqchip", o.irqchip, "user: local APICs in kvmux; split: in KVM, a thread for each vCPU",

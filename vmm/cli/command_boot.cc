@@ -9,6 +9,7 @@
 
 #include "vmm/cli/boot_options.h"
 #include "vmm/cli/command.h"
+#include "vmm/cli/table.h"
 #include "vmm/cli/terminal.h"
 #include "vmm/load/elf.h"
 #include "vmm/output/standard.h"
@@ -128,6 +129,27 @@ void report_losses(const BootResult& result, const BootOptions& options, Service
   }
 }
 
+// Where the vCPUs' time went between the changes of the policy.
+void report_sections(const BootResult& result, Services& services) {
+  if (result.sections.empty()) return;
+  std::vector<std::string> titles{"<from", "<policy"};
+  for (const LedgerColumn& column : ledger_columns()) titles.emplace_back(column.name);
+  titles.insert(titles.end(), {"spin exits", "switches"});
+  Table table(titles);
+  for (const BootSection& section : result.sections) {
+    std::vector<std::string> row{human_time(section.from), section.policy};
+    const auto whole = static_cast<double>(section.ledger.sum().count());
+    for (const LedgerColumn& column : ledger_columns()) {
+      const auto part = static_cast<double>((section.ledger.*column.field).count());
+      row.push_back(whole > 0 ? percent(part / whole) : "-");
+    }
+    row.push_back(grouped(section.sched.spin_exits));
+    row.push_back(grouped(section.sched.switches_in));
+    table.add(std::move(row));
+  }
+  services.err << table.text("kvmux: ");
+}
+
 int report(const BootResult& result, const BootSpec& spec, Services& services) {
   if (const uint64_t count = result.unclaimed.total(); count > 0) {
     services.err << fmt::format(
@@ -179,6 +201,7 @@ Result<int> execute(const BootOptions& options, Services& services) {
     if (const auto written = (*tracer)->end(loaded.spec, *result); !written) return Failure(written.error());
   }
   report_losses(*result, options, services);
+  report_sections(*result, services);
   return report(*result, loaded.spec, services);
 }
 

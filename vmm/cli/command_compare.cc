@@ -31,7 +31,7 @@ Result<int> execute(const CompareOptions& options, Services& services) {
   if (!metrics) return tl::unexpected(metrics.error());
   const auto findings = gather(options, services);
   if (!findings) return tl::unexpected(findings.error());
-  if (findings->planned_only) return kExitOk;
+  if (findings->planned_only) return outcome(findings->measured);
   const ReportOptions report_options{.metrics = *metrics,
                                      .published = true,
                                      .published_everywhere = options.published,

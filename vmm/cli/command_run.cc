@@ -5,11 +5,13 @@
 #include <memory>
 #include <ostream>
 
+#include "vmm/cli/changes.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/progress.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/run_text.h"
 #include "vmm/cli/run_tracer.h"
+#include "vmm/run/setup.h"
 #include "vmm/stats/plan.h"
 
 namespace vmm {
@@ -23,6 +25,7 @@ struct RunOptions {
   std::string json;
   TraceFlags trace;
   bool per_vcpu = false;
+  std::vector<std::string> at;
 };
 
 // A run, and those that it was asked to choose its CPUs from.
@@ -43,6 +46,12 @@ Result<Single> single_run(const RunOptions& options, Services& services) {
   print_warnings(*request, services.err);
   auto spec = with_policy(request->setups.front(), request->policies.front());
   if (!spec) return tl::unexpected(spec.error());
+  if (!options.at.empty()) {
+    auto changes = parse_changes(options.at, spec->vms, options.flags.policy_keys);
+    if (!changes) return Failure(changes.error());
+    spec->changes = std::move(*changes);
+    if (auto ok = check_together(*spec); !ok) return Failure(ok.error());
+  }
   return Single{std::move(*spec), std::move(request->cpus)};
 }
 
@@ -109,6 +118,7 @@ Command add_run(CLI::App& parent, Backend backend) {
   options->flags.backend = std::string{backend_name(backend)};
   CLI::App* app = parent.add_subcommand("run", "run one configuration and print what happened");
   add_run_flags(*app, options->flags, FlagSet::kSingle);
+  add_at_flag(*app, options->at);
   app->add_option("--repeat", options->repeat, "run it so often, each time with another seed")
       ->type_name("N")
       ->default_str(options->repeat);

@@ -110,7 +110,7 @@ Result<int> execute(SweepOptions& options, Services& services) {
   if (flags.vcpus.empty()) flags.vcpus = flags.workers;
   const auto findings = gather(options.compare, services);
   if (!findings) return tl::unexpected(findings.error());
-  if (findings->planned_only) return kExitOk;
+  if (findings->planned_only) return outcome(findings->measured);
   const ReportOptions report_options{
       .metrics = *metrics, .published = true, .published_everywhere = false, .margin = findings->margin};
   if (options.compare.json != "-" && options.compare.report != "-") {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
@@ -19,6 +20,27 @@ void add_design_flags(CLI::App& app, CompareOptions& options) {
       ->type_name("N")
       ->default_str(options.repeat)
       ->group(group);
+  app.add_option(
+         "--design", options.design,
+         "blocks: a run for each policy; switchback: VMs boot once and policies take turns while they run")
+      ->type_name("blocks|switchback")
+      ->default_str(options.design)
+      ->group(group);
+  app.add_option("--period", options.period,
+                 "switchback: how long a turn lasts [auto: by slices and carry-over]")
+      ->type_name("TIME")
+      ->group(group);
+  app.add_option("--washout", options.washout,
+                 "switchback: thrown away at the beginning of each turn [a fifth]")
+      ->type_name("TIME")
+      ->group(group);
+  app.add_option(
+         "--processes", options.processes,
+         "deal the blocks out to so many processes, one after the other, each calibrated and placed anew")
+      ->type_name("P")
+      ->default_str(options.processes)
+      ->group(group);
+  app.add_option("--part-of-processes", options.part)->group("");
   app.add_option(
          "--until-ci", options.until_ci,
          "go on until the 95 % interval of every throughput ratio is ± this (and --repeat is reached)")
@@ -146,6 +168,40 @@ Result<Design> make_design(const CompareOptions& options, const std::vector<std:
   design.blocks = std::max<uint32_t>(design.blocks, kMinBootstrapPairs);
   design.most_attempts = 1;  // against a clock another block tells more than the same one again
   return design;
+}
+
+Result<void> read_turns(const CompareOptions& options, GridOptions& grid) {
+  constexpr std::array<std::string_view, 2> kDesigns{"blocks", "switchback"};
+  const auto design = parse_word("--design", options.design, kDesigns);
+  if (!design) return Failure(design.error());
+  grid.switchback = *design == 1;
+  const bool has_period = options.period != "auto";
+  const bool has_washout = options.washout != "auto";
+  if (!grid.switchback) {
+    if (!has_period && !has_washout) return {};
+    return usage_error("--period, --washout", "turns are of --design switchback");
+  }
+  if (options.efficiency) {
+    return usage_error("--efficiency, --design switchback", "a VM alone cannot take turns with others");
+  }
+  if (has_washout && !has_period) return usage_error("--washout", "it needs a --period that it is a part of");
+  const auto chosen = parse_metrics("--metrics", options.metrics);
+  if (!chosen) return Failure(chosen.error());
+  for (const MetricInfo* metric : *chosen) {
+    const auto known = turn_metrics();
+    if (std::find(known.begin(), known.end(), metric->name) != known.end()) continue;
+    return bad_value("--metrics", metric->name,
+                     "with --design switchback what guests count themselves: " + sched::join(known, ", "));
+  }
+  if (!has_period) return {};
+  const auto period = parse_time_flag("--period", options.period, 1ms, 1h);
+  if (!period) return Failure(period.error());
+  grid.turns = {.period = *period, .washout = *period / 5};
+  if (!has_washout) return {};
+  const auto washout = parse_time_flag("--washout", options.washout, 1us, *period / 2);
+  if (!washout) return Failure(washout.error());
+  grid.turns.washout = *washout;
+  return {};
 }
 
 Result<void> keep_shard(std::string_view text, std::vector<Cell>& cells) {

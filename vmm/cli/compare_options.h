@@ -27,6 +27,11 @@ struct CompareOptions {
   std::string max_steal = "5%";
   std::string metrics = "throughput";
   std::vector<std::string> handicaps;
+  std::string design = "blocks";
+  std::string period = "auto";
+  std::string washout = "auto";
+  std::string processes = "1";
+  std::string part;  // of --processes: what this one of them measures
   std::string shard;
   std::string jobs = "1";
   TraceFlags trace;
@@ -47,6 +52,10 @@ void add_compare_flags(CLI::App& app, CompareOptions& options);
 // The design that the flags ask for; `labels` are the slots' labels.
 [[nodiscard]] Result<Design> make_design(const CompareOptions& options,
                                          const std::vector<std::string>& labels, uint64_t seed);
+
+// --design, --period, --washout, into the grid's options; refuses what turns cannot have.
+[[nodiscard]] Result<void> read_turns(const CompareOptions& options, GridOptions& grid);
+
 [[nodiscard]] Result<std::vector<const MetricInfo*>> parse_metrics(std::string_view flag,
                                                                    std::string_view list);
 

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <ostream>
+#include <span>
 
 #include "vmm/cli/compare_options.h"
+#include "vmm/cli/processes.h"
 #include "vmm/cli/renamed.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
@@ -62,14 +64,36 @@ Result<Findings> read_findings(const CompareOptions& options, std::ostream& err)
   return findings;
 }
 
-Result<GridOptions> grid_options(const CompareOptions& options, size_t policies) {
+Result<GridOptions> grid_options(const CompareOptions& options, std::span<const sched::Policy> policies) {
   GridOptions grid;
   grid.with_reference = options.efficiency;
   for (const std::string& handicap : options.handicaps) {
-    if (const auto parsed = parse_handicap(handicap, policies, grid); !parsed)
+    if (const auto parsed = parse_handicap(handicap, policies.size(), grid); !parsed)
       return tl::unexpected(parsed.error());
   }
+  if (auto read = read_turns(options, grid); !read) return Failure(read.error());
+  std::vector<std::string> names;
+  for (const sched::Policy& policy : policies) names.push_back(policy.name);
+  const auto labels = unique_labels(names);
+  const auto found = std::find(labels.begin(), labels.end(), options.baseline);
+  if (found != labels.end()) grid.baseline = static_cast<size_t>(found - labels.begin());
   return grid;
+}
+
+Result<uint32_t> read_processes(const CompareOptions& options, const Design& design) {
+  const auto processes = parse_count("--processes", options.processes, {1, 1000});
+  if (!processes) return Failure(processes.error());
+  if (*processes == 1) return 1;
+  if (!options.until_ci.empty() || options.until_settled) {
+    return usage_error("--processes, --until-ci, --until-settled",
+                       "a process does not see the results of the others; use --repeat");
+  }
+  if (!options.trace.file.empty()) return usage_error("--processes, --trace", "a trace is of one process");
+  if (*processes > design.blocks) {
+    return bad_value("--processes", options.processes,
+                     fmt::format("at most as many as blocks (--repeat {})", design.blocks));
+  }
+  return static_cast<uint32_t>(*processes);
 }
 
 Findings print_plan(const std::vector<Cell>& cells, const Design& design, Services& services) {
@@ -91,10 +115,12 @@ Findings print_plan(const std::vector<Cell>& cells, const Design& design, Servic
 }  // namespace
 
 Result<Findings> measure_request(const CompareOptions& options, const Request& request, Services& services) {
-  const auto grid = grid_options(options, request.policies.size());
+  const auto grid = grid_options(options, request.policies);
   if (!grid) return tl::unexpected(grid.error());
-  auto cells = make_cells(request, *grid);
+  std::vector<std::string> fallen_back;
+  auto cells = make_cells(request, *grid, fallen_back);
   if (!cells) return tl::unexpected(cells.error());
+  for (const std::string& line : fallen_back) services.err << "kvmux: --design switchback: " << line << "\n";
   const auto jobs = parse_count("--jobs", options.jobs, {1, 1024});
   if (!jobs) return tl::unexpected(jobs.error());
   const bool simulated = request.setups.front().spec.backend == Backend::kSim;
@@ -109,8 +135,19 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
                        "a shard does not see the verdicts of the others; use --repeat");
   }
   const uint64_t seed = request.setups.front().spec.seed;
-  const auto design = make_design(options, policy_labels(infos(*cells)), seed);
+  auto design = make_design(options, policy_labels(infos(*cells)), seed);
   if (!design) return tl::unexpected(design.error());
+  const auto processes = read_processes(options, *design);
+  if (!processes) return Failure(processes.error());
+  Part part;
+  if (!options.part.empty()) {
+    auto given = parse_part(options.part);
+    if (!given) return Failure(given.error());
+    part = std::move(*given);
+    design->process = part.process;
+    design->processes = part.processes;
+  }
+  const bool is_part = !options.part.empty();
   if (!options.shard.empty()) {
     if (const auto kept = keep_shard(options.shard, *cells); !kept) return tl::unexpected(kept.error());
   }
@@ -129,15 +166,38 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   Json cpus;
   if (!simulated) {
     const CpuChoice choice = services.choose_cpus(request.setups.front().spec.workers, request.cpus);
-    services.err << fmt::format("kvmux: every policy runs on CPUs {}\n", choice.words());
+    if (!is_part) services.err << fmt::format("kvmux: every policy runs on CPUs {}\n", choice.words());
     cpus = cpus_json(choice);
   }
+  if (is_part) max_time = part.max_time;
   Experiment experiment(std::move(*cells), *design);
-  auto journal = open_results(options.out, experiment, cpus, services);
+  for (const CellInfo& info : cell_infos) {
+    if (info.period > 0) experiment.set_turns(info.key, info.period, info.washout);
+  }
+  auto journal = open_results(is_part ? part.file : options.out, experiment, cpus, services);
   if (!journal) return tl::unexpected(journal.error());
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return tl::unexpected(tracer.error());
-  print_warnings(request, services.err);
+  Journal* const out = *journal ? &**journal : nullptr;
+  if (!is_part) print_warnings(request, services.err);
+  Findings findings;
+  findings.margin = design->margin;
+  findings.cpus = cpus;
+  const auto finish = [&](Measured measured) {
+    findings.measured = std::move(measured);
+    findings.planned_only = is_part;
+    if (is_part) return;
+    findings.runs = experiment.runs();
+    findings.design = *design;
+    if (*journal) findings.sessions = (*journal)->contents().sessions;
+    findings.sessions.push_back(session_line(services, cpus));
+    findings.cells =
+        analyse(infos(experiment.cells()), experiment.runs(), analysis_options(*design, options.baseline));
+  };
+  if (*processes > 1 && !is_part) {
+    finish(measure_in_processes(experiment, out, *processes, max_time, services));
+    return findings;
+  }
   std::vector<std::string> reads;
   for (const Setup& setup : request.setups) {
     for (std::string& file : files_read_by(setup.spec)) reads.push_back(std::move(file));
@@ -148,17 +208,9 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
       !confined) {
     return tl::unexpected(confined.error());
   }
-  Findings findings;
-  findings.margin = design->margin;
-  findings.cpus = cpus;
-  findings.measured = measure_all(
-      experiment, *journal ? &**journal : nullptr,
-      {.max_time = max_time, .jobs = static_cast<size_t>(*jobs), .tracer = tracer->get()}, services);
-  findings.cells = analyse(cell_infos, experiment.runs(), analysis_options(*design, options.baseline));
-  findings.runs = experiment.runs();
-  findings.design = *design;
-  if (*journal) findings.sessions = (*journal)->contents().sessions;
-  findings.sessions.push_back(session_line(services, cpus));
+  finish(measure_all(experiment, out,
+                     {.max_time = max_time, .jobs = static_cast<size_t>(*jobs), .tracer = tracer->get()},
+                     services));
   return findings;
 }
 

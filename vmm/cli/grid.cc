@@ -63,6 +63,57 @@ std::string cell_key(const std::vector<Slot>& slots, const std::vector<int>& cpu
   return hex(fingerprint(text));
 }
 
+Cell make_cell(const Setup& setup, std::vector<Slot> slots, const GridOptions& options,
+               const std::vector<int>& cpus) {
+  Cell cell;
+  cell.slots = std::move(slots);
+  CellInfo& info = cell.info;
+  info.key = cell_key(cell.slots, cpus);
+  info.guest = setup.guest;
+  info.size = setup.size;
+  info.backend = backend_name(setup.spec.backend);
+  info.workers = setup.spec.workers;
+  info.vms = static_cast<uint32_t>(setup.spec.vms.size());
+  info.vcpus_in_all = setup.vcpus_in_all;
+  info.seconds = static_cast<double>(setup.spec.duration.count()) / 1e9;
+  for (const Slot& slot : cell.slots) info.labels.push_back(slot.label);
+  if (options.with_reference) info.reference = static_cast<int>(cell.slots.size()) - 1;
+  return cell;
+}
+
+// Those that take turns with the baseline, and those that cannot, with the baseline once more.
+std::vector<Cell> cells_by_design(const Setup& setup, const std::vector<Slot>& slots,
+                                  const GridOptions& options, const std::vector<int>& cpus,
+                                  std::vector<std::string>& fallen_back) {
+  const Slot& baseline = slots[options.baseline];
+  std::vector<Slot> turns{baseline};
+  std::vector<Slot> blocks{baseline};
+  for (const Slot& slot : slots) {
+    if (&slot == &baseline) continue;
+    const std::string why = why_not_in_turns(baseline.spec, slot.spec);
+    (why.empty() ? turns : blocks).push_back(slot);
+    if (why.empty()) continue;
+    std::string line = fmt::format("'{}' is measured in blocks: {}", slot.label, why);
+    if (std::find(fallen_back.begin(), fallen_back.end(), line) == fallen_back.end()) {
+      fallen_back.push_back(std::move(line));
+    }
+  }
+  std::vector<Cell> cells;
+  if (turns.size() > 1) {
+    Cell cell = make_cell(setup, std::move(turns), options, cpus);
+    const auto seconds = [](Nanos time) { return static_cast<double>(time.count()) / 1e9; };
+    cell.info.switchback = true;
+    cell.info.period = seconds(options.turns.period);
+    cell.info.washout = seconds(options.turns.washout);
+    cell.info.key =
+        hex(fingerprint(cell.info.key + fmt::format("switchback {} {}", options.turns.period.count(),
+                                                    options.turns.washout.count())));
+    cells.push_back(std::move(cell));
+  }
+  if (blocks.size() > 1) cells.push_back(make_cell(setup, std::move(blocks), options, cpus));
+  return cells;
+}
+
 }  // namespace
 
 Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions& options) {
@@ -79,30 +130,26 @@ Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions&
   return {};
 }
 
-Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options) {
+Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options,
+                                     std::vector<std::string>& fallen_back) {
   std::vector<Cell> cells;
   for (const Setup& setup : request.setups) {
     auto slots = make_slots(request, setup, options);
     if (!slots) return tl::unexpected(slots.error());
-    Cell cell;
-    cell.slots = std::move(*slots);
-    CellInfo& info = cell.info;
-    info.key = cell_key(cell.slots, request.cpus);
-    info.guest = setup.guest;
-    info.size = setup.size;
-    info.backend = backend_name(setup.spec.backend);
-    info.workers = setup.spec.workers;
-    info.vms = static_cast<uint32_t>(setup.spec.vms.size());
-    info.vcpus_in_all = setup.vcpus_in_all;
-    info.seconds = static_cast<double>(setup.spec.duration.count()) / 1e9;
-    for (const Slot& slot : cell.slots) info.labels.push_back(slot.label);
-    if (options.with_reference) info.reference = static_cast<int>(cell.slots.size()) - 1;
-    const auto same = [&info](const Cell& other) { return other.info.key == info.key; };
-    if (std::any_of(cells.begin(), cells.end(), same)) {
-      return usage_error("--guest, --vms, --vcpus",
-                         fmt::format("{} {} is listed twice", info.guest, info.size));
+    std::vector<Cell> of_setup;
+    if (!options.switchback) {
+      of_setup.push_back(make_cell(setup, std::move(*slots), options, request.cpus));
+    } else {
+      of_setup = cells_by_design(setup, *slots, options, request.cpus, fallen_back);
     }
-    cells.push_back(std::move(cell));
+    for (Cell& cell : of_setup) {
+      const auto same = [&cell](const Cell& other) { return other.info.key == cell.info.key; };
+      if (std::any_of(cells.begin(), cells.end(), same)) {
+        return usage_error("--guest, --vms, --vcpus",
+                           fmt::format("{} {} is listed twice", cell.info.guest, cell.info.size));
+      }
+      cells.push_back(std::move(cell));
+    }
   }
   return cells;
 }

@@ -7,6 +7,7 @@
 
 #include "vmm/cli/command.h"
 #include "vmm/cli/run_tracer.h"
+#include "vmm/cli/switchback.h"
 #include "vmm/stats/experiment.h"
 #include "vmm/stats/journal.h"
 
@@ -15,8 +16,15 @@ namespace vmm {
 struct GridOptions {
   bool with_reference = false;                     // for `efficiency`
   std::vector<std::optional<uint32_t>> handicaps;  // percent, by policy; may be shorter than the policies
+  // Policies that can take turns with the baseline do; the others are measured in blocks with it, in cells of
+  // their own.
+  bool switchback = false;
+  size_t baseline = 0;
+  TurnLengths turns;  // 0: to be chosen
 };
-[[nodiscard]] Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options);
+// `fallen_back`: what is not measured in turns, and why; once each.
+[[nodiscard]] Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options,
+                                                   std::vector<std::string>& fallen_back);
 
 // `2=10%`: the second policy burns 10 % of every turn.
 [[nodiscard]] Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions& options);

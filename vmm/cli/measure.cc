@@ -4,76 +4,21 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <cmath>
 #include <ostream>
 #include <set>
 #include <thread>
 
 #include "vmm/cli/grid.h"
 #include "vmm/cli/progress.h"
-#include "vmm/cli/run_json.h"
+#include "vmm/cli/run_record.h"
 #include "vmm/cli/run_text.h"
+#include "vmm/cli/switchback.h"
 #include "vmm/cli/table.h"
+#include "vmm/stats/analysis.h"
 
 namespace vmm {
 namespace {
-
-RunRecord make_record(const RunId& id, const RunSpec& spec, const RunResult& result, Nanos took) {
-  RunRecord record;
-  record.id = id;
-  record.seed = spec.seed;
-  record.seconds = static_cast<double>(result.window.count()) / 1e9;
-  // The simulator's results depend on nothing but the command.
-  if (spec.backend != Backend::kSim) record.took = static_cast<double>(took.count()) / 1e9;
-  record.metrics = measure(spec, result);
-  for (const VmResult& vm : result.vms) record.vm_ops_per_second.push_back(vm.ops_per_second);
-  record.noise = result.noise;
-  record.detail = detail_of(spec, result);
-  return record;
-}
-
-std::string describe(const Experiment::Next& next) {
-  return fmt::format("{} {} block {}{} {}", next.cell->info.guest, next.cell->info.size, next.id.block + 1,
-                     next.id.attempt == 0 ? "" : fmt::format(" (again, {})", next.id.attempt),
-                     next.slot->label);
-}
-
-std::string first_failure(const RunResult& result) {
-  for (size_t i = 0; i < result.vms.size(); ++i) {
-    const VmResult& vm = result.vms[i];
-    if (!vm.failure.empty()) return fmt::format("vm{}: {}", i, vm.failure);
-    if (vm.exit_code.value_or(0) != 0) return fmt::format("vm{}: the guest ended with {}", i, *vm.exit_code);
-  }
-  return "a guest's check of itself failed";
-}
-
-// A line of the kind `failure`: kept for the reader, tried again by the next start.
-Json failure_line(const Experiment::Next& next, const std::string& what) {
-  return {{"kind", "failure"},          {"cell", next.id.cell}, {"block", next.id.block},
-          {"attempt", next.id.attempt}, {"slot", next.id.slot}, {"what", what}};
-}
-
-// A line of the kind `note`: VMs that got nowhere in the whole window.
-Json note_line(const Experiment::Next& next, const std::string& what) {
-  Json line = failure_line(next, what);
-  line["kind"] = "note";
-  return line;
-}
-
-// "vm3: its vCPUs slept …, and 2 other VMs"; empty: none.
-std::string notes_of(const RunResult& result) {
-  std::string first;
-  size_t others = 0;
-  for (size_t i = 0; i < result.vms.size(); ++i) {
-    if (result.vms[i].note.empty()) continue;
-    if (first.empty()) {
-      first = fmt::format("vm{}: {}", i, result.vms[i].note);
-    } else {
-      ++others;
-    }
-  }
-  return others == 0 ? first : fmt::format("{}; and {} other VMs got nowhere", first, others);
-}
 
 // Runs handed out at once to each job: enough that none waits long for the others.
 constexpr size_t kBatchPerJob = 32;
@@ -100,7 +45,9 @@ class Loop {
     tracer_ = limits.tracer;
     if (limits.max_time > Nanos{0}) progress_.limit(start + limits.max_time);
     while (!services_.control.stop && !measured_.error) {
-      measured_.time_is_up = limits.max_time > Nanos{0} && services_.now() - start >= limits.max_time;
+      const Nanos elapsed = services_.now() - start;
+      measured_.time_is_up = limits.max_time > Nanos{0} && elapsed >= limits.max_time;
+      left_ = limits.max_time > Nanos{0} ? std::max(Nanos{}, limits.max_time - elapsed) : Nanos::max();
       const bool more = limits.jobs > 1 ? run_batch(limits.jobs) : run_next();
       if (!more) break;
     }
@@ -115,8 +62,88 @@ class Loop {
   bool run_next() {
     services_.control.progress = [this](double share) { progress_.update(share); };
     const auto next = experiment_.next(measured_.time_is_up);
-    if (next) step(*next);
-    return next.has_value();
+    if (!next) return false;
+    if (!next->cell->info.switchback) {
+      step(*next);
+      return true;
+    }
+    return take_turns(*next->cell);
+  }
+
+  // One boot of a switchback cell's VMs; the first one of all finds out how long turns should be. False: no
+  // whole block fits into the time that is left.
+  bool take_turns(const Cell& cell) {
+    if (cell.info.period == 0) choose_turns(cell);
+    if (measured_.error || services_.control.stop || given_up(cell)) return true;
+    const TurnLengths turns = lengths_of(cell.info);
+    const Nanos block = turns.period * static_cast<int64_t>(cell.slots.size());
+    const auto fit = static_cast<size_t>(left_ / block);
+    const auto wanted = experiment_.missing(cell, fit);
+    if (wanted.empty()) return false;
+    const Experiment::Count count = experiment_.count();
+    progress_.plan(count.planned, count.done);
+    progress_.note(open_text());
+    auto records = run_session(wanted, turns);
+    if (records.empty() && !services_.control.stop && !measured_.error && !given_up(cell)) {
+      fail(wanted.front(), "no block of turns was counted: its guests ended, or the host was too busy");
+    }
+    progress_.finish(fmt::format("{} of them whole", records.size()));
+    for (RunRecord& record : records) keep(std::move(record));
+    return true;
+  }
+
+  // What the turns of one boot measured, as far as it came.
+  std::vector<RunRecord> run_session(std::span<const Experiment::Next> wanted, const TurnLengths& turns) {
+    const Session session = make_session(wanted, turns);
+    const Cell& cell = *wanted.front().cell;
+    const std::string title = fmt::format("{} {} {} turns of {}", cell.info.guest, cell.info.size,
+                                          wanted.size(), human_time(turns.period));
+    progress_.begin(title);
+    const Nanos start = services_.now();
+    const auto result = traced_run(session.spec, tracer_, title, services_);
+    const Nanos took = cell.info.backend == "sim" ? Nanos{} : services_.now() - start;
+    if (!result && result.error().kind != ErrorKind::kGuest) {
+      measured_.error = result.error();
+    } else if (!result) {
+      fail(wanted.front(), result.error().text());
+    } else if (has_guest_failure(*result)) {
+      fail(wanted.front(), first_failure(*result));
+    } else {
+      return records_of(session, *result, took);
+    }
+    return {};
+  }
+
+  // From the policies' turns on workers; twice as long as long as the first half of a turn is another than
+  // its second.
+  void choose_turns(const Cell& cell) {
+    constexpr size_t kPilotBlocks = 12;
+    constexpr int kMostDoublings = 4;
+    const auto set = [&](const TurnLengths& turns) {
+      const auto seconds = [](Nanos time) { return static_cast<double>(time.count()) / 1e9; };
+      experiment_.set_turns(cell.info.key, seconds(turns.period), seconds(turns.washout));
+    };
+    TurnLengths turns = default_turns(cell);
+    set(turns);
+    for (int i = 0; i < kMostDoublings; ++i) {
+      RunTable pilot;
+      for (RunRecord& record : run_session(experiment_.missing(cell, kPilotBlocks), turns)) {
+        pilot.add(std::move(record));
+      }
+      if (measured_.error || services_.control.stop || given_up(cell)) return;
+      const AnalysisOptions options{.design = {}, .baseline = cell.slots.front().label};
+      if (!feels_the_turn_before(analyse(std::span(&cell.info, 1), pilot, options).front())) break;
+      turns = {.period = 2 * turns.period, .washout = 2 * turns.washout};
+      set(turns);
+    }
+    if (journal_ != nullptr) append(cell_line(cell.info));
+  }
+
+  bool given_up(const Cell& cell) const { return failed_.contains(cell.info.key); }
+
+  static TurnLengths lengths_of(const CellInfo& info) {
+    const auto nanos = [](double seconds) { return Nanos{std::llround(seconds * 1e9)}; };
+    return {.period = nanos(info.period), .washout = nanos(info.washout)};
   }
 
   // Several simulated runs at a time. They are kept in the order of the batch, so that the result file does
@@ -186,7 +213,11 @@ class Loop {
     } else if (has_guest_failure(*result)) {
       fail(next, first_failure(*result));
     } else {
-      keep(make_record(next.id, spec, *result, took));
+      RunRecord record = make_record(next.id, spec, *result, took);
+      record.place = next.place;
+      const double* throughput = record.metric(kThroughput);
+      progress_.finish(throughput == nullptr ? "" : with_unit(Unit::kRate, *throughput));
+      keep(std::move(record));
       if (const std::string notes = notes_of(*result); !notes.empty()) note(next, notes);
     }
   }
@@ -213,9 +244,8 @@ class Loop {
   }
 
   void keep(RunRecord record) {
+    record.process = experiment_.process();
     if (journal_ != nullptr) append(run_line(record));
-    const double* throughput = record.metric(kThroughput);
-    progress_.finish(throughput == nullptr ? "" : with_unit(Unit::kRate, *throughput));
     experiment_.add(std::move(record));
     ++kept_;
   }
@@ -236,6 +266,7 @@ class Loop {
     measured_.guest_failures.push_back(line);
     if (journal_ != nullptr) append(failure_line(next, what));
     experiment_.give_up(next.id.cell);
+    failed_.insert(next.id.cell);
   }
 
   void append(const Json& line) {
@@ -247,6 +278,8 @@ class Loop {
   Services& services_;
   RunTracer* tracer_ = nullptr;
   Progress progress_;
+  Nanos left_ = Nanos::max();     // until the time is up
+  std::set<std::string> failed_;  // keys of cells
   size_t kept_ = 0;
   std::set<std::pair<std::string, uint32_t>> noted_;  // cell and slot
   RunId looked_at_{.cell = "", .block = UINT32_MAX, .attempt = 0, .slot = 0};
@@ -255,49 +288,9 @@ class Loop {
 
 }  // namespace
 
-Json session_line(const Services& services, const Json& cpus) {
-  Json line{{"kind", "session"},
-            {"schema", "kvmux.results"},
-            {"schema_version", kJournalSchemaVersion},
-            {"kvmux_version", kVersion},
-            {"command", services.command_line},
-            {"host", host_json(services.host)}};
-  if (!cpus.is_null()) {  // real runs: the simulator's results depend on no instant and no CPU
-    line["cpus"] = cpus;
-    const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-    line["started_unix"] = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
-  }
-  return line;
-}
-
 Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
                      Services& services) {
   return Loop(experiment, journal, services).run(limits);
-}
-
-Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment, const Json& cpus,
-                                            Services& services) {
-  if (path.empty()) return std::nullopt;
-  auto journal = Journal::open(path);
-  if (!journal) return tl::unexpected(journal.error());
-  size_t known = 0;
-  for (const RunRecord& run : journal->contents().runs) {
-    const auto ours = [&run](const Cell& cell) { return cell.info.key == run.id.cell; };
-    if (std::none_of(experiment.cells().begin(), experiment.cells().end(), ours)) continue;
-    known += experiment.add(run) ? 1 : 0;
-  }
-  if (known != 0) services.err << fmt::format("kvmux: {} runs are in {} already; going on\n", known, path);
-  if (const auto appended = journal->append(session_line(services, cpus)); !appended) {
-    return tl::unexpected(appended.error());
-  }
-  for (const Cell& cell : experiment.cells()) {
-    const auto& stored = journal->contents().cells;
-    if (std::find(stored.begin(), stored.end(), cell.info) != stored.end()) continue;
-    if (const auto appended = journal->append(cell_line(cell.info)); !appended) {
-      return tl::unexpected(appended.error());
-    }
-  }
-  return std::optional<Journal>{std::move(*journal)};
 }
 
 }  // namespace vmm

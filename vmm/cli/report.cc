@@ -113,10 +113,10 @@ std::string heading(const CellFindings& first, const MetricInfo& metric, ReportS
     }
     return std::string{"the baseline"};
   }();
-  return fmt::format("{}{}, {} worker{}{}: {}, ratio to {}\n\n",
+  return fmt::format("{}{}, {} worker{}{}{}: {}, ratio to {}\n\n",
                      style == ReportStyle::kMarkdown ? "### " : "", cell.guest, cell.workers,
-                     cell.workers == 1 ? "" : "s", cell.backend == "sim" ? ", simulated" : "", metric.title,
-                     baseline);
+                     cell.workers == 1 ? "" : "s", cell.backend == "sim" ? ", simulated" : "",
+                     cell.switchback ? ", in turns" : "", metric.title, baseline);
 }
 
 size_t comparisons(std::span<const CellFindings> findings, std::string_view metric) {
@@ -166,7 +166,7 @@ std::vector<CellGroup> by_guest(std::span<const CellFindings> findings) {
     const auto group = std::find_if(groups.begin(), groups.end(), [&cell](const CellGroup& g) {
       const CellInfo& first = g.front()->cell;
       return first.guest == cell.cell.guest && first.workers == cell.cell.workers &&
-             first.backend == cell.cell.backend;
+             first.backend == cell.cell.backend && first.switchback == cell.cell.switchback;
     });
     if (group == groups.end()) {
       groups.push_back({&cell});
@@ -185,6 +185,7 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
   size_t disturbed = 0;
   double seconds = 0;
   double steal = 0;
+  bool in_turns = false;
   for (const CellFindings& cell : findings) {
     if (cell.blocks == 0) {
       ++unmeasured;
@@ -194,7 +195,8 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
     most = std::max(most, cell.blocks);
     repeated += cell.repeated_blocks;
     disturbed += cell.disturbed_blocks;
-    seconds = cell.cell.seconds;
+    seconds = cell.cell.switchback ? cell.cell.period : cell.cell.seconds;
+    in_turns = in_turns || cell.cell.switchback;
     steal = std::max(steal, cell.worst_steal);
   }
   if (most == 0) return "Nothing is measured yet.\n";
@@ -207,6 +209,7 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
       "seen.\n",
       least == most ? std::to_string(most) : fmt::format("{} to {}", least, most), seconds,
       comparisons(findings, options.metrics.front()->name), options.margin * 100);
+  if (in_turns) text += "In turns: the interval counts what neighbouring turns have in common.\n";
   text +=
       fmt::format("Host noise: at most {} of the workers' time stolen in a run; {} blocks measured again.\n",
                   percent(steal), repeated);
@@ -224,6 +227,8 @@ std::string report(std::span<const CellFindings> findings, const ReportOptions& 
     for (const CellGroup& cells : by_guest(findings)) {
       text += heading(*cells.front(), *metric, style);
       text += MetricTable(cells, *metric, options).render(style) + "\n";
+      const std::string notes = metric->name == kThroughput ? report_notes(cells) : "";
+      if (!notes.empty()) text += notes + "\n";
     }
   }
   return text + report_footer(findings, options);

@@ -26,6 +26,10 @@ std::vector<CellGroup> by_guest(std::span<const CellFindings> findings);
 
 std::string report(std::span<const CellFindings> findings, const ReportOptions& options, ReportStyle style);
 
+// What else the throughputs of these cells say: carry-over of turns, processes, two levels, places in the
+// block.
+std::string report_notes(const CellGroup& cells);
+
 // How the figures came about: blocks, method, host noise, what is missing.
 std::string report_footer(std::span<const CellFindings> findings, const ReportOptions& options);
 

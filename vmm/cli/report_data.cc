@@ -56,6 +56,22 @@ Json finding_json(const Finding& finding) {
   return json;
 }
 
+// What else its throughputs say.
+void add_notes(Json& entry, const PolicyFindings& policy) {
+  if (const auto& carried = policy.carry_over) {
+    entry["carry_over"] = {
+        {"ratio", carried->ratio}, {"low", carried->low}, {"high", carried->high}, {"p", carried->p}};
+  }
+  if (const auto& between = policy.between) {
+    entry["between_processes"] = {
+        {"processes", between->processes}, {"share", between->share}, {"p", between->p}};
+  }
+  if (const auto& humps = policy.humps) {
+    entry["humps"] = {
+        {"low", humps->low}, {"high", humps->high}, {"at_low", humps->at_low}, {"at_high", humps->at_high}};
+  }
+}
+
 }  // namespace
 
 std::string report_csv(std::span<const CellFindings> findings) {
@@ -93,6 +109,12 @@ Json report_json(std::span<const CellFindings> findings, const std::vector<std::
                {"repeated_blocks", cell.repeated_blocks},
                {"disturbed_blocks", cell.disturbed_blocks},
                {"worst_steal", cell.worst_steal}};
+    if (cell.cell.switchback) {
+      entry["switchback"] = {{"period", cell.cell.period}, {"washout", cell.cell.washout}};
+    }
+    if (cell.place) {
+      entry["place"] = {{"first_to_last", cell.place->first_to_last}, {"p", cell.place->p}};
+    }
     Json& policies = entry["policies"] = Json::array();
     for (const PolicyFindings& policy : cell.policies) {
       Json values = Json::object();
@@ -100,6 +122,7 @@ Json report_json(std::span<const CellFindings> findings, const std::vector<std::
         values[std::string{finding.metric->name}] = finding_json(finding);
       }
       policies.push_back({{"policy", policy.label}, {"metrics", std::move(values)}});
+      add_notes(policies.back(), policy);
     }
     cells.push_back(std::move(entry));
   }

@@ -1,6 +1,7 @@
 #include "vmm/cli/run_json.h"
 
 #include "sched/policy/parse.h"
+#include "vmm/run/sections.h"
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
@@ -44,6 +45,15 @@ Json vm_spec_json(const VmSpec& vm) {
   if (!vm.args.empty()) json["args"] = vm.args;
   if (vm.handicap_percent) json["handicap_percent"] = *vm.handicap_percent;
   return json;
+}
+
+Json changes_json(const std::vector<PolicyChange>& changes) {
+  Json list = Json::array();
+  for (const PolicyChange& change : changes) {
+    Json& entry = list.emplace_back(Json{{"at_ns", change.at.count()}});
+    for (const VmChange& vm : change.vms) entry["policies"].push_back(policy_json(vm.policy));
+  }
+  return list;
 }
 
 Json ledger_json(const Ledger& ledger) {
@@ -180,6 +190,7 @@ Json spec_json(const RunSpec& spec) {
   }
   Json& vms = json["vms"] = Json::array();
   for (const VmSpec& vm : spec.vms) vms.push_back(vm_spec_json(vm));
+  if (!spec.changes.empty()) json["changes"] = changes_json(spec.changes);
   return json;
 }
 
@@ -202,6 +213,13 @@ Json result_json(const RunSpec& spec, const RunResult& result) {
   if (spec.backend == Backend::kSim) json["sim_events"] = result.sim_events;
   Json& vms = json["vms"] = Json::array();
   for (const VmResult& vm : result.vms) vms.push_back(vm_json(vm, result.tsc_khz));
+  const RunSpec base = without_changes(spec);
+  for (size_t i = 0; i < result.sections.size(); ++i) {
+    const RunResult& section = result.sections[i].result;
+    Json entry = result_json(spec_of_section(base, spec.changes, i), section);
+    entry["begin_ns"] = (section.window_begin - result.window_begin).count();
+    json["sections"].push_back(std::move(entry));
+  }
   return json;
 }
 

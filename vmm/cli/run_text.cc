@@ -7,6 +7,7 @@
 #include "vmm/cli/guests.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
+#include "vmm/run/sections.h"
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
@@ -185,6 +186,19 @@ std::string summary_lines(const RunSpec& spec, const RunResult& result) {
   return text;
 }
 
+// Throughput and where the time went between two changes of policies.
+std::string section_tables(const RunSpec& spec, const RunResult& result) {
+  std::string text;
+  const RunSpec base = without_changes(spec);
+  for (size_t i = 0; i < result.sections.size(); ++i) {
+    const RunResult& section = result.sections[i].result;
+    const Nanos from = section.window_begin - result.window_begin;
+    text += fmt::format("From {:.3f} s to {:.3f} s:\n", seconds(from), seconds(from + section.window));
+    text += throughput_table(spec_of_section(base, spec.changes, i), section) + ledger_table(section) + "\n";
+  }
+  return text;
+}
+
 std::string guest_lines(const RunResult& result) {
   std::string text;
   for (size_t i = 0; i < result.vms.size(); ++i) {
@@ -235,6 +249,7 @@ std::string run_text(const RunSpec& spec, const RunResult& result, VcpuDetail de
   if (detail == VcpuDetail::kAlways || vcpu_count(result) < kManyVcpus) text += vcpu_table(result) + "\n";
   text += spin_table(result) + yields_line(result) + "\n";
   if (const std::string ipis = ipi_table(result); !ipis.empty()) text += ipis + "\n";
+  text += section_tables(spec, result);
   return text + summary_lines(spec, result) + guest_lines(result);
 }
 

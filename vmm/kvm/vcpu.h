@@ -98,17 +98,22 @@ class VcpuFd {
   void request_exit();
   void clear_exit_request();
 
-  // Set-up, before the first run().
-  // Where somebody looks after most exits.
+  // Between two run()s. Where somebody looks after most exits.
   void keep_regs() { area_->kvm_valid_regs |= KVM_SYNC_X86_REGS; }
-  void keep_sregs() { area_->kvm_valid_regs |= KVM_SYNC_X86_SREGS; }
+  void keep_sregs(bool keep = true) {
+    const auto bit = uint64_t{KVM_SYNC_X86_SREGS};
+    area_->kvm_valid_regs = keep ? area_->kvm_valid_regs | bit : area_->kvm_valid_regs & ~bit;
+  }
+
+  // Set-up, before the first run().
   [[nodiscard]] Result<void> set_cpuid(std::span<const kvm_cpuid_entry2> entries);
   [[nodiscard]] Result<void> make_runnable();  // LapicPlace::kKernel: no waiting for a SIPI
   [[nodiscard]] Result<uint64_t> tsc_khz() const;
   // What RDTSC in the guest adds to the host's, modulo 2^64.
   [[nodiscard]] Result<uint64_t> tsc_offset() const;
 
-  // LAPIC in KVM, while no thread is in run(): what a vCPU that sleeps waits for. An error: KVM does not tell.
+  // LAPIC in KVM, while no thread is in run(): what a vCPU that sleeps waits for. An error: KVM does not
+  // tell.
   struct Sleep {
     uint32_t mp_state = 0;           // KVM_MP_STATE_*
     bool event_pending = false;      // NMI, SMI, an exception or an injected interrupt

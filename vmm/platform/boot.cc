@@ -10,22 +10,18 @@
 #include <cerrno>
 #include <ctime>
 
-#include "sched/policy/parse.h"
+#include "vmm/platform/boot_engine.h"
 #include "vmm/platform/firmware.h"
 #include "vmm/platform/kvm_bus.h"
+#include "vmm/platform/policy_course.h"
 #include "vmm/platform/user_bus.h"
-#include "vmm/run/host_machine.h"
-#include "vmm/run/machine.h"
 #include "vmm/run/retry.h"
-#include "vmm/run/setup.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
 #include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
-
-constexpr Nanos kSpinWindow{50'000};
 
 // Lets any thread end the serving thread's wait. What it rang for is noted besides: should the kernel not
 // take the bell, the serving thread finds it when it looks next (silence_watch.h: several times a second).
@@ -78,39 +74,6 @@ struct Bench {
   }
 };
 
-Result<sched::Setup> scheduling(const BootSpec& spec) {
-  RunSpec run;
-  run.workers = spec.workers;
-  run.seed = spec.seed;
-  VmSpec vm;
-  vm.vcpus = spec.vcpus;
-  vm.policy = spec.policy;
-  vm.weight = sched::kDefaultWeight;
-  run.vms.push_back(std::move(vm));
-  return make_setup(run, kSpinWindow);
-}
-
-// Our scheduler needs LAPICs of ours: inside KVM, IPIs and HLT never reach it. So they are for threads that
-// the host schedules.
-Result<std::unique_ptr<Engine>> make_engine(const BootSpec& spec) {
-  const sched::QueueKind queue = spec.policy.features.queue;
-  const bool split = spec.irqchip == Irqchip::kSplit;
-  if (!sched::is_host_queue(queue)) {
-    if (split) {
-      return usage_error(
-          "--irqchip split",
-          fmt::format("the policy '{}' schedules vCPUs by their IPIs and halts, which KVM's own LAPICs "
-                      "keep to themselves; accepted with split are host and host-kvm",
-                      spec.policy.name));
-    }
-    const auto setup = scheduling(spec);
-    if (!setup) return Failure(setup.error());
-    return std::make_unique<Machine>(*setup, true, Nanos{}, spec.event_loop);
-  }
-  const HostMode mode{.lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace, .yield_on_spin = false};
-  return std::make_unique<HostMachine>(mode, spec.workers);
-}
-
 // The bootstrap processor starts in the guest, all others wait for their SIPI; KVM's do that by themselves.
 void set_start(Vm& vm, const StartState& start, bool lapics_in_kvm) {
   VcpuFd& bootstrap = vm.vcpu(VcpuIndex{0}).kvm;
@@ -120,7 +83,7 @@ void set_start(Vm& vm, const StartState& start, bool lapics_in_kvm) {
 }
 
 Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& bench) {
-  auto engine = make_engine(spec);
+  auto engine = make_boot_engine(spec);
   if (!engine) return Failure(engine.error());
   bench.engine = std::move(*engine);
   bench.engine->trouble().on_report([&wakeup = *bench.wakeup] { wakeup.ring(); });
@@ -150,7 +113,7 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
               .console_ready = console.ready,
               .look_again = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
   bench.board->wire();
-  bench.engine->add({bench.vm.get(), bench.board.get()});
+  bench.engine->add({.vm = bench.vm.get(), .board = bench.board.get()});
   return {};
 }
 
@@ -229,7 +192,7 @@ Result<std::array<bool, 2>> wait_for_events(int bell, int typed, Nanos wait) {
 
 // Serves the board until the guest ends or has to.
 BootEnd serve(const Bench& bench, const BootConsole& console, Input& input, Nanos end, SilenceWatch& watch,
-              const std::atomic<bool>& stop) {
+              PolicyCourse& course, const std::atomic<bool>& stop) {
   for (;;) {
     const Nanos now = monotonic_now();
     bench.board->run_timers(now);
@@ -237,8 +200,9 @@ BootEnd serve(const Bench& bench, const BootConsole& console, Input& input, Nano
     if (bench.vm->ended()) return BootEnd::kExit;
     if (stop.load() || bench.engine->trouble().any()) return BootEnd::kStopped;
     if (now >= end) return BootEnd::kTimeout;
-    const Nanos until =
-        std::min({end, bench.board->next_deadline().value_or(sched::kForever), watch.next_look()});
+    course.look(now);
+    const Nanos until = std::min(
+        {end, course.next(), bench.board->next_deadline().value_or(sched::kForever), watch.next_look()});
     const int typed = input.fd >= 0 && wants_input(console, *bench.board) ? input.fd : -1;
     const auto ready = wait_for_events(bench.wakeup->fd(), typed, until - now);
     if (!ready) {
@@ -259,7 +223,8 @@ BootResult result_of(const Bench& bench, BootEnd end) {
                     .unclaimed = bench.board->unclaimed(),
                     .lost = bench.board->lost(),
                     .began = {},
-                    .ended = {}};
+                    .ended = {},
+                    .sections = {}};
   if (end != BootEnd::kExit) return result;
   if (!result.failure.empty()) {
     result.end = BootEnd::kFailed;
@@ -288,7 +253,8 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (!wakeup) return Failure(wakeup.error());
   Bench bench(std::move(*wakeup));
   if (auto built = build(spec, console, bench); !built) return Failure(built.error());
-  const Nanos end = spec.timeout ? monotonic_now() + *spec.timeout : sched::kForever;
+  const Nanos started_at = monotonic_now();
+  const Nanos end = spec.timeout ? started_at + *spec.timeout : sched::kForever;
   SilenceWatch watch(*bench.engine);
   bench.engine->trace_into(spec.trace);
   const Nanos began = monotonic_now();
@@ -298,10 +264,13 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   }
   const ConsoleBell bell(console, *bench.wakeup);
   Input input{console.input};
-  const BootEnd how = serve(bench, console, input, end, watch, stop);
+  PolicyCourse course(spec, *bench.engine, *bench.vm, started_at);
+  const BootEnd how = serve(bench, console, input, end, watch, course, stop);
+  auto sections = course.finish();
   bench.engine->stop();
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
+  result.sections = std::move(sections);
   result.input_trouble = input.trouble;
   result.began = began;
   result.ended = monotonic_now();

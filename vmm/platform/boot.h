@@ -34,6 +34,7 @@ struct BootSpec {
   EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
   std::optional<Nanos> timeout;
   uint64_t seed = 1;
+  std::vector<PolicyChange> changes;  // after the start; in ascending order, for one VM
   // The calling thread creates nothing after this boot: while it serves the board, and for good, it has the
   // sandbox of a device thread.
   bool confine_caller = false;
@@ -61,16 +62,26 @@ enum class BootEnd : uint8_t {
   kStopped,  // by the user
 };
 
+// Between two changes of the policy: what became of the vCPUs' time, all together.
+struct BootSection {
+  std::string policy;
+  Nanos from{};  // after the start
+  Nanos to{};
+  Ledger ledger;
+  sched::VcpuStats sched;
+};
+
 struct BootResult {
   BootEnd end = BootEnd::kExit;
   int exit_code = 0;
   std::string failure;
-  std::string silence;  // kTimeout: that the guest slept, and in what; empty: it did not
+  std::string silence;        // kTimeout: that the guest slept, and in what; empty: it did not
   std::string input_trouble;  // why what was typed did not reach the guest any more; empty: it did
   Unclaimed unclaimed;
   PcBoard::Lost lost;
   Nanos began{};  // of its vCPUs, by monotonic_now()
   Nanos ended{};
+  std::vector<BootSection> sections;  // none without changes
 };
 
 // `stop` may be set by any thread or signal handler; a signal should then end the thread's system call.

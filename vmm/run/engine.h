@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "sched/base/stats.h"
@@ -18,6 +19,7 @@
 #include "vmm/run/pause_barrier.h"
 #include "vmm/run/trouble.h"
 #include "vmm/run/vm.h"
+#include "vmm/run_types.h"
 #include "vmm/trace/recorder.h"
 
 namespace vmm {
@@ -28,6 +30,7 @@ struct RunningVm {
   Board* board;
   uint32_t handicap_percent = 0;                   // handicap.h
   std::atomic<uint64_t>* vcpus_running = nullptr;  // in guest memory; null: the guest is not told
+  std::atomic<uint64_t>* hint_place = nullptr;     // where it would be told
 };
 
 class Engine : public Notifier {
@@ -57,6 +60,11 @@ class Engine : public Notifier {
   virtual std::vector<CpuUse> cpu_use(Nanos now) const = 0;  // one for each worker that was asked for
   // Paused: forgets the maxima.
   virtual void reset_peaks() = 0;
+  // Paused: all VMs go on with these policies, in their order. Only for what check_together() let pass: an
+  // engine whose policies hold for a whole run is never asked.
+  virtual void change_policies(std::span<const VmChange>, Nanos) {
+    KVMUX_CHECK(false, "the policies of this engine hold for a whole run");
+  }
 
   // What its threads could not cope with, or nothing: then the run is to be stopped, and its figures are
   // void.

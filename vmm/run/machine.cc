@@ -52,8 +52,21 @@ Result<void> Machine::start() {
 void Machine::keep_registers(Vm& vm) const {
   for (uint32_t i = 0; i < vm.vcpu_count(); ++i) {
     VcpuFd& kvm = vm.vcpu(VcpuIndex{i}).kvm;
-    if (needs_cpl(scheduler_.policy(vm.id()).features)) kvm.keep_sregs();
+    kvm.keep_sregs(needs_cpl(scheduler_.policy(vm.id()).features));
     if (sample_spins_) kvm.keep_regs();
+  }
+}
+
+// Nobody is on a worker: every vCPU's lease is free, and the count of those that run is 0 wherever guests are
+// told.
+void Machine::change_policies(std::span<const VmChange> vms, Nanos now) {
+  std::vector<sched::Policy> policies;
+  for (const VmChange& vm : vms) policies.push_back(vm.policy);
+  scheduler_.change_policies(policies, now);
+  for (size_t i = 0; i < vms_.size(); ++i) {
+    vms_[i].handicap_percent = vms[i].handicap_percent.value_or(0);
+    vms_[i].vcpus_running = vms[i].policy.features.running_hint ? vms_[i].hint_place : nullptr;
+    keep_registers(*vms_[i].vm);
   }
 }
 

@@ -28,6 +28,7 @@ class Machine final : public sched::Host, public Engine {
   std::vector<CpuUse> cpu_use(Nanos now) const override;
   void reset_peaks() override { scheduler_.reset_peaks(); }
   void trace_into(TraceRecorder* recorder) override;
+  void change_policies(std::span<const VmChange> vms, Nanos now) override;
 
   // sched::Host
   void kick(sched::WorkerId worker) override;

@@ -6,6 +6,7 @@
 #include "guest/embedded.h"
 #include "vmm/output/standard.h"
 #include "vmm/run/no_progress.h"
+#include "vmm/run/sections.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
 #include "vmm/run/window.h"
@@ -68,27 +69,63 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
         {.vm = tiny.vm.get(),
          .board = tiny.board.get(),
          .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
-         .vcpus_running = spec.vms[i].policy.features.running_hint ? tiny.vcpus_running() : nullptr});
+         .vcpus_running = spec.vms[i].policy.features.running_hint ? tiny.vcpus_running() : nullptr,
+         .hint_place = tiny.vcpus_running()});
   }
   return {};
 }
 
-// Until `end`, a stop request, trouble, or the end of all VMs. `done` and `share`: the part of the progress
-// that this makes up.
-void wait_until(Nanos end, Nanos length, double done, double share, const Engine& engine, SilenceWatch& watch,
-                RunControl& control) {
-  for (;;) {
-    const Nanos now = monotonic_now();
-    const Nanos left = end - now;
-    if (control.progress) {
-      const double part =
-          1.0 - std::max(0.0, static_cast<double>(left.count()) / static_cast<double>(length.count()));
-      control.progress(done + share * part);
+// Waits for instants of a run, and says how far it has come.
+class Waiting {
+ public:
+  Waiting(const RunSpec& spec, const Engine& engine, SilenceWatch& watch, RunControl& control)
+      : whole_(std::max(Nanos{1}, spec.warmup + spec.duration)),
+        engine_(engine),
+        watch_(watch),
+        control_(control),
+        began_(monotonic_now()) {}
+
+  // False: a stop request, trouble, or the end of all VMs came first.
+  bool until(Nanos end) {
+    for (;;) {
+      const Nanos now = monotonic_now();
+      if (control_.progress) {
+        const auto done = static_cast<double>((now - began_).count());
+        control_.progress(std::min(1.0, done / static_cast<double>(whole_.count())));
+      }
+      if (control_.stop.load() || engine_.all_ended() || engine_.trouble().any()) return false;
+      if (now >= end) return true;
+      watch_.look(now);
+      std::this_thread::sleep_for(std::min(end - now, kPoll));
     }
-    if (left <= Nanos{} || control.stop.load() || engine.all_ended() || engine.trouble().any()) return;
-    watch.look(now);
-    std::this_thread::sleep_for(std::min(left, kPoll));
   }
+
+ private:
+  const Nanos whole_;
+  const Engine& engine_;
+  SilenceWatch& watch_;
+  RunControl& control_;
+  const Nanos began_;
+};
+
+// From change to change. False: the run ends before its time.
+bool pass_marks(const RunSpec& spec, Bench& bench, const Snapshot& start, Nanos begin, Waiting& waiting,
+                Sections<Snapshot>& sections) {
+  Engine& engine = *bench.plan.engine;
+  sections.begin(start);
+  for (const Mark& mark : marks_of(spec)) {
+    if (!waiting.until(begin + mark.at)) return false;
+    if (mark.kind != Mark::Kind::kChange) {
+      sections.take(mark, peek(bench.vms));
+      continue;
+    }
+    engine.pause();
+    sections.take(mark, take_snapshot(engine, bench.vms));
+    engine.reset_peaks();
+    engine.change_policies(mark.change->vms, monotonic_now());
+    engine.resume();
+  }
+  return true;
 }
 
 // The engine has stopped. Names the VMs that got nowhere, and where those are that sleep.
@@ -122,16 +159,18 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   engine.trace_into(control.trace);
   if (auto started = engine.start(); !started) return Failure(started.error());
 
-  const Nanos whole = std::max(Nanos{1}, spec.warmup + spec.duration);
-  const double warmup_share = static_cast<double>(spec.warmup.count()) / static_cast<double>(whole.count());
-  wait_until(monotonic_now() + spec.warmup, std::max(Nanos{1}, spec.warmup), 0, warmup_share, engine, watch,
-             control);
+  Waiting waiting(spec, engine, watch, control);
+  (void)waiting.until(monotonic_now() + spec.warmup);
   engine.pause();
   engine.reset_peaks();
   const Snapshot start = take_snapshot(engine, bench.vms);
   engine.resume();
-  wait_until(monotonic_now() + spec.duration, std::max(Nanos{1}, spec.duration), warmup_share,
-             1 - warmup_share, engine, watch, control);
+  Sections<Snapshot> sections(spec, [&](const Snapshot& from, const Snapshot& to) {
+    return counters_between(spec, bench.plan.calibration, bench.vms, from, to);
+  });
+  const Nanos begin = monotonic_now();
+  const bool whole = pass_marks(spec, bench, start, begin, waiting, sections);
+  if (whole) (void)waiting.until(begin + spec.duration);
   engine.pause();
   const Snapshot end = take_snapshot(engine, bench.vms);
   watch.judge_paused(end.at);
@@ -141,6 +180,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
 
   RunResult result = difference(spec, bench.plan.calibration, bench.vms, start, end);
   add_notes(bench, watch, start, end, result);
+  sections.finish(end, result);
   result.spin_window = bench.plan.spin_window;
   result.interrupted = control.stop.load();
   return result;

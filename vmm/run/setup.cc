@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sched/base/text.h"
 #include "sched/policy/parse.h"
 
 namespace vmm {
@@ -67,7 +68,56 @@ Result<void> add_groups(const RunSpec& spec, Groups& groups, sched::Setup& setup
 sched::Parsed<sched::Tuning> shared_tuning(const RunSpec& spec) {
   std::vector<const sched::Policy*> policies;
   for (const VmSpec& vm : spec.vms) policies.push_back(&vm.policy);
+  for (const PolicyChange& change : spec.changes) {
+    for (const VmChange& vm : change.vms) policies.push_back(&vm.policy);
+  }
   return sched::tuning_of_run(policies);
+}
+
+// Where vCPUs begin, and whether VMs stay whole.
+bool places_alike(const sched::Policy& a, const sched::Policy& b) {
+  return a.features.pack == b.features.pack && a.features.affinity == b.features.affinity;
+}
+
+// A change while guests run: of what may change then.
+Result<void> check_change(const sched::Policy& from, const sched::Policy& to) {
+  if (const auto ok = sched::check_carried(to); !ok) return usage_error("--at", ok.error());
+  const auto refuse = [&](const std::string& why) {
+    return usage_error("--at",
+                       fmt::format("'{}' cannot become '{}' while guests run: {}", from.name, to.name, why));
+  };
+  const sched::QueueKind queue = from.features.queue;
+  if (sched::is_host_queue(queue) || sched::is_host_queue(to.features.queue)) {
+    return refuse("the host's scheduler has the threads of a whole run");
+  }
+  if (to.features.queue != queue) {
+    return refuse(fmt::format("their run queues ({} and {}) hold for the whole run", sched::queue_name(queue),
+                              sched::queue_name(to.features.queue)));
+  }
+  if (queue == sched::QueueKind::kGang && from.tuning.slice != to.tuning.slice) {
+    return refuse("the slots of run queue 'gang' are slices of the whole run");
+  }
+  const bool pinned = to.tuning.migration_cost >= to.tuning.dear_move;
+  if (pinned && !places_alike(from, to)) {
+    return refuse("they differ in where vCPUs begin (pack, affinity), and no vCPU may move (migration-cost)");
+  }
+  return {};
+}
+
+Result<void> check_changes(const RunSpec& spec) {
+  Nanos last{};
+  for (const PolicyChange& change : spec.changes) {
+    if (change.at <= last || change.at >= spec.duration) {
+      return usage_error("--at",
+                         fmt::format("{}: accepted are instants within the run's {}, each once",
+                                     sched::format_time(change.at), sched::format_time(spec.duration)));
+    }
+    last = change.at;
+    for (size_t i = 0; i < change.vms.size(); ++i) {
+      if (auto ok = check_change(spec.vms[i].policy, change.vms[i].policy); !ok) return ok;
+    }
+  }
+  return {};
 }
 
 // The run queue serves all VMs, so they must agree on it and on its own constants.
@@ -83,8 +133,9 @@ Result<void> check_queues(const RunSpec& spec) {
                                      sched::queue_name(vm.policy.features.queue)));
     }
   }
+  if (auto ok = check_changes(spec); !ok) return ok;
   const auto shared = shared_tuning(spec);
-  if (!shared) return usage_error("--policy", shared.error());
+  if (!shared) return usage_error(spec.changes.empty() ? "--policy" : "--policy, --at", shared.error());
   return {};
 }
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <functional>
 #include <utility>
 
 #include "sched/sim/simulator.h"
 #include "vmm/run/no_progress.h"
+#include "vmm/run/sections.h"
 #include "vmm/run/setup.h"
 #include "vmm/run/sim_profile.h"
 #include "vmm/trace/recorder.h"
@@ -213,6 +215,31 @@ RunResult difference(const RunSpec& spec, const sim::Config& config, const Snaps
   return result;
 }
 
+// Advances to an instant of the run; false: it is to stop.
+using AdvanceTo = std::function<bool(Nanos)>;
+
+void change_policies(sim::Simulator& simulator, const PolicyChange& change) {
+  std::vector<sched::Policy> policies;
+  std::vector<int64_t> handicaps;
+  for (const VmChange& vm : change.vms) {
+    policies.push_back(vm.policy);
+    handicaps.push_back(vm.handicap_percent.value_or(0));
+  }
+  simulator.change_policies(policies, handicaps);
+}
+
+// From change to change.
+void pass_marks(const RunSpec& spec, sim::Simulator& simulator, const AdvanceTo& advance_to,
+                Sections<Snapshot>& sections) {
+  for (const Mark& mark : marks_of(spec)) {
+    if (!advance_to(spec.warmup + mark.at)) return;
+    sections.take(mark, take_snapshot(simulator, spec));
+    if (mark.kind != Mark::Kind::kChange) continue;
+    simulator.reset_peaks();
+    change_policies(simulator, *mark.change);
+  }
+}
+
 // In steps, so that a stop request is seen. The steps end at the same instants however fast the host is.
 void advance(sim::Simulator& simulator, Nanos length, Nanos whole, RunControl& control) {
   constexpr int kSteps = 64;
@@ -236,8 +263,18 @@ Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control) {
   advance(simulator, spec.warmup, whole, control);
   simulator.reset_peaks();
   const Snapshot start = take_snapshot(simulator, spec);
-  advance(simulator, spec.duration, whole, control);
-  RunResult result = difference(spec, *config, start, take_snapshot(simulator, spec));
+  Sections<Snapshot> sections(
+      spec, [&](const Snapshot& from, const Snapshot& to) { return difference(spec, *config, from, to); });
+  sections.begin(start);
+  const auto advance_to = [&](Nanos at) {
+    advance(simulator, at - simulator.now(), whole, control);
+    return !control.stop.load();
+  };
+  pass_marks(spec, simulator, advance_to, sections);
+  if (!control.stop.load()) advance_to(whole);
+  const Snapshot end = take_snapshot(simulator, spec);
+  RunResult result = difference(spec, *config, start, end);
+  sections.finish(end, result);
   result.sim_events = simulator.events();
   result.interrupted = control.stop.load();
   return result;

@@ -29,8 +29,8 @@ VcpuAccount operator-(const VcpuAccount& end, const VcpuAccount& start) {
           .injections = end.injections - start.injections};
 }
 
-// Time that the hypervisor below this machine took from the CPUs that runs use (/proc/stat, "steal"). Nothing:
-// it cannot be read.
+// Time that the hypervisor below this machine took from the CPUs that runs use (/proc/stat, "steal").
+// Nothing: it cannot be read.
 std::optional<double> try_steal_ms() {
   constexpr int kStealColumn = 8;
   std::set<std::string> names;
@@ -86,10 +86,16 @@ Ledger make_ledger(const sched::StateTimes& times, const VcpuAccount& account, N
   return ledger;
 }
 
+VcpuResult guest_difference(const kvmux_vcpu_results& start, const kvmux_vcpu_results& end,
+                            const Calibration& calibration) {
+  VcpuResult r;
+  add_counters(start, end, calibration, r);
+  return r;
+}
+
 VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end,
                            const Calibration& calibration) {
-  VcpuResult r;
-  add_counters(start.guest, end.guest, calibration, r);
+  VcpuResult r = guest_difference(start.guest, end.guest, calibration);
   const VcpuAccount account = end.use.account - start.use.account;
   r.exits = account.exit_count;
   r.kicks = account.kick_count;
@@ -115,8 +121,24 @@ Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms) {
   return snapshot;
 }
 
-RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,
-                     const Snapshot& start, const Snapshot& end) {
+Ledger ledger_between(const Engine::VcpuUse& start, const Engine::VcpuUse& end) {
+  return make_ledger((end.sched - start.sched).times, end.account - start.account, {});
+}
+
+Snapshot peek(const std::vector<TinyVm>& vms) {
+  Snapshot snapshot;
+  snapshot.at = monotonic_now();
+  for (const TinyVm& tiny : vms) {
+    auto& vcpus = snapshot.vms.emplace_back();
+    for (uint32_t i = 0; i < tiny.vm->vcpu_count(); ++i) vcpus.push_back({{}, tiny.results(VcpuIndex{i})});
+  }
+  snapshot.is_peek = true;
+  return snapshot;
+}
+
+RunResult counters_between(const RunSpec& spec, const Calibration& calibration,
+                           const std::vector<TinyVm>& vms, const Snapshot& start, const Snapshot& end) {
+  const bool has_accounts = !start.is_peek && !end.is_peek;
   RunResult result;
   result.window = end.at - start.at;
   result.window_begin = start.at;
@@ -130,26 +152,37 @@ RunResult difference(const RunSpec& spec, const Calibration& calibration, const 
     for (size_t i = 0; i < end.vms[v].size(); ++i) {
       const VcpuSnapshot& from = start.vms[v][i];
       const VcpuSnapshot& to = end.vms[v][i];
-      vm.vcpus.push_back(vcpu_difference(from, to, calibration));
+      vm.vcpus.push_back(has_accounts ? vcpu_difference(from, to, calibration)
+                                      : guest_difference(from.guest, to.guest, calibration));
       operations += vm.vcpus.back().operations;
       add_latencies(from.guest, to.guest, vm);
     }
     vm.ops_per_second =
         static_cast<double>(operations) / std::chrono::duration<double>(result.window).count();
-    vm.checks = vms[v].board->checks();
-    vm.exit_code = vms[v].vm->exit_code();
-    vm.failure = vms[v].vm->failure();
-    if (!vms[v].vm->ended()) {
-      vm.failure = never_started(vms[v], guests::find(vm.guest).has_value(), end.vms[v], vm.vcpus);
-    }
     result.tsc_khz = static_cast<double>(vms[v].vm->tsc_khz());
   }
+  if (!has_accounts) return result;
   for (size_t w = 0; w < end.cpus.size(); ++w) {
     result.worker_busy.push_back(end.cpus[w].busy - start.cpus[w].busy);
     result.noise.involuntary_switches +=
         end.cpus[w].involuntary_switches - start.cpus[w].involuntary_switches;
   }
   result.noise.steal_ms = end.steal_ms - start.steal_ms;
+  return result;
+}
+
+RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,
+                     const Snapshot& start, const Snapshot& end) {
+  RunResult result = counters_between(spec, calibration, vms, start, end);
+  for (size_t v = 0; v < vms.size(); ++v) {
+    VmResult& vm = result.vms[v];
+    vm.checks = vms[v].board->checks();
+    vm.exit_code = vms[v].vm->exit_code();
+    vm.failure = vms[v].vm->failure();
+    if (!vms[v].vm->ended()) {
+      vm.failure = never_started(vms[v], guests::find(vm.guest).has_value(), end.vms[v], vm.vcpus);
+    }
+  }
   return result;
 }
 

@@ -21,11 +21,22 @@ struct Snapshot {
   std::vector<std::vector<VcpuSnapshot>> vms;  // by VM, by vCPU index
   std::vector<Engine::CpuUse> cpus;            // by worker
   double steal_ms = 0;
+  bool is_peek = false;
 };
 
 Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms);
 
-// What lies between two snapshots. `spec` names guests and policies.
+// Where a vCPU's time went between two looks with the engine paused; spinning counts as the guest's.
+Ledger ledger_between(const Engine::VcpuUse& start, const Engine::VcpuUse& end);
+
+// What the guests report themselves, while they run: no accounts, no times of the scheduler.
+Snapshot peek(const std::vector<TinyVm>& vms);
+
+// What lies between two snapshots, of which one may be a peek: then accounts are empty. `spec` names guests
+// and policies.
+RunResult counters_between(const RunSpec& spec, const Calibration& calibration,
+                           const std::vector<TinyVm>& vms, const Snapshot& start, const Snapshot& end);
+// The same of a whole run, with what became of its guests.
 RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,
                      const Snapshot& start, const Snapshot& end);
 

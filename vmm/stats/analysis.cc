@@ -33,6 +33,17 @@ CellRuns counting_runs(const CellInfo& cell, const RunTable& runs, const Design&
       if (run != nullptr) findings.worst_steal = std::max(findings.worst_steal, stolen_share(cell, *run));
     }
   }
+  // A process measures its blocks one after the other: that is the order in which neighbours are alike.
+  if (cell.switchback) {
+    const auto process_of = [](const BlockRuns& block) {
+      for (const RunRecord* run : block) {
+        if (run != nullptr) return run->process.value_or(0);
+      }
+      return 0U;
+    };
+    std::stable_sort(result.blocks.begin(), result.blocks.end(),
+                     [&](const BlockRuns& a, const BlockRuns& b) { return process_of(a) < process_of(b); });
+  }
   return result;
 }
 
@@ -77,6 +88,64 @@ double block_seconds(const CellInfo& cell, const CellRuns& runs) {
   return sum / static_cast<double>(runs.blocks.size());
 }
 
+// The values of a policy and of the baseline by block, and the process that measured each.
+struct Pairs {
+  Series measured;
+  Series baseline;
+  std::vector<uint32_t> process;  // empty: one, or unknown
+};
+
+std::vector<uint32_t> processes(const CellRuns& runs, size_t slot) {
+  std::vector<uint32_t> result;
+  for (const BlockRuns& block : runs.blocks) {
+    if (block[slot] == nullptr || !block[slot]->process) return {};
+    result.push_back(*block[slot]->process);
+  }
+  return result;
+}
+
+std::optional<RatioEstimate> ratio_of(const CellInfo& cell, const Pairs& pairs, uint64_t seed,
+                                      double equivalence_alpha) {
+  if (cell.switchback) return serial_ratio(pairs.measured, pairs.baseline, equivalence_alpha);
+  if (const auto ratio =
+          process_ratio(pairs.measured, pairs.baseline, pairs.process, seed, equivalence_alpha)) {
+    return ratio->ratio;
+  }
+  return paired_ratio(pairs.measured, pairs.baseline, seed, kResamples, equivalence_alpha);
+}
+
+Series values_named(const CellRuns& runs, size_t slot, std::string_view name) {
+  Series values;
+  for (const BlockRuns& block : runs.blocks) values.push_back(metric_of(block, slot, name));
+  return values;
+}
+
+void describe_pairs(const CellInfo& cell, const CellRuns& runs, size_t slot, size_t baseline,
+                    const Pairs& pairs, PolicyFindings& policy) {
+  if (const auto ratio = process_ratio(pairs.measured, pairs.baseline, pairs.process, 0)) {
+    policy.between = ratio->between;
+  }
+  if (!cell.switchback) return;
+  const Series a[] = {values_named(runs, slot, kFirstHalf), values_named(runs, slot, kSecondHalf)};
+  const Series b[] = {values_named(runs, baseline, kFirstHalf), values_named(runs, baseline, kSecondHalf)};
+  policy.carry_over = carry_over({a[0], a[1]}, {b[0], b[1]});
+}
+
+// Blocks whose runs all say in which place they were.
+std::vector<PlacedBlock> placed(const CellInfo& cell, const CellRuns& runs) {
+  std::vector<PlacedBlock> result;
+  for (const BlockRuns& block : runs.blocks) {
+    PlacedBlock& entry = result.emplace_back();
+    for (size_t slot = 0; slot < cell.labels.size(); ++slot) {
+      if (block[slot] == nullptr || !block[slot]->place) continue;
+      entry.values.push_back(metric_of(block, slot, kThroughput));
+      entry.places.push_back(*block[slot]->place);
+    }
+    if (entry.values.size() != cell.labels.size()) result.pop_back();
+  }
+  return result;
+}
+
 CellFindings analyse_cell(const CellInfo& cell, const RunTable& table, const AnalysisOptions& options) {
   CellFindings result;
   result.cell = cell;
@@ -85,7 +154,8 @@ CellFindings analyse_cell(const CellInfo& cell, const RunTable& table, const Ana
   const size_t baseline = baseline_slot(cell, options.baseline);
   for (size_t slot = 0; slot < cell.labels.size(); ++slot) {
     if (static_cast<int>(slot) == cell.reference) continue;
-    PolicyFindings policy{cell.labels[slot], {}};
+    PolicyFindings policy;
+    policy.label = cell.labels[slot];
     for (const MetricInfo& metric : metrics()) {
       if (options.only != nullptr && options.only != &metric) continue;
       auto finding = describe(runs, slot, cell, metric);
@@ -93,14 +163,22 @@ CellFindings analyse_cell(const CellInfo& cell, const RunTable& table, const Ana
       if (slot != baseline) {
         const uint64_t seed =
             options.design.seed ^ fingerprint(cell.key + "/" + policy.label + "/" + std::string{metric.name});
-        finding->ratio =
-            paired_ratio(series(runs, slot, cell, metric), series(runs, baseline, cell, metric), seed,
-                         kResamples, kAlpha / Looks(cell.first_look).factor(result.blocks));
+        const Pairs pairs{series(runs, slot, cell, metric), series(runs, baseline, cell, metric),
+                          processes(runs, slot)};
+        finding->ratio = ratio_of(cell, pairs, seed, kAlpha / Looks(cell.first_look).factor(result.blocks));
+        if (options.only == nullptr && metric.name == kThroughput)
+          describe_pairs(cell, runs, slot, baseline, pairs, policy);
         finding->verdict = Verdict::kTooFew;
       }
       policy.findings.push_back(*finding);
     }
+    if (options.only == nullptr) {
+      policy.humps = find_humps(series(runs, slot, cell, *find_metric(kThroughput)), options.margin);
+    }
     result.policies.push_back(std::move(policy));
+  }
+  if (options.only == nullptr) {
+    result.place = place_effect(placed(cell, runs), options.design.seed ^ fingerprint(cell.key));
   }
   return result;
 }

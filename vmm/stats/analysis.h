@@ -9,6 +9,8 @@
 
 #include "vmm/stats/experiment.h"
 #include "vmm/stats/sample.h"
+#include "vmm/stats/serial.h"
+#include "vmm/stats/shape.h"
 #include "vmm/stats/verdict.h"
 
 namespace vmm {
@@ -28,6 +30,10 @@ struct Finding {
 
 struct PolicyFindings {
   std::string label;
+  // Of its throughput: what is left of the turn before (switchback), what lies between processes, two levels.
+  std::optional<RatioEstimate> carry_over;
+  std::optional<BetweenProcesses> between;
+  std::optional<Humps> humps;
   std::vector<Finding> findings;  // only metrics that its runs have
   [[nodiscard]] const Finding* find(std::string_view metric) const;
 };
@@ -39,6 +45,7 @@ struct CellFindings {
   size_t repeated_blocks = 0;            // measured again because they were disturbed
   size_t disturbed_blocks = 0;           // that count although they were disturbed: attempts ran out
   double worst_steal = 0;                // of the counting runs, share of the workers' time
+  std::optional<PlaceEffect> place;      // of a run in its block, on throughput
   double block_seconds = 0;              // that a block takes by the clock; 0 in the simulator
 };
 

@@ -5,6 +5,7 @@
 
 #include "vmm/stats/analysis.h"
 #include "vmm/stats/sample.h"
+#include "vmm/stats/serial.h"
 
 namespace vmm {
 namespace {
@@ -81,6 +82,7 @@ double stolen_share(const CellInfo& cell, const RunRecord& run) {
 bool is_disturbed(const Design& design, const CellInfo& cell, const RunTable& runs, uint32_t block,
                   uint32_t attempt) {
   if (cell.backend == "sim") return false;  // its noise is part of the model, and would be the same again
+  if (cell.switchback) return false;  // a turn cannot be had again, and its neighbours saw the same host
   const BlockRuns all = runs.attempt(cell, block, attempt);
   return std::any_of(all.begin(), all.end(), [&](const RunRecord* run) {
     return run != nullptr &&
@@ -118,7 +120,9 @@ bool Experiment::is_narrow(const Cell& cell, uint32_t blocks) const {
   const std::vector<double> baseline = values(design_.baseline);
   for (size_t slot = 0; slot < cell.slots.size(); ++slot) {
     if (slot == design_.baseline || cell.slots[slot].is_reference) continue;
-    const auto ratio = paired_ratio(values(slot), baseline, block_seed(design_.seed, blocks), 2000);
+    const auto ratio = cell.info.switchback
+                           ? serial_ratio(values(slot), baseline)
+                           : paired_ratio(values(slot), baseline, block_seed(design_.seed, blocks), 2000);
     if (!ratio || ratio->half_width() > design_.until_half_width) return false;
   }
   return true;
@@ -126,8 +130,10 @@ bool Experiment::is_narrow(const Cell& cell, uint32_t blocks) const {
 
 bool Experiment::wants_block(size_t cell, uint32_t block, bool may_extend) {
   while (may_extend && block >= granted_[cell] && !satisfied_[cell]) {
-    satisfied_[cell] = granted_[cell] >= design_.most_blocks || is_narrow(cells_[cell], granted_[cell]);
-    if (!satisfied_[cell]) ++granted_[cell];
+    const Cell& wanted = cells_[cell];
+    satisfied_[cell] = granted_[cell] >= most_blocks(wanted.info) || is_narrow(wanted, granted_[cell]);
+    // A switchback boots its VMs once more to go on: half as much again is worth that.
+    if (!satisfied_[cell]) granted_[cell] += wanted.info.switchback ? granted_[cell] / 2 + 1 : 1;
   }
   return block < granted_[cell];
 }
@@ -136,10 +142,12 @@ std::optional<Experiment::Next> Experiment::next_in_block(const Cell& cell, uint
   for (uint32_t attempt = 0; attempt < design_.most_attempts; ++attempt) {
     const RunId first{cell.info.key, block, attempt, 0};
     const BlockRuns runs = runs_.attempt(cell.info, block, attempt);
+    uint32_t place = 0;
     for (const uint32_t slot : block_order(design_.seed, first, cell.slots.size())) {
+      const uint32_t at = place++;
       if (runs[slot] != nullptr) continue;
-      return Next{
-          &cell, &cell.slots[slot], {cell.info.key, block, attempt, slot}, block_seed(design_.seed, block)};
+      const RunId id{cell.info.key, block, attempt, slot};
+      return Next{&cell, &cell.slots[slot], id, block_seed(design_.seed, block), at};
     }
     if (!is_disturbed(design_, cell.info, runs_, block, attempt)) return std::nullopt;
   }
@@ -154,6 +162,10 @@ std::optional<Experiment::Next> Experiment::next_granted(bool time_is_up) {
       if (given_up_[i] || !wants_block(i, block, !time_is_up)) continue;
       wanted = true;
       if (block < whole_[i]) continue;
+      if (!is_ours(block)) {
+        if (block == whole_[i]) ++whole_[i];
+        continue;
+      }
       auto found = next_in_block(cells_[i], block);
       if (!found) {
         if (block == whole_[i]) ++whole_[i];
@@ -170,10 +182,12 @@ void Experiment::missing_in_block(const Cell& cell, uint32_t block, size_t most,
                                   std::vector<Next>& missing) const {
   const RunId first{cell.info.key, block, 0, 0};
   const BlockRuns runs = runs_.attempt(cell.info, block, 0);
+  uint32_t place = 0;
   for (const uint32_t slot : block_order(design_.seed, first, cell.slots.size())) {
+    const uint32_t at = place++;
     if (runs[slot] != nullptr || missing.size() >= most) continue;
-    missing.push_back(
-        {&cell, &cell.slots[slot], {cell.info.key, block, 0, slot}, block_seed(design_.seed, block)});
+    const RunId id{cell.info.key, block, 0, slot};
+    missing.push_back({&cell, &cell.slots[slot], id, block_seed(design_.seed, block), at});
   }
 }
 
@@ -188,7 +202,7 @@ std::vector<Experiment::Next> Experiment::next_batch(bool time_is_up, size_t mos
       // An extended cell is looked at again only when all that was granted is there.
       if (given_up_[i] || block >= granted_[i]) continue;
       wanted = true;
-      if (block < whole_[i]) continue;
+      if (block < whole_[i] || !is_ours(block)) continue;
       missing_in_block(cells_[i], block, most, batch);
     }
     if (!wanted) break;
@@ -225,16 +239,18 @@ bool Experiment::grant_next_look() {
   double best_cost = 0;
   for (const Open& open : open()) {
     const Cell& cell = cells_[open.cell];
-    if (given_up_[open.cell] || granted_[open.cell] >= design_.most_blocks || !open.more_blocks) continue;
-    const double block = cell.info.seconds * static_cast<double>(cell.slots.size());
+    if (given_up_[open.cell] || granted_[open.cell] >= most_blocks(cell.info) || !open.more_blocks) continue;
+    const double run = cell.info.switchback ? cell.info.period : cell.info.seconds;
+    const double block = run * static_cast<double>(cell.slots.size());
     const double cost = block * static_cast<double>(*open.more_blocks);
     if (best && cost >= best_cost) continue;
     best = open.cell;
     best_cost = cost;
   }
   if (!best) return false;
-  const uint32_t look = Looks(design_.blocks).next(granted_[*best]);
-  granted_[*best] = std::min(look, design_.most_blocks);
+  const CellInfo& info = cells_[*best].info;
+  const uint32_t look = Looks(std::max(design_.blocks, info.first_look)).next(granted_[*best]);
+  granted_[*best] = std::min(look, most_blocks(info));
   return true;
 }
 
@@ -252,9 +268,10 @@ Experiment::Count Experiment::count() const {
     if (given_up_[i]) continue;
     const Cell& cell = cells_[i];
     const uint32_t whole = std::min(whole_[i], granted_[i]);
-    count.planned += whole * cell.slots.size();
-    count.done += whole * cell.slots.size();
+    count.planned += ours_before(whole) * cell.slots.size();
+    count.done += ours_before(whole) * cell.slots.size();
     for (uint32_t block = whole; block < granted_[i]; ++block) {
+      if (!is_ours(block)) continue;
       count.planned += cell.slots.size();
       const auto attempt = runs_.counting_attempt(cell.info, block);
       if (!attempt) continue;

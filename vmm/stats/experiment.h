@@ -29,6 +29,9 @@ struct Design {
   double max_switch_factor = 4;  // against the median of the slot's earlier runs …
   double min_switches = 50;      // … and more than this many involuntary switches a second
   uint32_t most_attempts = 3;    // at one block; the last one counts, disturbed or not
+  // This process is one of several, and measures every so manieth block only.
+  uint32_t process = 0;
+  uint32_t processes = 1;
 };
 
 // The runs of one attempt at a block, by slot; nullptr where one is missing.
@@ -72,6 +75,7 @@ class Experiment {
     const Slot* slot;
     RunId id;
     uint64_t seed;
+    uint32_t place = 0;  // in the order of its block's runs
   };
   // Nothing when all is measured. When `time_is_up`, no further block is begun.
   [[nodiscard]] std::optional<Next> next(bool time_is_up);
@@ -90,9 +94,19 @@ class Experiment {
   [[nodiscard]] std::vector<Open> open() const;
 
   bool add(RunRecord record) { return runs_.add(std::move(record)); }
+  // All runs of blocks that this cell is certain to want and that are not there, in order: what a switchback
+  // measures in one go, at most so many blocks.
+  [[nodiscard]] std::vector<Next> missing(const Cell& cell, size_t most_blocks) const;
+  // The turns of a switchback are this long: as many blocks as there would be runs in the same time.
+  void set_turns(const std::string& cell_key, double period, double washout);
+
   // No more runs of this cell, e.g. because its guest fails.
   void give_up(const std::string& cell_key);
 
+  // Which of several processes this is; nothing: the only one.
+  [[nodiscard]] std::optional<uint32_t> process() const {
+    return design_.processes > 1 ? std::optional(design_.process) : std::nullopt;
+  }
   [[nodiscard]] const RunTable& runs() const { return runs_; }
   [[nodiscard]] std::span<const Cell> cells() const { return cells_; }
   // Of blocks that are certain to be run, and how many of those runs are there.
@@ -105,6 +119,12 @@ class Experiment {
  private:
   [[nodiscard]] bool wants_block(size_t cell, uint32_t block, bool may_extend);
   [[nodiscard]] bool is_narrow(const Cell& cell, uint32_t blocks) const;
+  [[nodiscard]] bool is_ours(uint32_t block) const { return block % design_.processes == design_.process; }
+  // Of the first so many blocks.
+  [[nodiscard]] uint32_t ours_before(uint32_t blocks) const {
+    return (blocks + design_.processes - 1 - design_.process) / design_.processes;
+  }
+  [[nodiscard]] uint32_t most_blocks(const CellInfo& cell) const;
   [[nodiscard]] std::optional<Next> next_granted(bool time_is_up);
   [[nodiscard]] bool grant_next_look();
   void missing_in_block(const Cell& cell, uint32_t block, size_t most, std::vector<Next>& missing) const;

@@ -9,7 +9,7 @@ namespace {
 
 bool same_setup(const CellInfo& a, const CellInfo& b) {
   return a.guest == b.guest && a.size == b.size && a.workers == b.workers && a.backend == b.backend &&
-         a.seconds == b.seconds;
+         a.seconds == b.seconds && !a.switchback && !b.switchback;
 }
 
 std::vector<double> values(const ResultSet& set, const CellInfo& cell, size_t slot,

@@ -40,11 +40,11 @@ struct ResultSet {
   RunTable runs;
 };
 
-// Cells match by guest, size, workers, backend and seconds; policies by their label, keys of the past
-// by their present names. The files were measured
-// at different times, so the samples are compared unpaired; Holm's correction over all rows. A row is worse
-// if the loss is significant and larger than `worse_than`, inconclusive if such a loss is neither shown nor
-// excluded.
+// Cells of a switchback are never matched: what its turns have in common with each other is not in two
+// samples. Cells match by guest, size, workers, backend and seconds; policies by their label, keys of the
+// past by their present names. The files were measured at different times, so the samples are compared
+// unpaired; Holm's correction over all rows. A row is worse if the loss is significant and larger than
+// `worse_than`, inconclusive if such a loss is neither shown nor excluded.
 GateResult gate(const ResultSet& tested, const ResultSet& against, const GateOptions& options);
 
 }  // namespace vmm

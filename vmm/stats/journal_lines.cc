@@ -23,6 +23,11 @@ CellInfo cell_from(const Json& line) {
   line.at("reference").get_to(cell.reference);
   if (line.contains("place")) cell.place = line.at("place").get<uint32_t>();
   cell.first_look = line.value("first_look", 0U);
+  if (line.contains("switchback")) {
+    cell.switchback = true;
+    line.at("switchback").at("period").get_to(cell.period);
+    line.at("switchback").at("washout").get_to(cell.washout);
+  }
   return cell;
 }
 
@@ -35,6 +40,8 @@ RunRecord run_from(const Json& line) {
   line.at("seed").get_to(run.seed);
   line.at("seconds").get_to(run.seconds);
   run.took = line.value("took", 0.0);
+  if (line.contains("place")) run.place = line.at("place").get<uint32_t>();
+  if (line.contains("process")) run.process = line.at("process").get<uint32_t>();
   for (const auto& [name, value] : line.at("metrics").items())
     run.metrics.emplace_back(name, value.get<double>());
   line.at("vm_ops_per_second").get_to(run.vm_ops_per_second);
@@ -85,6 +92,7 @@ Json cell_line(const CellInfo& cell) {
             {"reference", cell.reference}};
   if (cell.place) line["place"] = *cell.place;
   if (cell.first_look != 0) line["first_look"] = cell.first_look;
+  if (cell.switchback) line["switchback"] = {{"period", cell.period}, {"washout", cell.washout}};
   return line;
 }
 
@@ -93,6 +101,8 @@ Json run_line(const RunRecord& run) {
       {"kind", "run"},       {"cell", run.id.cell}, {"block", run.id.block}, {"attempt", run.id.attempt},
       {"slot", run.id.slot}, {"seed", run.seed},    {"seconds", run.seconds}};
   if (run.took > 0) line["took"] = run.took;
+  if (run.place) line["place"] = *run.place;
+  if (run.process) line["process"] = *run.process;
   Json& values = line["metrics"] = Json::object();
   for (const auto& [name, value] : run.metrics) values[name] = value;
   line["vm_ops_per_second"] = run.vm_ops_per_second;

@@ -34,6 +34,11 @@ struct CellInfo {
   int reference = -1;               // slot of the reference run, or -1
   std::optional<uint32_t> place;    // in the uncut grid, if this is a shard of it
   uint32_t first_look = 0;          // measured until settled: blocks before the first look; else 0
+  // Policies take turns while the guests run: the runs of a block are turns. Seconds of a turn and of what is
+  // thrown away at its beginning; 0: not chosen yet.
+  bool switchback = false;
+  double period = 0;
+  double washout = 0;
   friend bool operator==(const CellInfo&, const CellInfo&) = default;
 };
 
@@ -60,8 +65,14 @@ struct RunRecord {
   std::vector<double> vm_ops_per_second;
   HostNoise noise;
   std::optional<RunDetail> detail;  // none in old files
+  std::optional<uint32_t> place;    // in the order of its block's runs; older files do not say
+  std::optional<uint32_t> process;  // of several that measured, one after the other
   [[nodiscard]] const double* metric(std::string_view name) const;
 };
+
+// Values of a turn's halves, kept among its metrics: what carry-over is tested by.
+inline constexpr std::string_view kFirstHalf = "first_half";
+inline constexpr std::string_view kSecondHalf = "second_half";
 
 // The runs of a block share a seed, so that each policy meets the same random choices of the guests.
 uint64_t block_seed(uint64_t seed, uint32_t block);

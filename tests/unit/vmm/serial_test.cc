@@ -1,313 +1,243 @@
-#include "vmm/device/serial.h"
+// Intervals of ratios measured in turns: how often they are right on data whose truth is known. The counts go
+// into docs/statistics.md. KVMUX_LONG_STATISTICS=1: 10,000 data sets a line, not 400.
+#include "vmm/stats/serial.h"
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <cstdlib>
+#include <numbers>
 #include <string>
-#include <vector>
 
-using vmm::Uart16550;
+#include "sched/base/rng.h"
+#include "vmm/stats/verdict.h"
+
+using namespace vmm;
 
 namespace {
 
-// Register offsets as the data sheet names them.
-enum : uint8_t { kRbrThr = 0, kIer = 1, kIirFcr = 2, kLcr = 3, kMcr = 4, kLsr = 5, kMsr = 6, kScr = 7 };
+double uniform(sched::Rng& rng) { return (static_cast<double>(rng.below(1 << 30)) + 0.5) / (1 << 30); }
 
-struct Port {
-  std::string sent;
-  Uart16550 uart{[this](uint8_t byte) { sent.push_back(static_cast<char>(byte)); }};
+double normal(sched::Rng& rng) {
+  return std::sqrt(-2 * std::log(uniform(rng))) * std::cos(2 * std::numbers::pi * uniform(rng));
+}
 
-  uint8_t in(uint8_t offset) { return uart.read(offset); }
-  void out(uint8_t offset, int value) { uart.write(offset, static_cast<uint8_t>(value)); }
-  void type(const std::string& text) { uart.receive(std::vector<uint8_t>(text.begin(), text.end())); }
+// A stationary AR(1) process of this deviation.
+class Slow {
+ public:
+  Slow(double memory, double deviation, sched::Rng& rng)
+      : memory_(memory), deviation_(deviation), rng_(rng), state_(deviation * normal(rng)) {}
+  double next() {
+    state_ = memory_ * state_ + deviation_ * std::sqrt(1 - memory_ * memory_) * normal(rng_);
+    return state_;
+  }
+
+ private:
+  double memory_;
+  double deviation_;
+  sched::Rng& rng_;
+  double state_;
 };
+
+struct Truth {
+  double ratio = 1;
+  double noise = 0.02;  // of each value, by itself
+  double memory = 0.9;  // of the host's speed, from turn to turn …
+  double host = 0.1;    // … and its deviation
+  double drift = 0;     // over the whole
+  double wanders = 0;   // deviation of the ratio itself, memory 0.8 from turn to turn
+  double carry = 0;     // share of the last turn's logarithm that is still there in the first half
+  size_t pairs = 50;
+};
+
+struct Turns {
+  std::vector<double> measured, baseline;  // whole turns
+  std::vector<double> first[2], second[2];
+};
+
+Turns turns(const Truth& truth, sched::Rng& rng) {
+  Turns result;
+  Slow host(truth.memory, truth.host, rng);
+  Slow wander(0.8, truth.wanders, rng);
+  const auto count = static_cast<double>(2 * truth.pairs);
+  double before = 0;  // what the last turn's policy makes of the speed
+  size_t turn = 0;
+  for (size_t pair = 0; pair < truth.pairs; ++pair) {
+    const bool baseline_first = rng.below(2) == 0;
+    for (int place = 0; place < 2; ++place, ++turn) {
+      const bool is_baseline = (place == 0) == baseline_first;
+      const double level = host.next() + truth.drift * static_cast<double>(turn) / count;
+      const double off = wander.next();
+      const double own = is_baseline ? 0 : std::log(truth.ratio) + off;
+      const double half = truth.noise * std::numbers::sqrt2;
+      const double first = std::exp(level + own + truth.carry * (before - own) + half * normal(rng));
+      const double second = std::exp(level + own + half * normal(rng));
+      result.first[is_baseline ? 1 : 0].push_back(first);
+      result.second[is_baseline ? 1 : 0].push_back(second);
+      (is_baseline ? result.baseline : result.measured).push_back((first + second) / 2);
+      before = own;
+    }
+  }
+  return result;
+}
+
+int sets() { return std::getenv("KVMUX_LONG_STATISTICS") != nullptr ? 10'000 : 400; }
+
+struct Counts {
+  int covered = 0;
+  int equivalent = 0;
+  int other = 0;  // better or worse
+  double width = 0;
+};
+
+Counts count(const Truth& truth) {
+  Counts counts;
+  sched::Rng rng(truth.pairs * 1000 + static_cast<uint64_t>(truth.ratio * 100));
+  for (int i = 0; i < sets(); ++i) {
+    const Turns data = turns(truth, rng);
+    const auto ratio = serial_ratio(data.measured, data.baseline);
+    REQUIRE(ratio);
+    counts.covered += ratio->low <= truth.ratio && truth.ratio <= ratio->high ? 1 : 0;
+    counts.width += ratio->half_width() / sets();
+    const Verdict verdict = judge(*ratio, ratio->p, kDefaultMargin, Better::kHigher);
+    counts.equivalent += verdict == Verdict::kEquivalent ? 1 : 0;
+    counts.other += verdict == Verdict::kBetter || verdict == Verdict::kWorse ? 1 : 0;
+  }
+  return counts;
+}
 
 }  // namespace
 
-TEST_CASE("after reset the transmitter is ready and nothing interrupts") {
-  Port p;
-  CHECK(p.in(kLsr) == 0x60);
-  CHECK(p.in(kIirFcr) == 0x01);
-  CHECK(p.in(kIer) == 0);
-  CHECK(p.in(kMsr) == 0xb0);
-  CHECK(!p.uart.interrupt_line());
-}
-
-TEST_CASE("bytes written are sent at once") {
-  Port p;
-  p.out(kRbrThr, 'h');
-  p.out(kRbrThr, 'i');
-  CHECK(p.sent == "hi");
-  CHECK((p.in(kLsr)&0x60) == 0x60);
-}
-
-TEST_CASE("with DLAB set the divisor is there instead of data") {
-  Port p;
-  p.out(kLcr, 0x83);
-  p.out(kRbrThr, 0x34);
-  p.out(kIer, 0x12);
-  CHECK(p.in(kRbrThr) == 0x34);
-  CHECK(p.in(kIer) == 0x12);
-  CHECK(p.sent.empty());
-  p.out(kLcr, 0x03);
-  CHECK(p.in(kLcr) == 0x03);
-  CHECK(p.in(kIer) == 0);
-  p.out(kRbrThr, 'x');
-  CHECK(p.sent == "x");
-}
-
-TEST_CASE("the scratch register keeps what it is given") {
-  Port p;
-  for (const int value : {0x00, 0x5a, 0xff}) {
-    p.out(kScr, value);
-    CHECK(p.in(kScr) == value);
-  }
-}
-
-TEST_CASE("reserved bits of IER and MCR read as zero, LSR and MSR cannot be written") {
-  Port p;
-  p.out(kIer, 0xf0);
-  CHECK(p.in(kIer) == 0);
-  p.out(kMcr, 0xe3);
-  CHECK(p.in(kMcr) == 0x03);
-  p.out(kLsr, 0);
-  CHECK(p.in(kLsr) == 0x60);
-  p.out(kMsr, 0);
-  CHECK((p.in(kMsr)&0xf0) == 0xb0);
-}
-
-TEST_CASE("received bytes come out in order and raise the line while any waits") {
-  Port p;
-  p.out(kIirFcr, 0x01);
-  p.out(kIer, 0x01);
-  p.type("ab");
-  CHECK(p.uart.interrupt_line());
-  CHECK(p.in(kIirFcr) == 0xc4);
-  CHECK((p.in(kLsr)&1) == 1);
-  CHECK(p.in(kRbrThr) == 'a');
-  CHECK(p.uart.interrupt_line());
-  CHECK(p.in(kRbrThr) == 'b');
-  CHECK(!p.uart.interrupt_line());
-  CHECK((p.in(kLsr)&1) == 0);
-  CHECK(p.in(kRbrThr) == 0);
-}
-
-TEST_CASE("the receiver holds one byte, or sixteen with FIFOs, and tells what it lost") {
-  Port p;
-  CHECK(p.uart.receive_room() == 1);
-  p.type("ab");
-  CHECK(p.uart.receive_room() == 0);
-  CHECK(p.in(kLsr) == 0x63);
-  CHECK(p.in(kLsr) == 0x61);  // reading cleared the overrun
-  CHECK(p.in(kRbrThr) == 'b');  // without FIFOs the new byte destroys the old one
-  p.out(kIirFcr, 0x01);
-  CHECK(p.uart.receive_room() == 16);
-  p.type("0123456789abcdef");
-  CHECK((p.in(kLsr)&2) == 0);
-  p.type("g");
-  CHECK((p.in(kLsr)&2) == 2);
-  for (const char byte : std::string("0123456789abcdef")) CHECK(p.in(kRbrThr) == byte);
-  CHECK((p.in(kLsr)&1) == 0);
-}
-
-TEST_CASE("a break in loopback arrives once, as a zero with break and framing error") {
-  Port p;
-  p.out(kIer, 0x04);
-  p.out(kLcr, 0x43);  // outside of loopback nothing comes back
-  CHECK(p.in(kLsr) == 0x60);
-  p.out(kMcr, 0x10);
-  CHECK(p.in(kIirFcr) == 0x06);
-  CHECK(p.in(kLsr) == 0x79);
-  CHECK(p.in(kLsr) == 0x61);  // told once
-  CHECK(p.in(kRbrThr) == 0);
-  p.out(kRbrThr, 'x');  // lost: the line is held
-  CHECK(p.in(kLsr) == 0x60);
-  p.out(kLcr, 0x03);
-  p.out(kRbrThr, 'y');
-  CHECK(p.in(kRbrThr) == 'y');
-  p.out(kIirFcr, 0x01);
-  p.out(kRbrThr, 'z');
-  p.out(kLcr, 0x43);
-  CHECK(p.in(kLsr) == 0xe1);  // an error waits in the FIFO, behind z
-  CHECK(p.in(kIirFcr) == 0xc1);
-  CHECK(p.in(kRbrThr) == 'z');
-  CHECK(p.in(kLsr) == 0xf9);
-}
-
-TEST_CASE("an overrun is the most urgent interrupt") {
-  Port p;
-  p.out(kIer, 0x05);
-  p.type("ab");
-  CHECK(p.in(kIirFcr) == 0x06);
-  CHECK((p.in(kLsr)&2) == 2);
-  CHECK(p.in(kIirFcr) == 0x04);
-}
-
-TEST_CASE("clearing or switching the FIFO drops what waits") {
-  Port p;
-  p.out(kIirFcr, 0x01);
-  p.type("abc");
-  p.out(kIirFcr, 0x03);
-  CHECK((p.in(kLsr)&1) == 0);
-  p.type("abc");
-  p.out(kIirFcr, 0x01);  // no change, nothing lost
-  CHECK((p.in(kLsr)&1) == 1);
-  p.out(kIirFcr, 0x00);
-  CHECK((p.in(kLsr)&1) == 0);
-  CHECK(p.in(kIirFcr) == 0x01);
-}
-
-TEST_CASE("the transmitter's interrupt comes when enabled and after each byte, reading IIR ends it") {
-  Port p;
-  p.out(kIer, 0x02);
-  CHECK(p.uart.interrupt_line());
-  CHECK(p.in(kIirFcr) == 0x02);
-  CHECK(!p.uart.interrupt_line());
-  p.out(kRbrThr, 'x');
-  CHECK(p.uart.interrupt_line());
-  CHECK(p.in(kIirFcr) == 0x02);
-  p.out(kIer, 0x02);  // enabled already: no new edge
-  CHECK(!p.uart.interrupt_line());
-  p.out(kIer, 0x00);
-  p.out(kIer, 0x02);
-  CHECK(p.uart.interrupt_line());
-}
-
-TEST_CASE("reading IIR for a more urgent cause keeps the transmitter's interrupt") {
-  Port p;
-  p.out(kIer, 0x03);
-  p.type("a");
-  CHECK(p.in(kIirFcr) == 0x04);
-  CHECK(p.in(kRbrThr) == 'a');
-  CHECK(p.in(kIirFcr) == 0x02);
-  CHECK(p.in(kIirFcr) == 0x01);
-}
-
-TEST_CASE("loopback feeds the receiver and keeps the outside out") {
-  Port p;
-  p.out(kMcr, 0x10);
-  p.out(kRbrThr, 'z');
-  CHECK(p.sent.empty());
-  CHECK(p.in(kRbrThr) == 'z');
-  p.type("a");
-  CHECK((p.in(kLsr)&1) == 0);
-  CHECK(p.uart.receive_room() == 0);
-}
-
-TEST_CASE("in loopback the modem outputs are the modem inputs") {
-  struct Row {
-    int mcr;
-    int msr;
+TEST_CASE("the interval of a switchback covers the true ratio, whatever the host does") {
+  struct Case {
+    const char* name;
+    Truth truth;
   };
-  for (const Row row :
-       {Row{0x10, 0x00}, {0x11, 0x20}, {0x12, 0x10}, {0x14, 0x40}, {0x18, 0x80}, {0x1a, 0x90}}) {
-    CAPTURE(row.mcr);
-    Port p;
-    p.out(kMcr, row.mcr);
-    CHECK((p.in(kMsr)&0xf0) == row.msr);
+  const Case cases[] = {
+      {"noise alone, 10 pairs", {.ratio = 1.1, .memory = 0, .host = 0, .pairs = 10}},
+      {"AR(1) 0.9, 10 %, 20 pairs", {.ratio = 1.1, .pairs = 20}},
+      {"AR(1) 0.9, 10 %, 50 pairs", {.ratio = 1.1, .pairs = 50}},
+      {"AR(1) 0.9, 10 %, 200 pairs", {.ratio = 1.1, .pairs = 200}},
+      {"AR(1) 0.99, drift by a third", {.ratio = 0.9, .memory = 0.99, .drift = 0.3}},
+      {"the ratio wanders by 3 %", {.ratio = 1.1, .wanders = 0.03}},
+      {"the ratio wanders, 200 pairs", {.ratio = 1.1, .wanders = 0.03, .pairs = 200}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    const Counts counts = count(c.truth);
+    MESSAGE(std::string{c.name} << ": covered " << counts.covered << " of " << sets() << ", half width "
+                                << counts.width * 100 << " %");
+    CHECK(counts.covered >= sets() * 92 / 100);  // 93 %, and what chance takes
   }
 }
 
-TEST_CASE("changes of modem inputs are kept until MSR is read, and interrupt") {
-  Port p;
-  p.out(kIer, 0x08);
-  p.out(kMcr, 0x10);  // CTS, DSR, DCD fall
-  CHECK(p.uart.interrupt_line());
-  CHECK(p.in(kIirFcr) == 0x00);
-  CHECK(p.in(kMsr) == 0x0b);
-  CHECK(!p.uart.interrupt_line());
-  CHECK(p.in(kMsr) == 0x00);
-  p.out(kMcr, 0x14);  // ring begins: no change is told
-  CHECK(p.in(kMsr) == 0x40);
-  p.out(kMcr, 0x10);  // and ends
-  CHECK(p.in(kMsr) == 0x04);
+TEST_CASE("a switchback rarely claims what is not so: equivalence on the margin, a difference at 1") {
+  for (const size_t pairs : {20, 50, 200}) {
+    for (const double ratio : {1.03, 1 / 1.03}) {
+      const Counts at_margin = count({.ratio = ratio, .noise = 0.01, .host = 0.05, .pairs = pairs});
+      MESSAGE(pairs << " pairs at " << ratio << ": equivalent " << at_margin.equivalent << " of " << sets());
+      CHECK(at_margin.equivalent <= sets() * 8 / 100);  // 5 %, and what chance adds
+    }
+    const Counts same = count({.ratio = 1, .host = 0.05, .pairs = pairs});
+    MESSAGE(pairs << " pairs at 1: better or worse " << same.other << " of " << sets());
+    CHECK(same.other <= sets() * 8 / 100);
+  }
+}
+
+TEST_CASE("a switchback finds planted ratios") {
+  const Counts tenth = count({.ratio = 0.9, .host = 0.05, .pairs = 50});
+  const Counts three = count({.ratio = 0.97, .noise = 0.01, .host = 0.02, .pairs = 200});
+  MESSAGE("0.9: " << tenth.other << ", 0.97: " << three.other << " of " << sets());
+  CHECK(tenth.other >= sets() * 95 / 100);
+  CHECK(three.other + three.equivalent >= sets() * 90 / 100);
+}
+
+TEST_CASE("carry-over is found where it is, and seldom where it is not") {
+  const auto found = [](const Truth& truth) {
+    sched::Rng rng(7);
+    int claims = 0;
+    for (int i = 0; i < sets(); ++i) {
+      const Turns data = turns(truth, rng);
+      const auto carried = carry_over({data.first[0], data.second[0]}, {data.first[1], data.second[1]});
+      REQUIRE(carried);
+      claims += carried->p < 0.05 ? 1 : 0;
+    }
+    return claims;
+  };
+  const int none = found({.ratio = 1.3});
+  const int much = found({.ratio = 1.3, .carry = 0.3});
+  MESSAGE("carry-over claimed: " << none << " without, " << much << " with, of " << sets());
+  CHECK(none <= sets() * 8 / 100);
+  CHECK(much >= sets() * 90 / 100);
+}
+
+TEST_CASE("carry-over needs pairs, and halves in which something was done") {
+  const std::vector<double> four{1, 1, 1, 1};
+  CHECK_FALSE(carry_over({four, four}, {four, four}));
+  const std::vector<double> zero{0, 1, 1, 1, 1};
+  CHECK_FALSE(carry_over({zero, zero}, {zero, zero}));
+}
+
+TEST_CASE("a ratio needs two pairs, and no 0") {
+  const std::vector<double> one{1};
+  const std::vector<double> zero{1, 0, 1};
+  const std::vector<double> ones{1, 1, 1};
+  CHECK_FALSE(serial_ratio(one, one));
+  CHECK_FALSE(serial_ratio(zero, ones));
+  CHECK(serial_ratio(ones, ones)->p == 1);
+}
+
+TEST_CASE("the tail of F is that of the tables") {
+  CHECK(f_tail(4.96, 1, 10) == doctest::Approx(0.05).epsilon(0.01));
+  CHECK(f_tail(2.71, 5, 20) == doctest::Approx(0.05).epsilon(0.01));
+  CHECK(f_tail(161.4, 1, 1) == doctest::Approx(0.05).epsilon(0.01));
+  CHECK(f_tail(0, 3, 3) == 1);
 }
 
 namespace {
 
-// A port whose line takes so many bytes.
-struct SlowPort {
-  std::string sent;
-  size_t room = 0;
-  Uart16550 uart{[this](uint8_t byte) {
-                   sent += static_cast<char>(byte);
-                   --room;
-                 },
-                 [this] { return room > 0; }};
-
-  void print(std::string_view text) {
-    for (const char c : text) uart.write(kRbrThr, static_cast<uint8_t>(c));
-  }
-  void let(size_t bytes) {
-    room = bytes;
-    uart.line_clear();
-  }
-  bool is_free() { return (uart.read(kLsr) & 0x60) == 0x60; }
+// Pairs in processes that differ by this deviation.
+struct Grouped {
+  std::vector<double> measured, baseline;
+  std::vector<uint32_t> process;
 };
+Grouped grouped(double between, size_t processes, size_t each, sched::Rng& rng) {
+  Grouped data;
+  for (uint32_t p = 0; p < processes; ++p) {
+    const double off = between * normal(rng);
+    for (size_t i = 0; i < each; ++i) {
+      data.baseline.push_back(1000);
+      data.measured.push_back(1000 * std::exp(off + 0.03 * normal(rng)));
+      data.process.push_back(p);
+    }
+  }
+  return data;
+}
 
 }  // namespace
 
-TEST_CASE("the transmitter is busy while the line takes nothing, and loses what comes on top") {
-  SlowPort p;
-  CHECK(p.is_free());
-  p.print("a");  // waits
-  CHECK_FALSE(p.is_free());
-  p.print("bc");  // the guest did not look
-  CHECK(p.uart.lost() == 2);
-  p.let(1);
-  CHECK(p.sent == "a");
-  CHECK(p.is_free());
+TEST_CASE("the interval over processes holds whether they differ or not, and the share is that planted") {
+  for (const double between : {0.0, 0.03, 0.1}) {
+    CAPTURE(between);
+    sched::Rng rng(11);
+    int covered = 0;
+    double share = 0;
+    for (int i = 0; i < 400; ++i) {
+      const Grouped data = grouped(between, 6, 5, rng);
+      const auto result = process_ratio(data.measured, data.baseline, data.process, static_cast<uint64_t>(i));
+      REQUIRE(result);
+      covered += result->ratio.low <= 1 && 1 <= result->ratio.high ? 1 : 0;
+      share += result->between.share / 400;
+    }
+    MESSAGE("between " << between << ": covered " << covered << " of 400, share " << share);
+    CHECK(covered >= 368);
+    const double truth = between * between / (between * between + 0.03 * 0.03);
+    CHECK(std::abs(share - truth) < 0.12);
+  }
 }
 
-TEST_CASE("with FIFOs sixteen bytes wait for the line, in order") {
-  SlowPort p;
-  p.uart.write(kIirFcr, 1);
-  p.print("0123456789abcdef");
-  CHECK(p.uart.lost() == 0);
-  CHECK_FALSE(p.is_free());
-  p.let(10);
-  CHECK(p.sent == "0123456789");
-  CHECK_FALSE(p.is_free());  // busy until all have gone
-  p.let(10);
-  CHECK(p.sent == "0123456789abcdef");
-  CHECK(p.is_free());
-  p.print("gh");
-  CHECK(p.sent == "0123456789abcdefgh");
-}
-
-TEST_CASE("the transmitter's interrupt comes when the line has taken everything") {
-  SlowPort p;
-  p.uart.write(kIer, 2);
-  CHECK(p.uart.interrupt_line());       // empty already
-  CHECK(p.uart.read(kIirFcr) == 0x02);  // which reading ends
-  p.print("a");
-  CHECK_FALSE(p.uart.interrupt_line());
-  p.uart.write(kIer, 0);
-  p.uart.write(kIer, 2);  // enabled while busy: not yet
-  CHECK_FALSE(p.uart.interrupt_line());
-  p.let(1);
-  CHECK(p.uart.interrupt_line());
-}
-
-TEST_CASE("a driver that clears the transmitter's FIFO loses what waits there") {
-  SlowPort p;
-  p.uart.write(kIirFcr, 1);
-  p.print("abc");
-  p.uart.write(kIirFcr, 5);
-  CHECK(p.is_free());
-  CHECK(p.uart.lost() == 3);
-  p.let(5);
-  CHECK(p.sent.empty());
-}
-
-TEST_CASE("a guest listens once it has looked for a byte or wants the interrupt") {
-  Port looks;
-  looks.out(kIirFcr, 7);
-  CHECK_FALSE(looks.uart.listened_to());
-  looks.in(kLsr);
-  CHECK(looks.uart.listened_to());
-  Port interrupts;
-  interrupts.out(kIer, 2);
-  CHECK_FALSE(interrupts.uart.listened_to());
-  interrupts.out(kIer, 1);
-  CHECK(interrupts.uart.listened_to());
+TEST_CASE("one process, or one pair in each, has no share") {
+  const std::vector<double> values{1, 2, 3};
+  CHECK_FALSE(process_ratio(values, values, std::vector<uint32_t>{0, 0, 0}, 1));
+  CHECK_FALSE(process_ratio(values, values, std::vector<uint32_t>{0, 1, 2}, 1));
 }
