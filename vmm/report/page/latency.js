@@ -90,7 +90,7 @@ kv.section("latency", "Latencies", (into) => {
   );
   const named = kv.policies.filter((name) => measured.some((cell) => cell.policies.some((entry) => entry.policy === name)));
   if (kv.hasCharts && named.length) into.append(kv.policyLegend(named, true));
-  if (measured.length === 0) into.append(kv.missing(kv.data.missing.detail ? "detail" : "ack"));
+  if (measured.length === 0 && kv.cells.length > 0) into.append(kv.missing(kv.data.missing.detail ? "detail" : "ack"));
   const grid = el("div", { class: "multiples" });
   for (const cell of measured) {
     grid.append(

@@ -79,6 +79,9 @@ if (!kv.hasCharts) {
   notice.textContent =
     "Tables only: this kvmux was built without the charting library. With npm and a network at build time (apt-get install npm; then build again) the report has charts.";
 }
+// Without a result file only what traces show.
+const ofTraces = ["findings", "latency", "yields", "preempted", "timeline", "host", "downloads"];
+if (kv.metrics.length === 0) kv.sections = kv.sections.filter(({ id }) => ofTraces.includes(id));
 controls();
 theme();
 document.getElementById("sections").append(...kv.sections.map(({ id, title }) => el("li", {}, el("a", { href: `#${id}`, text: title }))));

@@ -67,7 +67,7 @@ function figureOf(title, rows, unit, more) {
 kv.section("yields", "Directed yields and what became of them", (into) => {
   const list = kv.shown().filter((cell) => cell.policies.some((entry) => entry.yields));
   into.append(kv.legend(outcomes.map(([, label, color]) => ({ label, color: `var(${color})`, box: true }))));
-  if (list.length === 0) into.append(kv.missing("detail"));
+  if (list.length === 0 && kv.cells.length > 0) into.append(kv.missing("detail"));
   const grid = el("div", { class: "multiples" });
   for (const cell of list) {
     const rows = cell.policies.filter((entry) => entry.yields).map((entry) => ({ name: entry.policy, ...entry.yields }));
