@@ -42,7 +42,8 @@ class VcpuFd {
   [[nodiscard]] static VcpuFd over(Mapping run_area) { return VcpuFd({}, std::move(run_area)); }
 
   // Enters the guest. 0: an exit to handle is in area(); else the errno of KVM_RUN (EINTR: a signal or
-  // request_exit(); anything else is trouble). Never allocates, never logs.
+  // request_exit(); anything else is trouble), or of an earlier call that should have fetched registers.
+  // Never allocates, never logs.
   [[nodiscard]] int run();
 
   [[nodiscard]] kvm_run& area() { return *area_; }
@@ -108,7 +109,8 @@ class VcpuFd {
   // What RDTSC in the guest adds to the host's, modulo 2^64.
   [[nodiscard]] Result<uint64_t> tsc_offset() const;
 
-  // LAPIC in KVM, while no thread is in run(): what a vCPU that sleeps waits for. An error: KVM does not tell.
+  // LAPIC in KVM, while no thread is in run(): what a vCPU that sleeps waits for. An error: KVM does not
+  // tell.
   struct Sleep {
     uint32_t mp_state = 0;           // KVM_MP_STATE_*
     bool event_pending = false;      // NMI, SMI, an exception or an injected interrupt
@@ -131,6 +133,7 @@ class VcpuFd {
   Mapping mapping_;
   kvm_run* area_;                                       // = mapping_.data()
   mutable uint64_t fresh_ = KVM_SYNC_X86_VALID_FIELDS;  // what of the sync area is of the last exit
+  mutable int fetch_error_ = 0;                         // registers could not be fetched: run() says so
   std::optional<uint64_t> entered_at_;
 };
 
