@@ -24,7 +24,7 @@ using namespace fail_test;
 namespace {
 
 constexpr int kErrors[] = {ENOMEM, EAGAIN, EINTR, EPERM};
-constexpr auto kShare = std::chrono::seconds(20);  // of a whole test run
+constexpr auto kShare = std::chrono::seconds(18);  // of a whole test run
 
 class InputFile {
  public:
@@ -58,9 +58,9 @@ Subject boot_of(std::string name, const std::string& typed_file, const std::stri
                   .measures = false,
                   .output = {},
                   .status = 1};  // the guest's 0
-  subject.output = "type something\n";
+  subject.output = "type something\r\n";
   for (const char c : std::string("hello q")) {
-    subject.output += fmt::format("got {}\n", static_cast<int>(c));
+    subject.output += fmt::format("got {}\r\n", static_cast<int>(c));
   }
   return subject;
 }

@@ -15,7 +15,7 @@ struct Call {
   uint64_t instruction = 0;
 };
 
-// "ioctl KVM_RUN", "write stdout", "read eventfd", "futex wait", "futex wait of the C library".
+// "ioctl KVM_RUN", "write stdout", "read eventfd", "futex wait", "futex wait of the libraries".
 [[nodiscard]] std::string name_of(pid_t process, const Call& call);
 
 // "kvmux" (main), "thread" (one that has no name yet), "kvmux-w", "kvmux-v", "kvmux-writer".
@@ -23,8 +23,8 @@ struct Call {
 
 // Calls whose failure no program can handle: those that do not return, or do not return errors.
 [[nodiscard]] bool can_fail(int number);
-// Calls of the C library that the kernel fails with fewer errors than a test can think of, and whose other
-// errors the library answers by ending the process: futexes of its locks.
+// What the kernel can fail. Futexes of the C and C++ libraries: a wake never, a wait with EAGAIN and EINTR; to
+// anything else the libraries answer by ending the process, or not at all.
 [[nodiscard]] bool can_fail_with(const std::string& call, int error);
 
 }  // namespace fail_test

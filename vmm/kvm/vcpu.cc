@@ -11,6 +11,7 @@
 #include "vmm/check.h"
 #include "vmm/kvm/ioctl_numbers.h"
 #include "vmm/kvm/tsc.h"
+#include "vmm/run/retry.h"
 
 namespace vmm {
 
@@ -42,19 +43,26 @@ Result<VcpuFd> VcpuFd::adopt(UniqueFd fd, size_t run_area_bytes) {
 int VcpuFd::run() {
   entered_at_.reset();
   if ((fresh_ & KVM_SYNC_X86_REGS) != 0) entered_at_ = area_->s.regs.regs.rip;
-  const int error = ::ioctl(fd_.get(), KVM_RUN, 0) == 0 ? 0 : errno;
+  if (fetch_error_ != 0) [[unlikely]]
+    return fetch_error_;      // what was made of the registers is wrong
+  constexpr int kTries = 16;  // where the host is short of memory
+  int error = ENOMEM;
+  for (int tries = kTries; error == ENOMEM && tries > 0; --tries) {
+    error = ::ioctl(fd_.get(), KVM_RUN, 0) == 0 ? 0 : errno;
+  }
   fresh_ = area_->kvm_valid_regs;
   return error;
 }
 
-// These ioctls fail for nothing but a bad fd or address.
 void VcpuFd::fetch_regs() const {
-  (void)::ioctl(fd(), KVM_GET_REGS, &area_->s.regs.regs);
+  const int error = retried([this] { return ::ioctl(fd(), KVM_GET_REGS, &area_->s.regs.regs); });
+  if (error != 0) fetch_error_ = error;
   fresh_ |= KVM_SYNC_X86_REGS;
 }
 
 void VcpuFd::fetch_sregs() const {
-  (void)::ioctl(fd(), KVM_GET_SREGS, &area_->s.regs.sregs);
+  const int error = retried([this] { return ::ioctl(fd(), KVM_GET_SREGS, &area_->s.regs.sregs); });
+  if (error != 0) fetch_error_ = error;
   fresh_ |= KVM_SYNC_X86_SREGS;
 }
 

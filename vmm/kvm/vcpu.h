@@ -42,7 +42,8 @@ class VcpuFd {
   [[nodiscard]] static VcpuFd over(Mapping run_area) { return VcpuFd({}, std::move(run_area)); }
 
   // Enters the guest. 0: an exit to handle is in area(); else the errno of KVM_RUN (EINTR: a signal or
-  // request_exit(); anything else is trouble). Never allocates, never logs.
+  // request_exit(); anything else is trouble), or of an earlier call that should have fetched registers.
+  // Never allocates, never logs.
   [[nodiscard]] int run();
 
   [[nodiscard]] kvm_run& area() { return *area_; }
@@ -136,6 +137,7 @@ class VcpuFd {
   Mapping mapping_;
   kvm_run* area_;                                       // = mapping_.data()
   mutable uint64_t fresh_ = KVM_SYNC_X86_VALID_FIELDS;  // what of the sync area is of the last exit
+  mutable int fetch_error_ = 0;                         // registers could not be fetched: run() says so
   std::optional<uint64_t> entered_at_;
 };
 

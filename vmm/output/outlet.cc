@@ -34,7 +34,8 @@ constexpr auto kFlush = 100ms;
 // 0 or an errno; `written` tells how much has gone.
 int write_some(int fd, std::string_view bytes, size_t& written) {
   constexpr int kTries = 16;
-  for (int failures = 0;;) {
+  constexpr int kFull = 1000;  // times that it was called writable and was not
+  for (int failures = 0, full = 0;;) {
     const ssize_t got = ::write(fd, bytes.data(), bytes.size());
     if (got > 0) {
       written = static_cast<size_t>(got);
@@ -46,7 +47,10 @@ int write_some(int fd, std::string_view bytes, size_t& written) {
       if (!passes(error) || ++failures == kTries) return error;
       continue;
     }
-    pollfd wait{fd, POLLOUT, 0};  // somebody made it non-blocking, and it is theirs as well
+    // Somebody made it non-blocking, and it is theirs as well.
+    if (++full > 1) std::this_thread::sleep_for(1ms);
+    if (full > kFull) return error;
+    pollfd wait{fd, POLLOUT, 0};
     const int polled = retried([&] { return ::poll(&wait, 1, -1); });
     if (polled != 0 && polled != EINTR) return polled;
   }

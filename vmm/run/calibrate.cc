@@ -29,7 +29,8 @@ Calibration mean_of(const TinyVm& tiny, uint32_t vcpus) {
           .exit_cost = sum.exit_cost / vcpus};
 }
 
-Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop) {
+Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop,
+                            EventLoopKind event_loop) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
   VmSpec spec;
@@ -40,15 +41,16 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<b
   setup.workers = workers;
   setup.vms.push_back({.vcpus = workers, .weight = {}, .parent = sched::kRootGroup, .policy = {}});
   Console console([](std::string_view line) { standard_output().put(line); });
-  Machine machine(setup, false);
+  Machine machine(setup, false, Nanos{}, event_loop);
   const Calibration none;
   auto tiny = make_tiny_vm(*system, {.options = {}, .first = {}, .spec = spec, .calibration = none}, machine,
                            console);
   if (!tiny) return Failure(tiny.error());
   machine.add({tiny->vm.get(), tiny->board.get()});
   if (auto started = machine.start(); !started) return Failure(started.error());
-  for (Nanos waited{}; !machine.all_ended() && !machine.trouble().any() && waited < kPatience && !stop.load();
-       waited += kPoll) {
+  // By the clock: a sleep may end early.
+  const Nanos end = monotonic_now() + kPatience;
+  while (!machine.all_ended() && !machine.trouble().any() && monotonic_now() < end && !stop.load()) {
     std::this_thread::sleep_for(kPoll);
   }
   machine.stop();
@@ -64,13 +66,14 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<b
 
 }  // namespace
 
-Result<Calibration> calibration(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop) {
+Result<Calibration> calibration(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop,
+                                EventLoopKind event_loop) {
   static std::mutex mutex;
   static std::map<std::pair<uint32_t, uint32_t>, Calibration> known;
   const std::lock_guard lock(mutex);
   const std::pair key(ring, workers);
   if (const auto found = known.find(key); found != known.end()) return found->second;
-  auto result = measure(ring, workers, stop);
+  auto result = measure(ring, workers, stop, event_loop);
   if (result) known[key] = *result;
   return result;
 }

@@ -10,6 +10,7 @@
 namespace vmm {
 
 // Thread-safe. ring: 3 or 0, the privilege level that the guests will run at.
-[[nodiscard]] Result<Calibration> calibration(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop);
+[[nodiscard]] Result<Calibration> calibration(uint32_t ring, uint32_t workers, const std::atomic<bool>& stop,
+                                              EventLoopKind event_loop = EventLoopKind::kAuto);
 
 }  // namespace vmm
