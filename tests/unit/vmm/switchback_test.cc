@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "cli_fake.h"
@@ -24,8 +25,13 @@ struct SimProgram : FakeProgram {
   }
 };
 
-std::vector<std::string> with(std::vector<std::string> words, std::initializer_list<std::string> more) {
-  words.insert(words.end(), more);
+// A flag that is there already gets the new value.
+std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
+  for (const std::string& word : more) {
+    const auto old = std::find(words.begin(), words.end(), word);
+    if (word.starts_with("--") && old != words.end()) words.erase(old, old + 2);
+  }
+  words.insert(words.end(), more.begin(), more.end());
   return words;
 }
 
