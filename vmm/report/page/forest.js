@@ -141,9 +141,10 @@ kv.section("forest", "Every ratio with its interval", (into) => {
         kv.chart(
           `Forest plot of ${metric.title}, ${title}: ${found.length} ratios to ${baseline}.`,
           drawing(rows, metric.name, baseline),
-          found
-            .filter((row) => row.finding.ratio !== undefined)
-            .map((row) => ({ x: row.finding.ratio, y: row.key, text: sentenceOf(row, metric.name) })),
+          () =>
+            found
+              .filter((row) => row.finding.ratio !== undefined)
+              .map((row) => ({ x: row.finding.ratio, y: row.key, text: sentenceOf(row, metric.name) })),
         ),
       );
     }
