@@ -32,7 +32,7 @@ async function open(file, { width = 1280, height = 900, scheme = "light" } = {})
     if (!/^(file|data|blob):/.test(request.url())) page.errors.push(`asks for ${request.url()}`);
   });
   await page.goto(`file://${folder}/${file}`);
-  await page.waitForSelector("html[data-ready=yes]", { timeout: 15000 });
+  await page.waitForSelector("html[data-ready=yes]", { timeout: 60000 });
   page.data = await page.evaluate(() => JSON.parse(document.getElementById("data").textContent));
   return page;
 }

@@ -45,7 +45,7 @@ kv.section("beside", "Simulated, real and published side by side", (into) => {
   into.append(
     el("p", {
       class: "soft",
-      text: "Ratios to the baseline. Published figures are of another machine and of real benchmarks, which the guests stand for; * marks the published set-up (16 CPUs, 16 vCPUs a VM).",
+      text: "Ratios to the baseline; published ones are to mainline, of another machine and of real benchmarks, which the guests stand for; * marks the published set-up (16 CPUs, 16 vCPUs a VM).",
     }),
   );
   const columns = [

@@ -138,21 +138,23 @@ function answer(chart, points) {
   });
 }
 
-// options: Plot's; label: the text alternative; items: [{ x, y, text }] in the units of the scales.
+// label: the text alternative; options(width): Plot's; items(): [{ x, y, text }] in the units of the scales. Both are
+// asked for when the chart is about to be seen.
 kv.chart = (label, options, items) => {
   const holder = el("div");
   const draw = () => {
     const width = Math.max(260, Math.floor(holder.clientWidth || 640));
-    const { marks, ...given } = typeof options === "function" ? options(width) : options;
+    const list = items();
+    const { marks, ...given } = options(width);
     const chart = Plot.plot({ width, style: { background: "none", fontSize: "12px", color: "var(--text)" }, ...given, marks });
     chart.setAttribute("role", "img");
     chart.setAttribute("tabindex", "0");
-    chart.setAttribute("aria-label", `${label} Arrow keys go through the ${items.length} points.`);
+    chart.setAttribute("aria-label", `${label} Arrow keys go through its ${list.length} points.`);
     chart.classList.add("chart");
     const [x, y] = [chart.scale("x"), chart.scale("y")];
     answer(
       chart,
-      items
+      list
         .map((item) => ({ x: x.apply(item.x), y: y.apply(item.y) + (y.bandwidth ?? 0) / 2, text: item.text }))
         .filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y)),
     );
@@ -177,5 +179,3 @@ addEventListener("resize", () => {
     for (const [holder, draw] of kv.redraw) if (holder.childElementCount > 0) draw();
   }, 150);
 });
-
-kv.figure = (caption, ...parts) => el("figure", {}, el("figcaption", { text: caption }), ...parts);

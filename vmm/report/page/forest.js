@@ -6,9 +6,11 @@ const { el, words } = kv;
 // Ticks of a logarithmic axis that may span 5 % or a factor of a thousand.
 kv.ratioTicks = (low, high, count) => {
   if (high / low < 3) return d3.ticks(low, high, count);
+  const spans = high / low;
+  const digits = spans > 200 ? [1] : spans > 30 ? [1, 3] : spans > 8 || count < 5 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 7];
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); ++power) {
-    for (const digit of high / low > 200 ? [1] : high / low > 30 ? [1, 3] : [1, 2, 5]) ticks.push(digit * 10 ** power);
+    for (const digit of digits) ticks.push(digit * 10 ** power);
   }
   return ticks.filter((tick) => tick >= low && tick <= high);
 };
@@ -125,7 +127,7 @@ kv.section("forest", "Every ratio with its interval", (into) => {
         `${metric.title}: ratio to the baseline on a logarithmic axis; line: 95 % interval, in the colour of its verdict; shaded: within ${Number((kv.data.margin * 100).toPrecision(2))} % of equal. ` +
         "In the order of the grid: intervals that overlap have no rank." +
         (metric.name === "throughput" && kv.cells.some((cell) => cell.policies.some((p) => p.published))
-          ? " Hollow diamond: the published figure, of another machine."
+          ? " Hollow diamond: the published ratio to mainline, on another machine."
           : ""),
     }),
   );
@@ -141,9 +143,10 @@ kv.section("forest", "Every ratio with its interval", (into) => {
         kv.chart(
           `Forest plot of ${metric.title}, ${title}: ${found.length} ratios to ${baseline}.`,
           drawing(rows, metric.name, baseline),
-          found
-            .filter((row) => row.finding.ratio !== undefined)
-            .map((row) => ({ x: row.finding.ratio, y: row.key, text: sentenceOf(row, metric.name) })),
+          () =>
+            found
+              .filter((row) => row.finding.ratio !== undefined)
+              .map((row) => ({ x: row.finding.ratio, y: row.key, text: sentenceOf(row, metric.name) })),
         ),
       );
     }

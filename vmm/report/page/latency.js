@@ -59,10 +59,11 @@ function figureOf(title, label, lines) {
     figure.append(
       kv.chart(
         `Cumulative distribution of ${label}, ${title}.`,
-        drawing(lines, label),
-        lines.flatMap(({ name, dist }) =>
-          marks(dist).map((mark) => ({ x: mark.at, y: nines(mark.share), text: `${name}: ${mark.name} ${words.time(mark.at)}` })),
-        ),
+        () => drawing(lines, label),
+        () =>
+          lines.flatMap(({ name, dist }) =>
+            marks(dist).map((mark) => ({ x: mark.at, y: nines(mark.share), text: `${name}: ${mark.name} ${words.time(mark.at)}` })),
+          ),
       ),
     );
   }

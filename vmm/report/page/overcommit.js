@@ -194,20 +194,22 @@ kv.section("overcommit", "By overcommit", (into) => {
             { class: "multiples wide" },
             kv.chart(
               `${metric.title} by overcommit, ${name}.`,
-              medians(list, lines, metric),
-              item(
-                (point) => point.finding.median,
-                (f) =>
-                  `${words.withUnit(metric.unit, f.median)} (p10 ${words.withUnit(metric.unit, f.p10)}, p90 ${words.withUnit(metric.unit, f.p90)})`,
-              ),
+              () => medians(list, lines, metric),
+              () =>
+                item(
+                  (point) => point.finding.median,
+                  (f) =>
+                    `${words.withUnit(metric.unit, f.median)} (p10 ${words.withUnit(metric.unit, f.p10)}, p90 ${words.withUnit(metric.unit, f.p90)})`,
+                ),
             ),
             kv.chart(
               `Ratio of ${metric.title} to the baseline by overcommit, ${name}.`,
-              ratios(list, lines, metric),
-              item(
-                (point) => point.finding.ratio,
-                (f) => `${words.ratio(f.ratio)} (${words.interval(f)}), ${f.verdict}`,
-              ),
+              () => ratios(list, lines, metric),
+              () =>
+                item(
+                  (point) => point.finding.ratio,
+                  (f) => `${words.ratio(f.ratio)} (${words.interval(f)}), ${f.verdict}`,
+                ),
             ),
           ),
         );

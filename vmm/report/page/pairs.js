@@ -96,8 +96,8 @@ kv.section("pairs", "Every paired ratio in time order", (into) => {
       figure.append(
         kv.chart(
           `Paired ratios of ${metric.title} in time order, ${cell.name}; ${cell.repeated_blocks} blocks repeated.`,
-          drawing(cell, points, metric.name),
-          points.map((point) => ({ x: point.at, y: point.ratio, text: say(point) })),
+          () => drawing(cell, points, metric.name),
+          () => points.map((point) => ({ x: point.at, y: point.ratio, text: say(point) })),
         ),
       );
     }

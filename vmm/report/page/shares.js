@@ -30,7 +30,7 @@ kv.section("fairness", "Fairness against entitlement", (into) => {
       figure.append(
         kv.chart(
           `Share of each VM against its entitlement, ${cell.name}.`,
-          {
+          () => ({
             height: 44 + names.length * 34,
             marginLeft: 92,
             marginRight: 24,
@@ -53,12 +53,13 @@ kv.section("fairness", "Fairness against entitlement", (into) => {
               ),
               ...rows.map((row) => Plot.dot([row], { y: "policy", x: "median", r: 3.5, dy: shift(row, rows), ...kv.dotStyle(row.policy) })),
             ],
-          },
-          rows.map((row) => ({
-            x: row.median,
-            y: row.policy,
-            text: `${row.policy}, VM ${row.vm}: ${row.median.toFixed(3)} of its share (p10 ${row.p10.toFixed(3)}, p90 ${row.p90.toFixed(3)})`,
-          })),
+          }),
+          () =>
+            rows.map((row) => ({
+              x: row.median,
+              y: row.policy,
+              text: `${row.policy}, VM ${row.vm}: ${row.median.toFixed(3)} of its share (p10 ${row.p10.toFixed(3)}, p90 ${row.p90.toFixed(3)})`,
+            })),
         ),
       );
     }
@@ -143,9 +144,7 @@ kv.section("ledger", "Where the time went", (into) => {
     const figure = el("figure", { "data-chart": "ledger" }, el("h3", { text: cell.name }));
     if (kv.hasCharts) {
       figure.append(
-        kv.chart(
-          `Time ledger, ${cell.name}.`,
-          ledgerChart(cell, rows),
+        kv.chart(`Time ledger, ${cell.name}.`, ledgerChart(cell, rows), () =>
           rows
             .flatMap((row) =>
               columns.map(([name, what, called], i) => ({

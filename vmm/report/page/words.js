@@ -1,5 +1,5 @@
 // Numbers and verdicts in words: the same spelling as the table on the terminal (vmm/cli/table.cc).
-const group = (value) => Math.round(value).toLocaleString("en-US");
+const group = (value) => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 
 function time(ns) {
   if (ns < 1e3) return `${ns.toFixed(0)} ns`;

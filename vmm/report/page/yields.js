@@ -38,21 +38,22 @@ function figureOf(title, rows, unit, more) {
     figure.append(
       kv.chart(
         `Directed yields with outcome, ${title}.`,
-        bars(rows, unit),
-        rows.flatMap((row) => {
-          let at = 0;
-          return outcomes
-            .map(([key, what]) => {
-              at += row[key];
-              return {
-                x: at - row[key] / 2,
-                y: row.name,
-                count: row[key],
-                text: `${row.name}, ${what}: ${words.group(row[key])} (${words.percent(row[key] / total(row))})`,
-              };
-            })
-            .filter(({ count }) => count > 0);
-        }),
+        () => bars(rows, unit),
+        () =>
+          rows.flatMap((row) => {
+            let at = 0;
+            return outcomes
+              .map(([key, what]) => {
+                at += row[key];
+                return {
+                  x: at - row[key] / 2,
+                  y: row.name,
+                  count: row[key],
+                  text: `${row.name}, ${what}: ${words.group(row[key])} (${words.percent(row[key] / total(row))})`,
+                };
+              })
+              .filter(({ count }) => count > 0);
+          }),
       ),
     );
   } else if (!rows.some((row) => total(row) > 0)) figure.append(el("p", { class: "soft", text: "No directed yields." }));
