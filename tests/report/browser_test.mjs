@@ -37,16 +37,23 @@ async function open(file, { width = 1280, height = 900, scheme = "light" } = {})
   return page;
 }
 
+// Polls until it is true, or fails.
+async function until(what, condition) {
+  for (const begin = Date.now(); Date.now() - begin < 20000; ) if (await condition()) return;
+  assert.fail(what);
+}
+
 // Everything into view once, so that all charts are drawn.
 async function drawAll(page) {
-  for (let i = 0; i < 60; ++i) {
-    const more = await page.evaluate(() => {
-      scrollBy(0, innerHeight);
-      return scrollY + innerHeight < document.documentElement.scrollHeight - 2;
+  const pending = page.locator("[data-pending]");
+  await until("charts are drawn when they come into view", async () => {
+    if ((await pending.count()) === 0) return true;
+    await pending.first().evaluate((holder) => {
+      holder.scrollIntoView();
+      return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     });
-    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-    if (!more) break;
-  }
+    return false;
+  });
   await page.evaluate(() => scrollTo(0, 0));
 }
 
@@ -174,7 +181,10 @@ async function hoverAndKeys() {
   await page.keyboard.press("Escape");
   assert.ok(await page.locator("#tip").isHidden());
   await page.mouse.move(ring.x, ring.y);
-  assert.equal(await page.locator("#tip").textContent(), last, "hover says what keys say");
+  await until(
+    "hover says what keys say",
+    async () => (await page.locator("#tip").textContent()) === last && page.locator("#tip").isVisible(),
+  );
   await page.selectOption("#metric", "fairness");
   assert.ok((await page.locator("#findings .sentences li").first().innerText()).includes("fairness of"));
   await page.selectOption("#guest", { index: 1 });
@@ -217,13 +227,15 @@ async function zoom() {
   const box = await canvas.boundingBox();
   await page.mouse.move(box.x + box.width / 2, box.y + 40);
   await page.mouse.wheel(0, -300);
-  let [c, d] = await span();
-  assert.ok(d - c < (b - a) / 2, "the wheel zooms a focused timeline");
+  await until("the wheel zooms a focused timeline", async () => {
+    const [c, d] = await span();
+    return d - c < (b - a) / 2;
+  });
+  const [c] = await span();
   await page.mouse.down();
   await page.mouse.move(box.x + box.width / 2 - 100, box.y + 40, { steps: 3 });
   await page.mouse.up();
-  const [e] = await span();
-  assert.ok(e > c, "dragging left shows what is later");
+  await until("dragging left shows what is later", async () => (await span())[0] > c);
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press(".");
   assert.match(await page.locator("#said").textContent(), /vCPU 0\.0 on worker \d+: [\d.]+ to [\d.]+ ms/);

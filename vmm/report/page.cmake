@@ -39,10 +39,12 @@ endforeach()
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/report/report_parts.inc CONTENT "${parts_table}")
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/report/report_images.inc CONTENT "${parts_images}")
 
-# By file: a flag for all of kvmux_vmm would compile all of it anew.
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/report)
-set_source_files_properties(${report_folder}/embedded_parts.S PROPERTIES INCLUDE_DIRECTORIES ${generated}
+# Not with the flags of C++, and by file: a flag for all of kvmux_vmm would compile all of it anew.
+add_library(kvmux_report_images OBJECT ${report_folder}/embedded_parts.S)
+target_include_directories(kvmux_report_images PRIVATE ${generated})
+set_source_files_properties(${report_folder}/embedded_parts.S PROPERTIES
   OBJECT_DEPENDS "${page_parts};${charts}/d3.js;${charts}/plot.js;${generated}/report_images.inc")
 set_source_files_properties(${report_folder}/embedded_parts.cc PROPERTIES INCLUDE_DIRECTORIES ${generated}
   OBJECT_DEPENDS ${generated}/report_parts.inc)
-target_sources(kvmux_vmm PRIVATE ${report_folder}/embedded_parts.S)
+target_sources(kvmux_vmm PRIVATE $<TARGET_OBJECTS:kvmux_report_images>)

@@ -160,8 +160,10 @@ kv.chart = (label, options, items) => {
     );
     holder.replaceChildren(chart);
     holder.style.minHeight = "";
+    delete holder.dataset.pending;
   };
   holder.style.minHeight = "120px"; // until it is drawn
+  holder.dataset.pending = "yes";
   kv.lazily(holder, draw);
   kv.redraw.push([holder, draw]);
   return holder;
