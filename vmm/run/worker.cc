@@ -109,15 +109,19 @@ void Worker::loop() {
   }
 }
 
-namespace {
-
-sched::TraceOut traced_out(bool yields, bool halts, bool stops) {
-  if (stops) return sched::TraceOut::kStopped;
-  if (halts) return sched::TraceOut::kHalted;
-  return yields ? sched::TraceOut::kYielded : sched::TraceOut::kPreempted;
+sched::TraceOut Worker::traced(Departure departure) {
+  switch (departure) {
+    case Departure::kPut:
+      return sched::TraceOut::kPreempted;
+    case Departure::kYield:
+      return sched::TraceOut::kYielded;
+    case Departure::kHalt:
+      return sched::TraceOut::kHalted;
+    case Departure::kStop:
+      return sched::TraceOut::kStopped;
+  }
+  return sched::TraceOut::kPreempted;
 }
-
-}  // namespace
 
 // One vCPU's stay on this worker, from its choice, when it began to run as the scheduler sees it, to its
 // departure.
@@ -132,9 +136,7 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   if (running != nullptr) running->fetch_sub(1, std::memory_order_relaxed);
   const Nanos left = now;
   busy_ += left - came;
-  trace_.left(*vcpu, left,
-              traced_out(departure == Departure::kYield, departure == Departure::kHalt,
-                         departure == Departure::kStop));
+  trace_.left(*vcpu, left, traced(departure));
   const bool in_kernel = is_in_kernel(*vcpu);
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
   const Vcpu& left_behind = *vcpu;

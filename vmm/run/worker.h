@@ -64,6 +64,7 @@ class Worker {
 
  private:
   enum class Departure : uint8_t { kPut, kYield, kHalt, kStop };
+  static sched::TraceOut traced(Departure departure);
 
   Worker(sched::WorkerId id, const WorkerContext& context)
       : id_(id),
