@@ -181,11 +181,6 @@ Effect Lapic::end_of_interrupt() {
 
 // ---- Timer and local sources --------------------------------------------------------------------------
 
-std::optional<std::chrono::nanoseconds> Lapic::timer_deadline() const {
-  if (lvt(Lvt::kTimer) & kLvtMasked) return std::nullopt;
-  return timer_.deadline();
-}
-
 bool Lapic::expire_timer(const Clock& clock) {
   if (!timer_.expire(clock)) return false;
   return raise_local(Lvt::kTimer);

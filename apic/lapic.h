@@ -134,7 +134,10 @@ class alignas(64) Lapic {
 
   // ---- Timer [holder] ------------------------------------------------------------------------------
   // Host time at which expire_timer() must be called; none if no interrupt can come of it.
-  std::optional<std::chrono::nanoseconds> timer_deadline() const;
+  std::optional<std::chrono::nanoseconds> timer_deadline() const {
+    if ((lvt(Lvt::kTimer) & kLvtMasked) != 0) return std::nullopt;
+    return timer_.deadline();
+  }
   // The guest's TSC has jumped (it wrote the counter): a TSC deadline is aimed at anew, or fires if it has
   // passed. Before: catch up with a clock from before the jump, as any register access does.
   void tsc_changed(const Clock& clock);

@@ -76,9 +76,7 @@ void Timer::write_tsc_deadline(std::uint64_t deadline, const Clock& clock) {
   tsc_host_deadline_ = tsc_time(clock);
 }
 
-std::optional<nanoseconds> Timer::deadline() const {
-  if (tsc_deadline_ != 0) return tsc_host_deadline_;
-  if (!running_) return std::nullopt;
+nanoseconds Timer::next_expiry() const {
   return std::max(tick_time(first_ + expiries_ * initial_count_), not_before_);
 }
 

@@ -45,7 +45,11 @@ class Timer {
 
   // Host time of the next expiry, if armed. In TSC-deadline mode an estimate, never before the
   // truth by more than rounding; expire() refines it.
-  std::optional<std::chrono::nanoseconds> deadline() const;
+  std::optional<std::chrono::nanoseconds> deadline() const {
+    if (tsc_deadline_ != 0) return tsc_host_deadline_;
+    if (!running_) return std::nullopt;
+    return next_expiry();
+  }
   // True if it expired since the last call (periods missed count as one).
   bool expire(const Clock& clock);
 
@@ -60,6 +64,7 @@ class Timer {
   Ticks ticks_since_load(const Clock& clock) const;
   std::chrono::nanoseconds tick_time(Ticks ticks) const;  // host time at which that many ticks have passed
   std::chrono::nanoseconds tsc_time(const Clock& clock) const;
+  std::chrono::nanoseconds next_expiry() const;
   bool expire_count(const Clock& clock);
   bool expire_tsc(const Clock& clock);
 

@@ -103,7 +103,7 @@ std::optional<Turn> Scheduler::run_next(Worker& worker, Nanos now) {
   yields_->begin_turn(worker, *vcpu, now);
   workers_.say_lag(worker, *vcpu, now);
   workers_.publish(worker, now);
-  workers_.arm(worker);
+  workers_.arm(worker, now);
   return Turn{vcpu->id, worker.armed};
 }
 
@@ -130,7 +130,7 @@ std::optional<Turn> Scheduler::pick(WorkerId id, Nanos now) {
       MutexLock lock(worker.mutex);
       if (worker.queue->runnable() > 0) continue;  // came in meanwhile
       workers_.set_idle(worker, true);
-      workers_.arm(worker);
+      workers_.arm(worker, now);
     }
     // Once more: whoever made a vCPU wait before this did not see an idle worker (idle_workers.h).
     if (!workers_.moves() || !workers_.idle().is_waited_for(id) || !placement_->steal(worker, now)) {
@@ -146,7 +146,7 @@ std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
   SCHED_CHECK(vcpu != nullptr);
   if (worker.queue->tick(now)) return std::nullopt;
   if (now >= worker.turn_limit && yields_->end_donation(worker, *vcpu, now)) return std::nullopt;
-  workers_.arm(worker, true);
+  workers_.arm(worker, now, true);
   return Turn{vcpu->id, worker.armed};
 }
 

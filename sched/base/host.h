@@ -15,8 +15,8 @@ class Host {
   // the worker waits must not be lost; kicks may be merged.
   virtual void kick(WorkerId worker) = 0;
   // Make this worker call tick() at this instant; it replaces the instant asked for before. kForever: no
-  // tick.
-  virtual void arm_tick(WorkerId worker, Nanos at) = 0;
+  // tick. `now`: the caller's last look at the clock.
+  virtual void arm_tick(WorkerId worker, Nanos at, Nanos now) = 0;
 };
 
 }  // namespace sched

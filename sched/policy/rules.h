@@ -36,6 +36,11 @@ inline constexpr std::array kCandidateRuleNames{SCHED_CANDIDATE_RULES(SCHED_RULE
 inline constexpr std::array kStealRuleNames{SCHED_STEAL_RULES(SCHED_RULE_NAME)};
 #undef SCHED_RULE_NAME
 
-bool looks_at_cpl(CandidateRule rule);
+constexpr bool looks_at_cpl(CandidateRule rule) {
+#define SCHED_RULE_CPL(value, name, cpl) cpl,
+  constexpr std::array kLooks{SCHED_CANDIDATE_RULES(SCHED_RULE_CPL)};
+#undef SCHED_RULE_CPL
+  return kLooks[static_cast<size_t>(rule)];
+}
 
 }  // namespace sched

@@ -196,7 +196,7 @@ void Simulator::send_kick(Worker& worker, bool for_irq) {
 }
 
 // Takes effect at the worker's next entry or, if another worker asks, at once.
-void Simulator::arm_tick(WorkerId id, Nanos at) {
+void Simulator::arm_tick(WorkerId id, Nanos at, Nanos) {
   Worker& worker = workers_[index_of(id)];
   if (threads_ != Threads::kWorkers && at != kForever) {
     at = (at + costs_.host_tick - Nanos{1}) / costs_.host_tick * costs_.host_tick;

@@ -132,7 +132,7 @@ class Simulator final : private Host {
 
   // Host
   void kick(WorkerId worker) override;
-  void arm_tick(WorkerId worker, Nanos at) override;
+  void arm_tick(WorkerId worker, Nanos at, Nanos now) override;
 
   void add_vms(const Config& config);
   void add_workers(uint64_t seed);

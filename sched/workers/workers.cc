@@ -54,11 +54,11 @@ void Workers::say_lag(const Worker& worker, const Vcpu& vcpu, Nanos now) const {
   tracer_.say(TraceKind::kLag, now, worker.id, vcpu.id, {.value = lag});
 }
 
-void Workers::arm(Worker& worker, bool again) {
+void Workers::arm(Worker& worker, Nanos now, bool again) {
   const Nanos end = std::min(worker.queue->turn_end(), worker.turn_limit);
   if (end == worker.armed && !again) return;
   worker.armed = end;
-  host_.arm_tick(worker.id, end);
+  host_.arm_tick(worker.id, end, now);
 }
 
 void Workers::set_idle(Worker& worker, bool idle) {
@@ -100,7 +100,7 @@ void Workers::enqueue(Vcpu& moving, WorkerId to, Nanos now) {
       if (worker.eevdf != nullptr) worker.eevdf->cancel_protection();
       host_.kick(to);
     } else {
-      arm(worker);  // it may have run without a tick so far
+      arm(worker, now);  // it may have run without a tick so far
     }
   }
   if (must_wait) offer(to);

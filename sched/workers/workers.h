@@ -81,7 +81,7 @@ class Workers {
   // To the trace, if there is one: how far this vCPU is behind (or ahead of) those it competes with here.
   void say_lag(const Worker& worker, const Vcpu& vcpu, Nanos now) const SCHED_REQUIRES(worker.mutex);
   // Asks the host for a tick at the end of the turn, if that has changed; `again`: the tick may have fired.
-  void arm(Worker& worker, bool again = false) SCHED_REQUIRES(worker.mutex);
+  void arm(Worker& worker, Nanos now, bool again = false) SCHED_REQUIRES(worker.mutex);
   // A vCPU that waits here moves away.
   void detach(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
   void set_idle(Worker& worker, bool idle) SCHED_REQUIRES(worker.mutex);

@@ -97,7 +97,7 @@ BENCHMARK(penalty_of_a_yield)->Name("penalty");
 class QuietHost final : public Host {
  public:
   void kick(WorkerId) override {}
-  void arm_tick(WorkerId, Nanos) override {}
+  void arm_tick(WorkerId, Nanos, Nanos) override {}
 };
 
 constexpr WorkerId kWorker{0};

@@ -53,10 +53,10 @@ class ManualTimer {
   // Any thread. The kernel orders a signal after all that its sender did before.
   void kick() { pending_.store(true, std::memory_order_seq_cst); }
   // One call at a time.
-  void arm_tick(vmm::Nanos at) {
+  void arm_tick(vmm::Nanos at, vmm::Nanos now) {
     const sched::MutexLock lock(mutex_);
     tick_at_.store(at.count(), std::memory_order_relaxed);
-    if (const auto instant = arming_.change_tick(at, vmm::monotonic_now())) set(*instant);
+    if (const auto instant = arming_.change_tick(at, now)) set(*instant);
   }
   vmm::Nanos tick_at() const { return vmm::Nanos(tick_at_.load(std::memory_order_relaxed)); }
 

@@ -117,7 +117,9 @@ class Machine final : public Host {
     WorkerThread& w = workers_[index_of(worker)];
     ask(w, kTick, &w == current);
   }
-  void arm_tick(WorkerId worker, Nanos at) override { workers_[index_of(worker)].kicks.arm_tick(at); }
+  void arm_tick(WorkerId worker, Nanos at, Nanos now) override {
+    workers_[index_of(worker)].kicks.arm_tick(at, now);
+  }
 
  private:
   enum Reason : uint32_t { kTick = 1, kLook = 2, kStop = 4 };

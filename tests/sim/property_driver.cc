@@ -38,7 +38,7 @@ void Driver::kick(WorkerId worker) {
   push(now_ + Nanos{static_cast<int64_t>(rng_.below(2000))}, Kind::kLook, index_of(worker));
 }
 
-void Driver::arm_tick(WorkerId worker, Nanos at) {
+void Driver::arm_tick(WorkerId worker, Nanos at, Nanos) {
   WorkerState& state = workers_[index_of(worker)];
   state.armed = at;
   ++state.tick_version;

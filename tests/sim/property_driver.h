@@ -30,7 +30,7 @@ class Driver final : public Host {
   void check_all();
 
   void kick(WorkerId worker) override;
-  void arm_tick(WorkerId worker, Nanos at) override;
+  void arm_tick(WorkerId worker, Nanos at, Nanos now) override;
 
  private:
   static constexpr Nanos kWindow = 50us;

@@ -109,7 +109,9 @@ Result<BootResult> run_guest(bool drop_console, const BootSpec& spec, Services& 
   {
     EscapeKeys keys;
     const RawTerminal terminal(STDIN_FILENO);
-    result = boot(spec, guest.connect(terminal.active() ? &keys : nullptr), services.control.stop);
+    BootConsole console = guest.connect(terminal.active() ? &keys : nullptr);
+    console.input_lost = [&](const std::string& why) { services.err << "kvmux: " << why << std::endl; };
+    result = boot(spec, console, services.control.stop);
   }
   if (!result) return result;
   finish_console(*result, deadline);
@@ -118,7 +120,6 @@ Result<BootResult> run_guest(bool drop_console, const BootSpec& spec, Services& 
 }
 
 void report_losses(const BootResult& result, const BootOptions& options, Services& services) {
-  if (!result.input_trouble.empty()) services.err << "kvmux: " << result.input_trouble << "\n";
   if (const uint64_t count = result.lost.written; count > 0) {
     services.err << fmt::format(
         "kvmux: --console {}: {} bytes that the guest printed are lost: {}\n", options.console, count,

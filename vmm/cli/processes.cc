@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "vmm/run/retry.h"
 #include "vmm/stats/merge.h"
 
 namespace vmm {
@@ -35,8 +36,8 @@ class TemporaryFile {
     if (fd < 0) return Failure(host_error("create " + file.path_, errno).value());
     size_t done = 0;
     while (done < text.size()) {
-      const ssize_t written = ::write(fd, text.data() + done, text.size() - done);
-      if (written < 0 && errno == EINTR) continue;
+      const ssize_t written =
+          uninterrupted([&] { return ::write(fd, text.data() + done, text.size() - done); });
       if (written <= 0) break;
       done += static_cast<size_t>(written);
     }
@@ -78,9 +79,9 @@ int wait_for(pid_t child, const std::atomic<bool>& stop) {
   int polls_since_stop = 0;
   for (;;) {
     int status = 0;
-    const pid_t ended = ::waitpid(child, &status, WNOHANG);
+    const pid_t ended = uninterrupted([&] { return ::waitpid(child, &status, WNOHANG); });
     if (ended == child) return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (ended < 0 && errno != EINTR) return kExitInterrupted;
+    if (ended < 0) return kExitInterrupted;
     if (stop.load() && ++polls_since_stop == kPatience) ::kill(child, SIGTERM);
     std::this_thread::sleep_for(20ms);
   }

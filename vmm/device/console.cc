@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "vmm/run/retry.h"
+
 namespace vmm {
 
 namespace {
@@ -68,8 +70,7 @@ void Console::emit(const Key& key, std::string& pending) {
 Console::Sink write_lines_to(int fd) {
   return [fd](std::string_view line) {
     while (!line.empty()) {
-      const ssize_t written = ::write(fd, line.data(), line.size());
-      if (written < 0 && errno == EINTR) continue;
+      const ssize_t written = uninterrupted([&] { return ::write(fd, line.data(), line.size()); });
       if (written <= 0) return;  // a closed console must not stop the run
       line.remove_prefix(static_cast<size_t>(written));
     }

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "vmm/check.h"
+#include "vmm/run/retry.h"
 
 namespace vmm {
 
@@ -16,11 +17,11 @@ constexpr uint64_t kHugePage = uint64_t{2} << 20;
 
 Result<void> populate(std::byte* start, uint64_t bytes) {
 #ifdef MADV_POPULATE_WRITE
-  for (;;) {
-    if (::madvise(start, bytes, MADV_POPULATE_WRITE) == 0) return {};
-    if (errno == EINVAL) break;  // before Linux 5.14
-    if (errno == EINTR || errno == EAGAIN) continue;
-    return host_error(fmt::format("populate {} MiB of guest memory", bytes >> 20), errno,
+  constexpr int kTries = 1000;  // each goes on where the one before was interrupted
+  const int error = retried([&] { return ::madvise(start, bytes, MADV_POPULATE_WRITE); }, kTries);
+  if (error == 0) return {};
+  if (error != EINVAL) {  // before Linux 5.14
+    return host_error(fmt::format("populate {} MiB of guest memory", bytes >> 20), error,
                       "the host has not that much memory free");
   }
 #endif

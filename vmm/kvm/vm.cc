@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "vmm/kvm/tsc.h"
+#include "vmm/run/retry.h"
 
 namespace vmm {
 
@@ -21,11 +22,7 @@ constexpr uint32_t kMsrTscDeadline = 0x6e0;  // SDM vol. 4: IA32_TSC_DEADLINE
 
 // Interrupted by a signal, KVM_CREATE_VM may have done nothing and wants to be asked again.
 int create_vm(int kvm) {
-  int fd = -1;
-  do {
-    fd = ::ioctl(kvm, KVM_CREATE_VM, 0);
-  } while (fd < 0 && errno == EINTR);
-  return fd;
+  return uninterrupted([kvm] { return ::ioctl(kvm, KVM_CREATE_VM, 0); });
 }
 
 }  // namespace

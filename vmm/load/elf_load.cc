@@ -9,6 +9,7 @@
 #include "vmm/check.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/load/elf.h"
+#include "vmm/run/retry.h"
 
 namespace vmm {
 
@@ -52,8 +53,8 @@ Result<std::vector<std::byte>> read_image_file(const std::string& path, uint64_t
   std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
   size_t have = 0;
   while (have < bytes.size()) {
-    const ssize_t got = ::read(fd.get(), bytes.data() + have, bytes.size() - have);
-    if (got < 0 && errno == EINTR) continue;
+    const ssize_t got =
+        uninterrupted([&] { return ::read(fd.get(), bytes.data() + have, bytes.size() - have); });
     if (got < 0) return refuse(errno, {});
     if (got == 0) break;  // shrank meanwhile
     have += static_cast<size_t>(got);

@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 
+#include "vmm/run/retry.h"
+
 namespace vmm {
 namespace {
 
@@ -26,8 +28,10 @@ bool grace_is_over() {
 // Without blocking: a pipe that nobody has opened to read is waited for like a reader that does not read.
 int open_to_write(const std::string& path) {
   for (;;) {
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
-    if (fd >= 0 || (errno != ENXIO && errno != EINTR) || grace_is_over()) return fd;
+    const int fd = uninterrupted([&] {
+      return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+    });
+    if (fd >= 0 || errno != ENXIO || grace_is_over()) return fd;
     ::poll(nullptr, 0, 10);
   }
 }

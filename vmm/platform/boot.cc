@@ -122,18 +122,21 @@ bool wants_input(const BootConsole& console, PcBoard& board) {
   return console.filter || board.typed_room() > 0;
 }
 
-// What is typed: a descriptor until it ends, and how it ended.
+// What is typed: a descriptor until it ends.
 struct Input {
   int fd;
-  std::string trouble = {};  // why nobody types any more, if that is worth saying
-  int failures = 0;          // in a row
+  int failures = 0;  // in a row
 
-  void failed(int error) {
+  void failed(int error, const BootConsole& console) {
     constexpr int kTries = 16;
     if (passes(error) && ++failures < kTries) return;
     fd = -1;
     // Never opened, or a terminal that has hung up: an end like any other.
-    if (error != EBADF && error != EIO) trouble = host_error("standard input", error).value().text();
+    const bool worth_saying = error != EBADF && error != EIO;
+    if (worth_saying && console.input_lost) {
+      console.input_lost(
+          host_error("standard input", error, "what is typed does not reach the guest").value().text());
+    }
   }
 };
 
@@ -144,7 +147,7 @@ bool take_input(const BootConsole& console, Input& input, PcBoard& board) {
   const ssize_t got = ::read(input.fd, bytes.data(), room);
   if (got <= 0) {
     if (got == 0) input.fd = -1;
-    if (got < 0) input.failed(errno);
+    if (got < 0) input.failed(errno, console);
     return true;
   }
   input.failures = 0;
@@ -180,10 +183,13 @@ class ConsoleBell {
 Result<std::array<bool, 2>> wait_for_events(int bell, int typed, Nanos wait) {
   const timespec limit = to_timespec(std::max(Nanos{}, wait));
   std::array<pollfd, 2> fds{{{bell, POLLIN, 0}, {typed, POLLIN, 0}}};
+  constexpr timespec kAtOnce{};
+  const timespec* patience = &limit;
   int ready = 0;
   const int error = retried([&] {
-    ready = ::ppoll(fds.data(), fds.size(), &limit, nullptr);
-    return ready < 0 && errno == EINTR ? 0 : ready;  // a signal: there is something to look at
+    ready = ::ppoll(fds.data(), fds.size(), patience, nullptr);
+    if (ready < 0 && errno == EINTR) patience = &kAtOnce;  // a signal: there is something to look at
+    return ready;
   });
   if (error != 0) return host_error("ppoll", error, "the board's devices cannot be served");
   if (ready <= 0) return std::array{false, false};
@@ -219,7 +225,6 @@ BootResult result_of(const Bench& bench, BootEnd end) {
                     .exit_code = 0,
                     .failure = bench.vm->failure(),
                     .silence = {},
-                    .input_trouble = {},
                     .unclaimed = bench.board->unclaimed(),
                     .lost = bench.board->lost(),
                     .began = {},
@@ -271,7 +276,6 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
   result.sections = std::move(sections);
-  result.input_trouble = input.trouble;
   result.began = began;
   result.ended = monotonic_now();
   if (how == BootEnd::kTimeout) result.silence = silence_of(bench, watch);

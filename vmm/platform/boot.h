@@ -52,6 +52,8 @@ struct BootConsole {
   // What to do with bytes that were typed: gives back those that are for the guest. False: leave. May be
   // empty.
   std::function<bool(std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest)> filter;
+  // Told once, by the serving thread, when `input` can be read no more. May be empty.
+  std::function<void(const std::string& why)> input_lost = {};
 };
 
 enum class BootEnd : uint8_t {
@@ -75,8 +77,7 @@ struct BootResult {
   BootEnd end = BootEnd::kExit;
   int exit_code = 0;
   std::string failure;
-  std::string silence;        // kTimeout: that the guest slept, and in what; empty: it did not
-  std::string input_trouble;  // why what was typed did not reach the guest any more; empty: it did
+  std::string silence;  // kTimeout: that the guest slept, and in what; empty: it did not
   Unclaimed unclaimed;
   PcBoard::Lost lost;
   Nanos began{};  // of its vCPUs, by monotonic_now()

@@ -25,8 +25,7 @@ void Alarms::keep(Alarm& alarm, Nanos at) {
   publish();
 }
 
-std::optional<sched::VcpuId> Alarms::take_due(Nanos now) {
-  if (earliest() > now) return std::nullopt;
+std::optional<sched::VcpuId> Alarms::take_first(Nanos now) {
   const sched::MutexLock lock(mutex_);
   if (heap_.empty() || heap_.front()->at > now) return std::nullopt;
   Alarm& due = *heap_.front();

@@ -49,13 +49,18 @@ class Alarms {
   // nothing locked, if that is known here already.
   void keep(Alarm& alarm, Nanos at);
   // Owner thread: takes out one that is due. Nothing: none is.
-  std::optional<sched::VcpuId> take_due(Nanos now);
+  std::optional<sched::VcpuId> take_due(Nanos now) {
+    if (earliest() > now) [[likely]]
+      return std::nullopt;
+    return take_first(now);
+  }
   // Any thread; exact for the owner but for what others have just taken away.
   Nanos earliest() const { return Nanos(earliest_.load(std::memory_order_relaxed)); }
   // Tests.
   size_t size();
 
  private:
+  std::optional<sched::VcpuId> take_first(Nanos now);
   void remove(Alarm& alarm) SCHED_REQUIRES(mutex_);
   void place(Alarm& alarm, size_t at) SCHED_REQUIRES(mutex_);
   void sift(size_t from) SCHED_REQUIRES(mutex_);

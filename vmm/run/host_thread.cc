@@ -171,12 +171,14 @@ void HostThread::turn() {
   note_cr8(vcpu_);
   handling_.exit_begins();
   if (error == Kicks::kNotEntered) return;
-  if (error == EINTR || error == EAGAIN) {
+  const bool interrupted = error == EINTR || error == EAGAIN;
+  if (interrupted && !vcpu_.refusals.interrupted(monotonic_now(), kicks_.is_asked())) {
     ++vcpu_.account.kick_count;
     if (trace_.is_on()) trace_.kicked_out(vcpu_, monotonic_now(), kicks_.has_fired());
     return;
   }
   ++vcpu_.account.exit_count;
+  vcpu_.refusals.exited();
   if (error != 0) {
     vm_.board->fail(vcpu_, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu_)));
     return end_vcpu();

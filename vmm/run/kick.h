@@ -67,7 +67,7 @@ class BasicKicks {
   }
   // A signal at this instant at the latest, which ends KVM_RUN and is to be taken by take_fired(). One call
   // at a time.
-  void arm_tick(Nanos at) { timer_->arm_tick(at); }
+  void arm_tick(Nanos at, Nanos now) { timer_->arm_tick(at, now); }
   Nanos tick_at() const { return timer_->tick_at(); }
 
   // Owner thread.
@@ -79,6 +79,8 @@ class BasicKicks {
   // True: the timer has fired, early perhaps. Then arm_alarm() must follow before run().
   bool take_fired() { return timer_->take_fired(); }
   bool has_fired() const { return timer_->has_fired(); }
+  // There is something to look at.
+  bool is_asked() const { return reasons_.load(std::memory_order_relaxed) != 0 || has_fired(); }
   // Before each run(): the earliest LAPIC deadline.
   void arm_alarm(Nanos at) { timer_->arm_alarm(at); }
 

@@ -109,7 +109,9 @@ void Machine::kick(sched::WorkerId worker) {
   workers_[index_of(worker)]->kick(Worker::kTick);
 }
 
-void Machine::arm_tick(sched::WorkerId worker, Nanos at) { workers_[index_of(worker)]->arm_tick(at); }
+void Machine::arm_tick(sched::WorkerId worker, Nanos at, Nanos now) {
+  workers_[index_of(worker)]->arm_tick(at, now);
+}
 
 void Machine::interrupt_posted(sched::VcpuId target) {
   if (scheduler_.interrupt_posted(target, monotonic_now()) != sched::Scheduler::Posted::kRunning) return;

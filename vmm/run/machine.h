@@ -32,7 +32,7 @@ class Machine final : public sched::Host, public Engine {
 
   // sched::Host
   void kick(sched::WorkerId worker) override;
-  void arm_tick(sched::WorkerId worker, Nanos at) override;
+  void arm_tick(sched::WorkerId worker, Nanos at, Nanos now) override;
   // Notifier
   void interrupt_posted(sched::VcpuId target) override;
   void ipi_sending(VmId vm, const sched::IpiSend& send) override;

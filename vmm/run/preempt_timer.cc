@@ -68,10 +68,10 @@ PreemptTimer::~PreemptTimer() {
   this_threads_timer = nullptr;
 }
 
-void PreemptTimer::arm_tick(Nanos at) {
+void PreemptTimer::arm_tick(Nanos at, Nanos now) {
   const sched::MutexLock lock(mutex_);
   tick_at_.store(at.count(), std::memory_order_relaxed);
-  if (const auto instant = arming_.change_tick(at, monotonic_now())) set(*instant);
+  if (const auto instant = arming_.change_tick(at, now)) set(*instant);
 }
 
 void PreemptTimer::change_alarm(Nanos at) {

@@ -39,7 +39,9 @@ class PreemptTimer {
 
   // A signal at this instant of CLOCK_MONOTONIC at the latest, in place of the tick asked for before; kForever:
   // none. It may come early (arming.h): who is woken too soon asks again.
-  void arm_tick(Nanos at);
+  // `now`: the caller's last look at the clock.
+  void arm_tick(Nanos at, Nanos now);
+  void arm_tick(Nanos at) { arm_tick(at, monotonic_now()); }
   // Owner thread: the same for LAPIC deadlines. To be called before each entry: then has_fired() or a pending
   // timer stands for both instants. Costs nothing if nothing has changed.
   void arm_alarm(Nanos at) {

@@ -24,4 +24,15 @@ template <class Call>
   }
 }
 
+// For calls whose result is wanted: once more when a signal came in between, a bounded number of times. What the
+// last try returned, with its errno.
+template <class Call>
+[[nodiscard]] auto uninterrupted(Call call) {
+  constexpr int kTries = 1000;
+  for (int tries = kTries;; --tries) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR || tries == 1) return result;
+  }
+}
+
 }  // namespace vmm

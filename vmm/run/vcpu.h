@@ -18,6 +18,7 @@
 #include "vmm/kvm/vcpu.h"
 #include "vmm/run/alarms.h"
 #include "vmm/run/clock.h"
+#include "vmm/run/refusals.h"
 #include "vmm/run/sleep_mark.h"
 
 namespace vmm {
@@ -97,6 +98,7 @@ struct Vcpu {
   sched::VcpuSet accepted;
   bool was_reset = false;  // by INIT, which the scheduler does not know yet
   VcpuAccount account;
+  Refusals refusals;
 
  private:
   friend class VcpuLease;

@@ -191,7 +191,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     has_run = error != Kicks::kNotEntered;
     const bool kicked = !has_run || error == EINTR || error == EAGAIN;
     if (has_run) ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
-    if (error != 0 && !kicked) {
+    if (fails_for_good(vcpu, error, exited)) {
       vm.board->fail(vcpu, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu)));
       return Departure::kStop;
     }
@@ -205,6 +205,14 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     if (may_leave || stretch >= StolenTime::kLongStretch) discount_stolen(vcpu, now, stretch);
     if (const auto departure = after_exit(vcpu, next, now)) return *departure;
   }
+}
+
+// `error`: what KVM_RUN came back with.
+bool Worker::fails_for_good(Vcpu& vcpu, int error, Nanos now) const {
+  if (error == 0) vcpu.refusals.exited();
+  if (error == 0 || error == Kicks::kNotEntered) return false;
+  const bool interrupted = error == EINTR || error == EAGAIN;
+  return !interrupted || vcpu.refusals.interrupted(now, kicks_.is_asked());
 }
 
 bool Worker::is_in_kernel(const Vcpu& vcpu) const {

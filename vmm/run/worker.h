@@ -53,7 +53,7 @@ class Worker {
   };
   // Any thread. `insist`: although it may have been asked for that already.
   void kick(uint32_t reasons, bool insist = false);
-  void arm_tick(Nanos at) { kicks_.arm_tick(at); }
+  void arm_tick(Nanos at, Nanos now) { kicks_.arm_tick(at, now); }
   // The worker whose thread this is, or null.
   static Worker* current();
   sched::WorkerId id() const { return id_; }
@@ -77,6 +77,7 @@ class Worker {
   Departure stay(Vcpu& vcpu, Nanos& now);
   uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);
+  bool fails_for_good(Vcpu& vcpu, int error, Nanos now) const;
   bool is_in_kernel(const Vcpu& vcpu) const;
   void discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
   bool by_timer(Nanos at) const { return at >= kicks_.tick_at() || at >= alarms_.earliest(); }

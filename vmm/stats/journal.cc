@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/run/retry.h"
+
 namespace vmm {
 namespace {
 
@@ -15,13 +17,10 @@ Result<std::string> read_all(int fd, const std::string& path) {
   std::string text;
   std::string chunk(size_t{1} << 16, '\0');
   for (;;) {
-    const ssize_t got = read(fd, chunk.data(), chunk.size());
+    const ssize_t got = uninterrupted([&] { return read(fd, chunk.data(), chunk.size()); });
     if (got == 0) return text;
-    if (got > 0) {
-      text.append(chunk, 0, static_cast<size_t>(got));
-    } else if (errno != EINTR) {
-      return host_error("read " + path, errno);
-    }
+    if (got < 0) return host_error("read " + path, errno);
+    text.append(chunk, 0, static_cast<size_t>(got));
   }
 }
 
@@ -82,10 +81,7 @@ Journal::~Journal() {
 Result<void> Journal::append(const Json& line) {
   // One write a line; O_APPEND makes it land at the end whatever else happens to the file.
   const std::string text = dump(line) + "\n";
-  ssize_t written = 0;
-  do {
-    written = write(fd_, text.data(), text.size());
-  } while (written < 0 && errno == EINTR);
+  const ssize_t written = uninterrupted([&] { return write(fd_, text.data(), text.size()); });
   if (written < 0) return host_error("write " + path_, errno);
   if (static_cast<size_t>(written) != text.size()) {
     return host_error("write " + path_, 0, "the line was cut short: is the disk full?");

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "vmm/run/retry.h"
+
 namespace vmm {
 namespace {
 
@@ -153,8 +155,7 @@ Result<TraceFile> TraceFile::create(const std::string& path) {
 Result<void> TraceFile::write(const void* bytes, size_t size) {
   const char* at = static_cast<const char*>(bytes);
   while (size > 0) {
-    const ssize_t done = ::write(fd_.get(), at, size);
-    if (done < 0 && errno == EINTR) continue;
+    const ssize_t done = uninterrupted([&] { return ::write(fd_.get(), at, size); });
     if (done <= 0) return host_error("--trace " + path_, errno, "cannot write the file");
     at += done;
     size -= static_cast<size_t>(done);

@@ -231,6 +231,30 @@ TEST_CASE("endless input costs nothing while the guest does not read") {
   CHECK(result.has_value());
 }
 
+TEST_CASE("input that cannot be read is told of while the guest runs") {
+  REQUIRE_KVM(system);
+  const int directory = ::open("/", O_RDONLY | O_CLOEXEC);
+  std::atomic<bool> stop{false};
+  std::vector<std::string> told;
+  const vmm::BootConsole console{.output = [](std::span<const uint8_t>) {},
+                                 .input = directory,
+                                 .filter = {},
+                                 .input_lost =
+                                     [&](const std::string& why) {
+                                       told.push_back(why);
+                                       stop = true;
+                                     }};
+  const Code waits{0xfb, 0xf4, 0xeb, 0xfd};  // sti; hlt; jmp
+  vmm::BootSpec spec = spec_of(waits);
+  spec.timeout = 20s;
+  const auto result = vmm::boot(spec, console, stop);
+  ::close(directory);
+  REQUIRE(result);
+  CHECK(result->end == vmm::BootEnd::kStopped);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("standard input: Is a directory") != std::string::npos);
+}
+
 TEST_CASE("a console that nobody reads holds up neither the time-out nor a signal") {
   REQUIRE_KVM(system);
   const ImageFile image(kFlood);

@@ -48,7 +48,7 @@ inline const int64_t kCreditDepth = Tuning{}.credit_depth;
 
 struct FakeHost final : Host {
   void kick(WorkerId worker) override { kicks.push_back(worker); }
-  void arm_tick(WorkerId worker, Nanos at) override {
+  void arm_tick(WorkerId worker, Nanos at, Nanos) override {
     if (armed.size() <= index_of(worker)) armed.resize(index_of(worker) + 1, kForever);
     armed[index_of(worker)] = at;
   }
