@@ -13,7 +13,7 @@ namespace vmm {
 class Refusals {
  public:
   // A stray signal ends an entry as well, but lets the guest run since the one before.
-  static constexpr uint32_t kMost = 10'000;
+  static constexpr uint32_t kMost = 1'000;
   static constexpr Nanos kApart{1'000'000};
 
   // The guest ran up to an exit.

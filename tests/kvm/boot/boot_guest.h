@@ -45,6 +45,7 @@ struct BootOptions {
   std::string cmdline = {};
   std::vector<vmm::BootModule> modules = {};
   vmm::Gpa flat_address{0x7c00};
+  std::vector<vmm::PolicyChange> changes = {};
 };
 
 inline Booted boot_bytes(std::span<const std::byte> image, const BootOptions& options = {}) {
@@ -61,6 +62,7 @@ inline Booted boot_bytes(std::span<const std::byte> image, const BootOptions& op
   spec.workers = options.workers;
   spec.policy = std::move(*policy);
   spec.irqchip = options.irqchip;
+  spec.changes = options.changes;
   spec.timeout = std::chrono::seconds(240);  // a loaded host is slow; usually a second is enough
   std::string output;
   const vmm::BootConsole console{
