@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "vmm/check.h"
 #include "vmm/output/standard.h"
 #include "vmm/run/guest_pages.h"
 #include "vmm/run/machine.h"
@@ -76,6 +77,18 @@ Result<Calibration> calibration(uint32_t ring, uint32_t workers, const std::atom
   auto result = measure(ring, workers, stop, event_loop);
   if (result) known[key] = *result;
   return result;
+}
+
+Result<Calibrations> Calibrations::of(const RunSpec& spec, const std::atomic<bool>& stop) {
+  Calibrations all;
+  for (const VmSpec& vm : spec.vms) {
+    if (all.by_ring_.contains(vm.ring)) continue;
+    const auto measured = calibration(vm.ring, spec.workers, stop, spec.event_loop);
+    if (!measured) return Failure(measured.error());
+    all.by_ring_[vm.ring] = *measured;
+  }
+  KVMUX_CHECK(!all.by_ring_.empty(), "a run has VMs");
+  return all;
 }
 
 }  // namespace vmm

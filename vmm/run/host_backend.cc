@@ -29,12 +29,12 @@ Result<RunResult> run_host_threads(const RunSpec& spec, RunControl& control) {
     if (auto able = check_split_irqchip(); !able) return Failure(able.error());
     mode.lapic = LapicPlace::kKernel;
   }
-  const auto calibrated = calibration(spec.vms.front().ring, spec.workers, control.stop);
+  const auto calibrated = Calibrations::of(spec, control.stop);
   if (!calibrated) return Failure(calibrated.error());
   return measured_run(spec, control,
                       {.engine = std::make_unique<HostMachine>(mode, spec.workers),
-                       .calibration = *calibrated,
-                       .spin_window = yields ? spin_window_of(spec, calibrated->exit_cost) : Nanos::zero(),
+                       .calibrations = *calibrated,
+                       .spin_window = yields ? spin_window_of(spec, calibrated->common().exit_cost) : Nanos::zero(),
                        .vm_options = {.lapic = mode.lapic, .kernel_pause_exits = all_kvm}});
 }
 

@@ -14,15 +14,15 @@ bool samples(SpinDetect detect) { return detect == SpinDetect::kSample || detect
 
 Result<RunResult> run_on_kvm(const RunSpec& spec, RunControl& control) {
   if (auto fits = check_together(spec); !fits) return Failure(fits.error());
-  const auto calibrated = calibration(spec.vms.front().ring, spec.workers, control.stop, spec.event_loop);
+  const auto calibrated = Calibrations::of(spec, control.stop);
   if (!calibrated) return Failure(calibrated.error());
-  const Nanos spin_window = spin_window_of(spec, calibrated->exit_cost);
+  const Nanos spin_window = spin_window_of(spec, calibrated->common().exit_cost);
   const auto setup = make_setup(spec, spin_window);
   if (!setup) return Failure(setup.error());
   return measured_run(
       spec, control,
       {.engine = std::make_unique<Machine>(*setup, samples(spec.spin_detect), spec.rotate, spec.event_loop),
-       .calibration = *calibrated,
+       .calibrations = *calibrated,
        .spin_window = spin_window,
        .vm_options = {}});
 }

@@ -55,7 +55,7 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
                              {.options = options,
                               .first = sched::VcpuId{first},
                               .spec = vm,
-                              .calibration = bench.plan.calibration,
+                              .calibration = bench.plan.calibrations.at(vm.ring),
                               .spin_window = bench.plan.spin_window,
                               .seed = spec.seed * 1000 + i},
                              *bench.plan.engine, bench.console);
@@ -166,7 +166,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   const Snapshot start = take_snapshot(engine, bench.vms);
   engine.resume();
   Sections<Snapshot> sections(spec, [&](const Snapshot& from, const Snapshot& to) {
-    return counters_between(spec, bench.plan.calibration, bench.vms, from, to);
+    return counters_between(spec, bench.plan.calibrations, bench.vms, from, to);
   });
   const Nanos begin = monotonic_now();
   const bool whole = pass_marks(spec, bench, start, begin, waiting, sections);
@@ -178,7 +178,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   engine.stop();
   if (const auto trouble = engine.trouble().first()) return Failure(*trouble);
 
-  RunResult result = difference(spec, bench.plan.calibration, bench.vms, start, end);
+  RunResult result = difference(spec, bench.plan.calibrations, bench.vms, start, end);
   add_notes(bench, watch, start, end, result);
   sections.finish(end, result);
   result.spin_window = bench.plan.spin_window;

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "vmm/run/calibrate.h"
 #include "vmm/run/engine.h"
 #include "vmm/run/run.h"
 #include "vmm/run/tiny_vm.h"
@@ -12,7 +13,7 @@ namespace vmm {
 
 struct RunPlan {
   std::unique_ptr<Engine> engine;
-  Calibration calibration;
+  Calibrations calibrations;
   Nanos spin_window{};   // 0: guests ring no bell
   VmOptions vm_options;  // of every VM; ids are dealt here
 };

@@ -136,16 +136,17 @@ Snapshot peek(const std::vector<TinyVm>& vms) {
   return snapshot;
 }
 
-RunResult counters_between(const RunSpec& spec, const Calibration& calibration,
+RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations,
                            const std::vector<TinyVm>& vms, const Snapshot& start, const Snapshot& end) {
   const bool has_accounts = !start.is_peek && !end.is_peek;
   RunResult result;
   result.window = end.at - start.at;
   result.window_begin = start.at;
-  result.delay_iters_per_ms = calibration.delay_iters_per_ms;
-  result.pauses_per_ms = calibration.pauses_per_ms;
+  result.delay_iters_per_ms = calibrations.common().delay_iters_per_ms;
+  result.pauses_per_ms = calibrations.common().pauses_per_ms;
   for (size_t v = 0; v < vms.size(); ++v) {
     VmResult& vm = result.vms.emplace_back();
+    const Calibration& calibration = calibrations.at(spec.vms[v].ring);
     vm.guest = spec.vms[v].guest;
     vm.policy = spec.vms[v].policy.name;
     uint64_t operations = 0;
@@ -171,9 +172,9 @@ RunResult counters_between(const RunSpec& spec, const Calibration& calibration,
   return result;
 }
 
-RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,
+RunResult difference(const RunSpec& spec, const Calibrations& calibrations, const std::vector<TinyVm>& vms,
                      const Snapshot& start, const Snapshot& end) {
-  RunResult result = counters_between(spec, calibration, vms, start, end);
+  RunResult result = counters_between(spec, calibrations, vms, start, end);
   for (size_t v = 0; v < vms.size(); ++v) {
     VmResult& vm = result.vms[v];
     vm.checks = vms[v].board->checks();

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "vmm/run/calibrate.h"
 #include "vmm/run/engine.h"
 #include "vmm/run/tiny_vm.h"
 #include "vmm/run_types.h"
@@ -34,10 +35,10 @@ Snapshot peek(const std::vector<TinyVm>& vms);
 
 // What lies between two snapshots, of which one may be a peek: then accounts are empty. `spec` names guests
 // and policies.
-RunResult counters_between(const RunSpec& spec, const Calibration& calibration,
+RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations,
                            const std::vector<TinyVm>& vms, const Snapshot& start, const Snapshot& end);
 // The same of a whole run, with what became of its guests.
-RunResult difference(const RunSpec& spec, const Calibration& calibration, const std::vector<TinyVm>& vms,
+RunResult difference(const RunSpec& spec, const Calibrations& calibrations, const std::vector<TinyVm>& vms,
                      const Snapshot& start, const Snapshot& end);
 
 }  // namespace vmm

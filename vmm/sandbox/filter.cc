@@ -43,11 +43,11 @@ int add(scmp_filter_ctx context, const SyscallRule& rule, ThreadKind kind) {
     case Condition::kOfTable:
       for (const IoctlRule& ioctl : ioctls()) {
         if (!holds(ioctl.kinds, kind)) continue;
-        if (const int error = allow(SCMP_A1_32(SCMP_CMP_EQ, ioctl.request)); error != 0) return error;
+        if (const int error = allow(SCMP_A1_32(SCMP_CMP_EQ, ioctl.request, 0)); error != 0) return error;
       }
       return 0;
     case Condition::kOwnProcess:
-      return allow(SCMP_A0_32(SCMP_CMP_EQ, static_cast<uint32_t>(::getpid())));
+      return allow(SCMP_A0_32(SCMP_CMP_EQ, static_cast<uint32_t>(::getpid()), 0));
     case Condition::kNotExecutable:
       return allow(SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     case Condition::kThread:
