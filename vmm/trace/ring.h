@@ -1,7 +1,8 @@
 // One thread's trace: a ring of fixed size in which the oldest events give way, and are counted.
 //
-// One writer. Anybody may take a copy at any time: it has what was not overwritten meanwhile. An event is
-// four relaxed stores and one release store of the head (partner: the acquire loads in copy()).
+// One writer. Anybody may take a copy at any time: it has what was not overwritten meanwhile. Words are stored
+// with release and read with acquire: who has read a word of event k knows that the head was k, and so which
+// events may be torn. On x86 that costs nothing, and ThreadSanitizer, which knows no fences, can follow it.
 #pragma once
 
 #include <atomic>
@@ -24,7 +25,7 @@ class TraceRing {
     const uint64_t head = head_.load(std::memory_order_relaxed);
     const auto raw = std::bit_cast<Raw>(event);
     Word* slot = &words_[(head & mask_) * kWords];
-    for (size_t i = 0; i < kWords; ++i) slot[i].store(raw.words[i], std::memory_order_relaxed);
+    for (size_t i = 0; i < kWords; ++i) slot[i].store(raw.words[i], std::memory_order_release);
     head_.store(head + 1, std::memory_order_release);
   }
 
@@ -39,11 +40,10 @@ class TraceRing {
     for (uint64_t i = begin; i < end; ++i) {
       Raw raw;
       const Word* slot = &words_[(i & mask_) * kWords];
-      for (size_t w = 0; w < kWords; ++w) raw.words[w] = slot[w].load(std::memory_order_relaxed);
+      for (size_t w = 0; w < kWords; ++w) raw.words[w] = slot[w].load(std::memory_order_acquire);
       out.push_back(std::bit_cast<sched::TraceEvent>(raw));
     }
     // What the writer has reached since may be torn; it also may be in the middle of the next one.
-    std::atomic_thread_fence(std::memory_order_acquire);
     const uint64_t now = head_.load(std::memory_order_relaxed) + 1;
     const uint64_t safe = now > capacity ? now - capacity : 0;
     if (end > safe && begin >= safe) return begin;
