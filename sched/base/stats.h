@@ -1,7 +1,8 @@
 // What the scheduler counts and measures per vCPU; the same on real KVM and in virtual time.
 //
-// Plain data. Written by the worker that holds the vCPU (or under its queue's lock); read through
-// Scheduler::stats(), which takes a consistent copy.
+// Plain data. Written by whoever has the vCPU: while it runs its worker, with or without a lock; while it
+// waits whoever holds its queue's lock; else who wakes or moves it. Read through Scheduler::stats(), which
+// takes a copy while no other call is in progress.
 #pragma once
 
 #include <array>
