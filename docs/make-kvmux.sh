@@ -56,6 +56,22 @@ gain() {  # CSV POLICY
   sed -n "s/.*\"$2\",throughput,//p" "$1" | awk -F, '{ printf "%.2f", 1 / $5 }'
 }
 
+# The constants, with a column more: what the preset kvmux has instead of the default.
+constants_table() {
+  local own
+  own=$(kvmux policies | sed -n '/^kvmux /{n;s/.*; constants://p;}')
+  test -n "$own"
+  kvmux policies --constants | awk -F ' [|] ' -v OFS=' | ' -v own="$own" '
+    BEGIN {
+      n = split(own, pairs, " ")
+      for (i = 1; i <= n; ++i) { split(pairs[i], pair, "="); value["| `" pair[1] "`"] = pair[2] }
+    }
+    NR == 1 { $3 = $3 OFS "`kvmux`" }
+    NR == 2 { $0 = $0 "---|" }
+    NR > 2 { $3 = $3 OFS value[$1] }
+    { print }'
+}
+
 between() {  # NAME TEXT: puts it between the page's two marks
   awk -v begin="<!-- $1:begin -->" -v end="<!-- $1:end -->" -v text="$2" '
     $0 == begin { print; print text; skip = 1 }
@@ -66,4 +82,4 @@ between() {  # NAME TEXT: puts it between the page's two marks
 
 pictures
 between features "$(features_table)"
-between constants "$(kvmux policies --constants)"
+between constants "$(constants_table)"

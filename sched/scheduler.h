@@ -90,7 +90,8 @@ class Scheduler {
   // The vCPU is about to take its interrupts: forget the hint. Call before reading the LAPIC.
   void interrupts_seen(VcpuId vcpu) { workers_.status(vcpu).clear_irq_pending(); }
   Status::View status(VcpuId vcpu) const { return workers_.status(vcpu).view(); }
-  // An IPI was delivered / acknowledged; sender and receivers by index within the VM.
+  // An IPI was delivered / acknowledged; sender and receivers by index within the VM. Only the thread that
+  // runs the sender, or the receiver that acknowledges, may call: it counts in that vCPU's statistics.
   // A send has two halves: before it is visible to any receiver, with those that it names; and afterwards,
   // with those that accepted it. An acknowledgement that comes in between so finds what it acknowledges.
   void ipi_sending(VmId vm, const IpiSend& send, Nanos now);

@@ -1,7 +1,8 @@
 // What the scheduler counts and measures per vCPU; the same on real KVM and in virtual time.
 //
-// Plain data. Written by the worker that holds the vCPU (or under its queue's lock); read through
-// Scheduler::stats(), which takes a consistent copy.
+// Plain data. Written by whoever has the vCPU: while it runs its worker, with or without a lock; while it
+// waits whoever holds its queue's lock; else who wakes or moves it. Read through Scheduler::stats(), which
+// takes a copy while no other call is in progress.
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ enum class YieldReason : uint8_t {
   kPreempted,         // it was taken off a worker while runnable
   kRelaxed,           // found in the relaxed second round
   kChain,             // kvmux: the end of a wait chain
-  kHolder,            // kvmux: it was taken off in mid-work, and last: the likely owner of a lock
+  kHolder,            // kvmux: it left its worker last and does not spin: the likely owner of a lock
   kWaiter,            // kvmux: it waits itself, and longest: the next owner of a fair lock
   kCount,
 };
@@ -42,7 +43,7 @@ struct VcpuStats {
   uint64_t spin_exits = 0;
   uint64_t yields_tried = 0;                          // attempts on a candidate
   std::array<uint64_t, kYieldReasons> yields_done{};  // by reason
-  uint64_t yields_local = 0;                          // target was on the spinner's worker
+  uint64_t yields_local = 0;                          // target was on the yielder's worker, or pulled there
   uint64_t yields_remote = 0;                         // target was nominated on another worker
   uint64_t pulls = 0;                                 // target was brought here
   uint64_t penalties = 0;
@@ -50,10 +51,10 @@ struct VcpuStats {
   Vruntime penalty_sum{};
   uint64_t ipis_sent = 0;  // receivers counted one by one
   uint64_t eois = 0;
-  // Outcome of done yields: the target ran before the yielder came back, and …
-  uint64_t yield_hits = 0;     // … the yielder made progress then (it did not spin-exit again at once)
-  uint64_t yield_misses = 0;   // the target did not run before the yielder came back
-  uint64_t yield_harmful = 0;  // the target ran, spun itself, and the yielder still waits
+  // Outcome of done yields, at the yielder's next spin exit or when it leaves the worker (yield/outcome.cc).
+  uint64_t yield_hits = 0;     // the target ran, and the wait is over
+  uint64_t yield_misses = 0;   // the target did not run, or ran without spinning while the wait goes on
+  uint64_t yield_harmful = 0;  // the target ran, spun itself, and the wait goes on
 };
 
 // Counters and times between two moments, member by member. worst_wait is the end's: a maximum has no

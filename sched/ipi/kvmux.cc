@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "sched/ipi/pair.h"
-
 namespace sched {
 namespace {
 
@@ -146,20 +144,6 @@ std::optional<uint32_t> KvmuxIpiModel::next_awaited(uint32_t sender, uint32_t af
     }
   }
   return first;
-}
-
-std::unique_ptr<IpiModel> make_ipi_model(IpiModelKind kind, uint32_t vcpus, const IpiWindow& window) {
-  switch (kind) {
-    case IpiModelKind::kNone:
-      return nullptr;
-    case IpiModelKind::kV2:
-      return std::make_unique<V2IpiModel>(vcpus, window.longest);
-    case IpiModelKind::kV3:
-      return std::make_unique<V3IpiModel>(vcpus, window.longest);
-    case IpiModelKind::kKvmux:
-      return std::make_unique<KvmuxIpiModel>(vcpus, window);
-  }
-  return nullptr;
 }
 
 }  // namespace sched

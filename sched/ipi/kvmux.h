@@ -44,6 +44,7 @@ class KvmuxIpiModel final : public IpiModel {
     return senders_to_[size_t{receiver} * words_ + word];
   }
   Slot& slot(uint32_t sender, uint32_t slot) const { return slots_[size_t{sender} * kSlots + slot]; }
+  // One send at a time for each sender: see model.h.
   uint32_t claim_slot(uint32_t sender, uint32_t vector);
   void acknowledge(uint32_t sender, uint32_t receiver, uint32_t vector, Nanos now);
   bool live(const Slot& slot, Nanos now) const;
@@ -53,6 +54,7 @@ class KvmuxIpiModel final : public IpiModel {
   std::unique_ptr<Slot[]> slots_;
   Words pending_;     // sender × slot × receiver
   Words senders_to_;  // receiver × sender: who to look at on an EOI
+  // Loaded and stored, not exchanged: of two acknowledgements at once the mean may miss one.
   std::atomic<int64_t> mean_ack_;
 };
 

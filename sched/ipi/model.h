@@ -1,9 +1,10 @@
 // Who waits for whose acknowledgement, as far as a model can tell from IPIs and EOIs. One model per VM; the
 // VMM feeds it at LAPIC delivery, directed yield asks it.
 //
-// Any thread may call anything at any time; nothing locks. The answers are hints: a reader that races with a
-// send or an EOI may see either side of it, never a broken state. vCPUs are named by their index within the
-// VM.
+// Nothing locks. Any thread may ask at any time. What a vCPU does (both halves of a send, an EOI, forget())
+// is told by the thread that runs it, so one at a time for each vCPU; those of different vCPUs may coincide.
+// The answers are hints: a reader that races with a send or an EOI may see either side of it, never a broken
+// state. vCPUs are named by their index within the VM.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 //   ipi/*.cc            what is remembered of IPIs            (ipi)
 //
 // Plain data, any thread; built before a run and constant during it. Source of the presets: Linux 6.19, the
-// v2 and v3 series for oversubscribed KVM and its review thread (see sched/README.md).
+// v2 and v3 series for oversubscribed KVM and its review thread (see docs/published.md).
 #pragma once
 
 #include <span>
@@ -43,7 +43,7 @@ struct Features {
   bool deboost = false;           // vruntime penalty on the yielder at the lowest common ancestor
   bool rate_limit_first = false;  // count rejected attempts against the penalty interval (v2 does)
   bool credit = false;            // lag credit to the target's chain
-  bool pull = false;         // bring the target to the spinner's worker, run it at once on the donated slice
+  bool pull = false;         // bring the target to the yielder's worker and run it there at once
   bool switch_back = false;  // a sender that yielded runs again as soon as all have acknowledged
   bool yield_on_send = false;  // a sender known to wait yields at the send, without busy-waiting first
   bool pack = false;           // a VM's vCPUs begin on as few workers as an even load allows

@@ -41,7 +41,7 @@ struct Setup {
   std::vector<GroupSetup> groups;       // a parent comes before its children
   std::vector<VmSetup> vms;             // vCPU ids are dealt in this order
   Tuning tuning;                        // of the queues themselves
-  Nanos spin_window{50'000};  // a wait shorter than twice this after a yield means that it did not help
+  Nanos spin_window{50'000};  // of busy-waiting, then a spin exit: the unit of wait-gap and donate-windows
   uint64_t seed = 1;
 };
 

@@ -54,7 +54,7 @@ class EevdfQueue final : public RunQueue {
   // Nominates at every level of the target's chain. When the target leaves, so do the nominations that its
   // groups have for its sake.
   void nominate(Vcpu& target, Nomination nomination);
-  void nominate(Vcpu& target, Nanos slack) { nominate(target, Nomination(slack)); }  // for one pick
+  void nominate(Vcpu& target, Nanos slack) { nominate(target, Nomination(slack)); }  // one pick a level
   // Gives up the rest of the request if eligible: vruntime := deadline, and a new request.
   void forfeit();
   // The proportional forfeit up the hierarchy.

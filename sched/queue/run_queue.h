@@ -16,7 +16,8 @@
 namespace sched {
 
 // A vCPU as the scheduler sees it. Guarded by the lock of the queue it is on; while it is on none, it belongs
-// to whoever put it into RunState::kMoving, or to nobody.
+// to whoever put it into RunState::kMoving, or to nobody. But for `stats`, which the worker that runs it also
+// writes without the lock (base/stats.h).
 struct Vcpu final : Entity {
   VcpuId id{};
   VmId vm{};

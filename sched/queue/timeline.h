@@ -20,7 +20,8 @@ constexpr Vruntime scale(Vruntime v, int64_t num, int64_t den) {
   return {static_cast<int64_t>(static_cast<Int128>(v.ticks) * num / den)};
 }
 
-// How long and how far a nominee counts.
+// How long and how far a nominee counts. A chain of nominations is one for each timeline, and each ends by
+// itself: where a pick passes over a VM, the VM's own nominee stays until the VM is picked.
 struct Nomination {
   Nanos slack{};       // it may be so far past the average
   bool lasts = false;  // until it is picked, leaves or is replaced (Linux' next buddy); else for one pick

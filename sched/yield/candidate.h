@@ -1,6 +1,6 @@
 // Whom a spinning vCPU yields to: the scan over its VM and the rules by which a candidate is good.
 //
-// Runs on the spinner's worker without any lock: what it reads of others are hints, and the attempt itself
+// Runs on the yielder's worker without any lock: what it reads of others are hints, and the attempt itself
 // looks again under the target's lock.
 #pragma once
 

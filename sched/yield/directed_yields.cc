@@ -70,7 +70,7 @@ void DirectedYields::note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) {
 }
 
 // The end of a turn is no reason not to yield: the yielder leaves in any case, but for whom, and that it
-// waits, is to be known. One that is not marked would be taken for the owner of a lock, gone in mid-work.
+// waits, is to be known. One that is not marked would be taken for the owner of a lock.
 bool DirectedYields::yield(Worker& worker, const YieldCause& cause, Nanos now) {
   SCHED_CHECK(worker.running != nullptr);
   Vcpu& me = *worker.running;

@@ -52,7 +52,7 @@ class DirectedYields {
   // It leaves the worker: where it would wait now, if elsewhere.
   std::optional<WorkerId> end_turn(Worker& worker, Vcpu& vcpu, Nanos now) SCHED_REQUIRES(worker.mutex);
 
-  // --- any thread: see ipi/model.h ---
+  // --- by the thread that runs the sender, without a lock: see ipi/model.h ---
   void ipi_sending(const VmInfo& vm, const IpiSend& send, Nanos now);
   void ipi_accepted(const VmInfo& vm, const IpiSend& send, const VcpuSet& accepted, Nanos now);
 

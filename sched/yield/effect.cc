@@ -5,8 +5,8 @@
 namespace sched {
 namespace {
 
-// Linux keeps a next buddy that is not eligible yet until it is picked, dequeued or replaced. One that is
-// brought here has some slack instead, and its chance now or never: later it would undo a later choice.
+// Linux keeps a next buddy that is not eligible yet until it is picked, dequeued or replaced. With `pull` it
+// has some slack instead, and counts for one pick of each timeline: later it would undo a later choice.
 Nomination nomination(const Policy& policy) {
   return policy.features.pull ? Nomination(policy.tuning.nomination_lag) : Nomination({}, true);
 }

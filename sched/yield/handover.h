@@ -18,7 +18,7 @@ struct Handover {
     kForLock  // for `length`; the yielder goes on then
   };
   Kind kind = Kind::kGiven;
-  VcpuId donor = kNoVcpu;        // who goes on afterwards
+  VcpuId donor = kNoVcpu;        // the yielder, which goes on afterwards
   uint32_t donor_runs = 0;       // its progress: if that has moved, it has gone on by itself
   Nanos length{};                // kForLock
   std::optional<WorkerId> back;  // where the receiver waits afterwards, if not where it ran

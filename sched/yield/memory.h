@@ -2,8 +2,10 @@
 //
 // Guards. A vCPU's part: the lock of the queue that it is on; of the one that runs, the worker itself may
 // read and write all but `next_turn` without it, because only what waits is handed a turn. A worker's part:
-// its lock. A VM's part is made of what any thread may touch. The accessors ask for what guards what they
-// return.
+// its lock. A VM's part is made of what any thread may touch.
+//
+// What of that the compiler holds: of() asks for the lock; of_running() for the worker's role, and that its
+// caller leaves `next_turn` alone is up to the caller; of_held() asks for nothing.
 #pragma once
 
 #include <atomic>
@@ -76,11 +78,11 @@ class YieldMemory {
     static_cast<void>(worker);
     return vcpus_[index_of(vcpu.id)];
   }
-  // Of the vCPU that runs.
+  // Of the vCPU that runs; all but `next_turn`.
   VcpuYields& of_running(const Worker& worker) SCHED_REQUIRES(worker.self) {
     return vcpus_[index_of(worker.running->id)];
   }
-  // Of one that the caller's worker holds: it acknowledges, is reset, or has ended.
+  // The same of one that the caller's worker holds, unchecked: it acknowledges, is reset, or has ended.
   VcpuYields& of_held(const Vcpu& vcpu) { return vcpus_[index_of(vcpu.id)]; }
   WorkerYields& of(const Worker& worker) SCHED_REQUIRES(worker.mutex) {
     return workers_[index_of(worker.id)];

@@ -41,7 +41,7 @@ void DirectedYields::acknowledged(Vcpu& receiver, IrqVector vector, Nanos now) {
   if (memory_.of_held(receiver).turn.kind == Handover::Kind::kForAck) switch_back(receiver, now);
 }
 
-// An acknowledgement by a vCPU that was brought onto its worker for it: if the sender waits for no other, it
+// An acknowledgement by a vCPU that was brought onto its worker for it: if the yielder waits for no other, it
 // runs next. It has given its turn and used little of it, so the nomination is honoured more often than not.
 void DirectedYields::switch_back(Vcpu& receiver, Nanos now) {
   const VmInfo& vm = vm_of(receiver);

@@ -2,7 +2,7 @@
 //
 // A rule is a function of this object in a file of its own, yield/candidates/NAME.cc, with a line in
 // policy/rules.h. It tries candidates in its order, by round(), most() or attempt(), and says which one was
-// yielded to. Runs on the spinner's worker without any lock: see candidate.h.
+// yielded to. Runs on the yielder's worker without any lock: see candidate.h.
 #pragma once
 
 #include <optional>
@@ -59,7 +59,7 @@ class Scan {
     return best;
   }
 
-  // Whoever the spinner is known to wait for, each with the end of its own wait chain first.
+  // Whoever the yielder is known to wait for, each with the end of its own wait chain first.
   std::optional<uint32_t> awaited();
 
   // Yields to this one, if it waits.

@@ -4,9 +4,11 @@
 namespace sched {
 namespace {
 
-// Who is likely to hold what the spinner waits for. Whoever held a lock while others ran made them spin, so
-// the holder is among those taken off in mid-work, and most likely the last of them: those that left before
-// it were followed by progress. Who was taken off at the end of a donated turn has let go of it.
+// Who is likely to hold what the yielder waits for. Whoever held a lock while others ran made them spin, so
+// the holder is among those that left without spinning, and most likely the last of them: those that left
+// before it were followed by progress. Who was taken off at the end of a donated turn has let go of it. That
+// it was at work is not checked: whoever has been woken since, or never ran, qualifies as well, by the time
+// of its halt or as the last.
 std::optional<uint32_t> holder(Scan& scan) {
   return scan.most(
       [&](uint32_t index, Status::View vcpu) {
