@@ -129,10 +129,10 @@ std::string kind_of_thread(pid_t process, pid_t thread) {
 }
 
 bool can_fail(int number) {
-  constexpr std::array kNever{SYS_rt_sigreturn, SYS_exit,       SYS_exit_group,      SYS_restart_syscall,
-                              SYS_execve,       SYS_arch_prctl, SYS_set_tid_address, SYS_brk,
-                              SYS_getpid,       SYS_gettid,     SYS_sched_yield,
-                              SYS_rseq};  // the C library aborts
+  constexpr std::array kNever{SYS_rt_sigreturn,    SYS_exit,        SYS_exit_group,
+                              SYS_restart_syscall, SYS_execve,      SYS_arch_prctl,
+                              SYS_set_tid_address, SYS_brk,         SYS_getpid,
+                              SYS_gettid,          SYS_sched_yield, SYS_rseq};  // the C library aborts
   return std::find(kNever.begin(), kNever.end(), number) == kNever.end();
 }
 

@@ -8,8 +8,8 @@ using namespace vmm;
 
 TEST_CASE("VMs of both rings in one run: each is calibrated for its own, whatever their order") {
   REQUIRE_KVM(system);
-  // Where CPL 0 is interpreted, its loops are thousands of times slower: with the other ring's figures a guest
-  // finished nothing at all, or did its work in no time.
+  // Where CPL 0 is interpreted, its loops are thousands of times slower: with the other ring's figures a
+  // guest finished nothing at all, or did its work in no time.
   for (const std::array<uint32_t, 2> rings : {std::array{3u, 0u}, std::array{0u, 3u}}) {
     CAPTURE(rings[0]);
     RunSpec spec = short_run(ms(300));

@@ -1,6 +1,6 @@
 // A worker's timer for vmm::BasicKicks whose signals are raised by hand: kick(), or the clock's reaching the
-// instant it is armed for, makes one pending, as the kernel does, and it is delivered to the owner between any
-// two of the owner's steps. When it is armed for what is decided by the real vmm::Arming.
+// instant it is armed for, makes one pending, as the kernel does, and it is delivered to the owner between
+// any two of the owner's steps. When it is armed for what is decided by the real vmm::Arming.
 #pragma once
 
 #include <atomic>

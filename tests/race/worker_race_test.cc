@@ -1,9 +1,9 @@
 // The whole protocol as workers use it (vmm/run/worker.cc): the real scheduler, two worker threads with their
 // Kicks, vCPUs with their IRRs, and a third thread that posts interrupts like a device. Tokens, each an
 // interrupt vector of its own, hop between the vCPUs of a VM; almost all of these sleep, so almost every hop
-// is an interrupt for one that halts, has halted or is being woken; every fourth is by the vCPU's own LAPIC timer,
-// while which it halts, waits in the queue, or computes. A token that nobody takes any more is a lost wake-up,
-// and a guest that computes on after its deadline has met a lost signal.
+// is an interrupt for one that halts, has halted or is being woken; every fourth is by the vCPU's own LAPIC
+// timer, while which it halts, waits in the queue, or computes. A token that nobody takes any more is a lost
+// wake-up, and a guest that computes on after its deadline has met a lost signal.
 #include <chrono>
 #include <optional>
 #include <string>

@@ -28,9 +28,8 @@ bool grace_is_over() {
 // Without blocking: a pipe that nobody has opened to read is waited for like a reader that does not read.
 int open_to_write(const std::string& path) {
   for (;;) {
-    const int fd = uninterrupted([&] {
-      return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
-    });
+    const int fd = uninterrupted(
+        [&] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666); });
     if (fd >= 0 || errno != ENXIO || grace_is_over()) return fd;
     ::poll(nullptr, 0, 10);
   }

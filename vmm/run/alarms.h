@@ -1,15 +1,16 @@
 // The LAPIC deadlines that one worker answers for: a heap of the alarms of those vCPUs that it held last.
 //
 // Ownership. A vCPU's alarm belongs to the Alarms of the worker that held the vCPU's lease last, whatever
-// became of the vCPU since: queued there or elsewhere, halted, on its way, or running again. It moves only when
-// another worker holds the vCPU and calls keep(), and until then that worker itself looks at the LAPIC before
-// every entry. So there is exactly one worker at any time that will look in time:
+// became of the vCPU since: queued there or elsewhere, halted, on its way, or running again. It moves only
+// when another worker holds the vCPU and calls keep(), and until then that worker itself looks at the LAPIC
+// before every entry. So there is exactly one worker at any time that will look in time:
 //   holder:  keep(alarm, deadline), before it enters the guest and before it lets go of the lease;
-//   owner:   before each KVM_RUN its timer is armed for earliest() at the latest (PreemptTimer::arm_alarm), and
-//            it sleeps until earliest() at the latest; after either it calls take_due(), and posts what is due
-//            (Notifier::interrupt_posted), which finds the vCPU wherever it is by then.
-// earliest() may be too early, because others take their alarms away: then the owner looks in vain. It is never
-// too late, because the owner alone adds and postpones.
+//   owner:   before each KVM_RUN its timer is armed for earliest() at the latest (PreemptTimer::arm_alarm),
+//   and
+//            it sleeps until earliest() at the latest; after either it calls take_due(), and posts what is
+//            due (Notifier::interrupt_posted), which finds the vCPU wherever it is by then.
+// earliest() may be too early, because others take their alarms away: then the owner looks in vain. It is
+// never too late, because the owner alone adds and postpones.
 //
 // Why no signal is missed between the last look and KVM_RUN: kick.h. Why the timer is always armed:
 // arming.h.

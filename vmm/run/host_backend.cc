@@ -31,11 +31,12 @@ Result<RunResult> run_host_threads(const RunSpec& spec, RunControl& control) {
   }
   const auto calibrated = Calibrations::of(spec, control.stop);
   if (!calibrated) return Failure(calibrated.error());
-  return measured_run(spec, control,
-                      {.engine = std::make_unique<HostMachine>(mode, spec.workers),
-                       .calibrations = *calibrated,
-                       .spin_window = yields ? spin_window_of(spec, calibrated->common().exit_cost) : Nanos::zero(),
-                       .vm_options = {.lapic = mode.lapic, .kernel_pause_exits = all_kvm}});
+  return measured_run(
+      spec, control,
+      {.engine = std::make_unique<HostMachine>(mode, spec.workers),
+       .calibrations = *calibrated,
+       .spin_window = yields ? spin_window_of(spec, calibrated->common().exit_cost) : Nanos::zero(),
+       .vm_options = {.lapic = mode.lapic, .kernel_pause_exits = all_kvm}});
 }
 
 }  // namespace vmm

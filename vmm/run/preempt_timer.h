@@ -3,12 +3,12 @@
 //
 // The worker creates it on its own thread. arm_tick() and kick() may be called by any thread while it exists.
 // The signal handler, which runs on the worker's thread, notes that the timer fired and then sets
-// immediate_exit in the vCPU that the worker has announced, so a signal that arrives just before KVM_RUN is not
-// lost (kick.h).
+// immediate_exit in the vCPU that the worker has announced, so a signal that arrives just before KVM_RUN is
+// not lost (kick.h).
 //
-// One kernel timer a worker, whatever guests do. Calls that fail for a moment are tried again; a kick that fails
-// for good makes the timer fire instead, whose signal is the kernel's own and always there (tgkill needs one
-// from a pool that RLIMIT_SIGPENDING bounds). What fails for good is reported as trouble.
+// One kernel timer a worker, whatever guests do. Calls that fail for a moment are tried again; a kick that
+// fails for good makes the timer fire instead, whose signal is the kernel's own and always there (tgkill
+// needs one from a pool that RLIMIT_SIGPENDING bounds). What fails for good is reported as trouble.
 #pragma once
 
 #include <signal.h>
@@ -37,9 +37,9 @@ class PreemptTimer {
   PreemptTimer(const PreemptTimer&) = delete;
   PreemptTimer& operator=(const PreemptTimer&) = delete;
 
-  // A signal at this instant of CLOCK_MONOTONIC at the latest, in place of the tick asked for before; kForever:
-  // none. It may come early (arming.h): who is woken too soon asks again.
-  // `now`: the caller's last look at the clock.
+  // A signal at this instant of CLOCK_MONOTONIC at the latest, in place of the tick asked for before;
+  // kForever: none. It may come early (arming.h): who is woken too soon asks again. `now`: the caller's last
+  // look at the clock.
   void arm_tick(Nanos at, Nanos now);
   void arm_tick(Nanos at) { arm_tick(at, monotonic_now()); }
   // Owner thread: the same for LAPIC deadlines. To be called before each entry: then has_fired() or a pending

@@ -1,5 +1,5 @@
-// A KVM that lets a vCPU in no more: KVM_RUN ends at once, in EINTR or EAGAIN, again and again, and nobody asked
-// for it. Without a bound its thread would try for ever and its guest stand still.
+// A KVM that lets a vCPU in no more: KVM_RUN ends at once, in EINTR or EAGAIN, again and again, and nobody
+// asked for it. Without a bound its thread would try for ever and its guest stand still.
 #pragma once
 
 #include <cstdint>

@@ -24,8 +24,8 @@ template <class Call>
   }
 }
 
-// For calls whose result is wanted: once more when a signal came in between, a bounded number of times. What the
-// last try returned, with its errno.
+// For calls whose result is wanted: once more when a signal came in between, a bounded number of times. What
+// the last try returned, with its errno.
 template <class Call>
 [[nodiscard]] auto uninterrupted(Call call) {
   constexpr int kTries = 1000;

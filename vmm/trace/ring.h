@@ -1,8 +1,9 @@
 // One thread's trace: a ring of fixed size in which the oldest events give way, and are counted.
 //
-// One writer. Anybody may take a copy at any time: it has what was not overwritten meanwhile. Words are stored
-// with release and read with acquire: who has read a word of event k knows that the head was k, and so which
-// events may be torn. On x86 that costs nothing, and ThreadSanitizer, which knows no fences, can follow it.
+// One writer. Anybody may take a copy at any time: it has what was not overwritten meanwhile. Words are
+// stored with release and read with acquire: who has read a word of event k knows that the head was k, and so
+// which events may be torn. On x86 that costs nothing, and ThreadSanitizer, which knows no fences, can follow
+// it.
 #pragma once
 
 #include <atomic>
