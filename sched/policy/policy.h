@@ -43,11 +43,11 @@ struct Features {
   bool deboost = false;           // vruntime penalty on the yielder at the lowest common ancestor
   bool rate_limit_first = false;  // count rejected attempts against the penalty interval (v2 does)
   bool credit = false;            // lag credit to the target's chain
-  bool pull = false;              // bring the target to the yielder's worker and run it there at once
-  bool switch_back = false;       // a sender that yielded runs again as soon as all have acknowledged
-  bool yield_on_send = false;     // a sender known to wait yields at the send, without busy-waiting first
-  bool pack = false;              // a VM's vCPUs begin on as few workers as an even load allows
-  bool affinity = false;  // with `pack`: VMs of equal weight stay on one worker each and move as a whole
+  bool pull = false;         // bring the target to the yielder's worker and run it there at once
+  bool switch_back = false;  // a sender that yielded runs again as soon as all have acknowledged
+  bool yield_on_send = false;  // a sender known to wait yields at the send, without busy-waiting first
+  bool pack = false;           // a VM's vCPUs begin on as few workers as an even load allows
+  bool affinity = false;       // with `pack`: VMs of equal weight stay on one worker each and move as a whole
   bool running_hint =
       false;            // a guest is told how many of its vCPUs run: one that is alone need not busy-wait
   bool donate = false;  // a likely lock holder gets a short turn, then the yielder again
@@ -55,7 +55,9 @@ struct Features {
 };
 
 // Does the policy look at whether a vCPU spins or was preempted at CPL 0?
-inline bool needs_cpl(const Features& features) { return features.spin && looks_at_cpl(features.candidates); }
+inline bool needs_cpl(const Features& features) {
+  return features.spin && looks_at_cpl(features.candidates);
+}
 
 struct Policy {
   std::string name;  // as given, e.g. "v2" or "v2,deboost=off"
