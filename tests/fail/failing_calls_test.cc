@@ -147,7 +147,11 @@ struct Tally {
 };
 
 void attempt(const Trial& trial, Tally& tally) {
-  const Ending ending = run_failing(trial.subject->program, trial.fault);
+  Ending ending;
+  for (int tries = 3; tries > 0; --tries) {
+    ending = run_failing(trial.subject->program, trial.fault);
+    if (what_is_wrong(*trial.subject, ending) != kNothingDone) break;
+  }
   ++tally.tried;
   if (ending.failed > 0) ++tally.met;
   if (ending.status == trial.subject->status) {

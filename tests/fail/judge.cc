@@ -37,7 +37,7 @@ std::string wrong_result(const std::string& text) {
       if (std::string wrong = wrong_vcpu(vcpu, window); !wrong.empty()) return wrong;
     }
   }
-  return operations == 0 ? "nothing was done" : "";
+  return operations == 0 ? kNothingDone : "";
 }
 
 // A guest that failed says so in the result.

@@ -17,6 +17,9 @@ struct Subject {
   int status = 0;           // with it
 };
 
+// What a busy host may do as well: worth another try.
+inline constexpr const char* kNothingDone = "nothing was done";
+
 // Empty: it may.
 [[nodiscard]] std::string what_is_wrong(const Subject& subject, const Ending& ending);
 
