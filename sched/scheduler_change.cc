@@ -20,6 +20,8 @@ void Scheduler::change_policies(std::span<const Policy> policies, Nanos now) {
     const Policy& next = policies[index_of(vm.id)];
     SCHED_CHECK(next.features.queue == setup_.queue);
     if (!is_same_policy(vm.policy, next)) {
+      ++vm.changes;
+      workers_.tracer().say(TraceKind::kPolicy, now, kNoWorker, vm.vcpu(0), {.value = vm.changes});
       yields_->change(vm, next, now);
       hierarchy_.set_slice(vm.group, next.tuning.slice);
     }

@@ -18,7 +18,8 @@ struct VmInfo {
   Policy policy;
   uint32_t first = 0;  // VcpuId of its vCPU 0
   uint32_t size = 0;
-  GroupId group{};  // its own
+  GroupId group{};       // its own
+  uint32_t changes = 0;  // of its policy, since the start
   VcpuId vcpu(uint32_t index) const { return VcpuId{first + index}; }
 };
 

@@ -106,7 +106,7 @@ constexpr std::array kFields{
     field<&Tuning::send_sure>("send-sure", "waits", 1, 1000, kMeasured,
                               "kvmux: score at which a sender counts as one that waits for its receivers"),
     field<&Tuning::send_most>("send-most", "waits", 1, 1000, kMeasured, "kvmux: where that score saturates"),
-    field<&Tuning::send_probe_every>("send-probe-every", "sends", 1, kMany, kMeasured,
+    field<&Tuning::send_probe_every>("send-probe-every", "waits", 1, kMany, kMeasured,
                                      "kvmux: one in so many foretold waits is not acted on, to see"),
     field<&Tuning::ipi_window_min>("ipi-window-min", "", 0, kSecond, kMeasured,
                                    "kvmux: a sent IPI counts as awaited at least so long"),

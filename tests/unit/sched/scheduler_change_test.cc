@@ -139,3 +139,25 @@ TEST_CASE("policies are the same by what they do, not by name") {
   CHECK_FALSE(is_same_policy(*parse_policy("v2"), *parse_policy("v2,ipi-window=10ms")));
   CHECK_FALSE(is_same_policy(*parse_policy("fair"), *parse_policy("rr")));
 }
+
+TEST_CASE("change: a trace says whose policy changes, and that of nobody else") {
+  struct Sink final : TraceSink {
+    void record(const TraceEvent& event) override {
+      if (event.kind == TraceKind::kPolicy) events.push_back(event);
+    }
+    std::vector<TraceEvent> events;
+  };
+  Sink sink;
+  SchedulerRig rig(1, {{2, "fair"}, {2, "fair"}});
+  rig.s.trace_into(&sink);
+  rig.s.change_policies(std::array{policy_of("fair"), policy_of("yield")}, 10us);
+  rig.s.change_policies(std::array{policy_of("fair"), policy_of("v2")}, 20us);
+  rig.s.change_policies(std::array{policy_of("v2"), policy_of("v2")}, 30us);
+  REQUIRE(sink.events.size() == 3);
+  CHECK(sink.events[0].vcpu == 2);
+  CHECK(sink.events[1].vcpu == 2);
+  CHECK(sink.events[1].value == 2);
+  CHECK(sink.events[1].at == 20'000);
+  CHECK(sink.events[2].vcpu == 0);
+  CHECK(sink.events[2].value == 1);
+}
