@@ -61,11 +61,18 @@ bool one_may_have_it_all(const vmm::VmSpec& vm) {
   return vm.guest == "lock" && vm.workload.lock_kind == KVMUX_LOCK_TTAS && vm.workload.think_ns == 0;
 }
 
+// Who sends nothing only thinks, and counts no operations.
+bool thinks_of_nothing(const vmm::VmSpec& vm, size_t vcpu) {
+  const kvmux_workload& w = vm.workload;
+  return vm.guest == "ipi" && w.senders != 0 && vcpu >= w.senders && w.think_ns == 0;
+}
+
 bool has_worked(const vmm::VcpuResult& vcpu) { return vcpu.operations != 0 || vcpu.work_iters != 0; }
 
 bool should_work(const vmm::VmSpec& vm, const vmm::VmResult& result, size_t vcpu) {
   if (one_may_have_it_all(vm) && std::any_of(result.vcpus.begin(), result.vcpus.end(), has_worked))
     return false;
+  if (thinks_of_nothing(vm, vcpu)) return false;
   const bool odd_one_out = vm.guest == "pingpong" && vm.vcpus % 2 == 1 && vcpu + 1 == vm.vcpus;
   return !odd_one_out;
 }
