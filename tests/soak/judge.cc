@@ -159,7 +159,7 @@ bool host_took_it(const Machine& machine, const vmm::RunResult& result, const Cp
     const vmm::VmResult& vm = result.vms[i];
     for (size_t v = 0; v < vm.vcpus.size(); ++v) {
       const bool idle = vm.vcpus[v].operations == 0 && vm.vcpus[v].work_iters == 0;
-      const bool works = machine.members[i].role == Role::kWorks && should_work(machine.spec.vms[i], v);
+      const bool works = machine.members[i].role == Role::kWorks && should_work(machine.spec.vms[i], vm, v);
       if (idle && works && sleeps(vm.vcpus[v], result.window)) return false;
     }
   }
