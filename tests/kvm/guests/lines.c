@@ -46,7 +46,8 @@ static uint32_t ticks_in_half_a_second(void) {
   return ticks;
 }
 
-// Edges that come while the host runs something else are one: on a busy host not every half second has them all.
+// Edges that come while the host runs something else are one: on a busy host not every half second has them
+// all.
 static void pit_rate(void) {
   set_handler(0xb0, on_tick);
   uint32_t seen = 0;
