@@ -51,7 +51,9 @@ in_root kvmux --version > "$dir/version" || fail 'kvmux --version'
 sed 's/^/  /' "$dir/version"
 in_root kvmux sim run --guest lock --policy kvmux --seconds 0.2 > "$dir/run" || fail 'kvmux sim run'
 grep -q 'Useful' "$dir/run" || fail 'kvmux sim run prints no result'
-in_root kvmux sim compare --guest lock --policies yield,kvmux --repeat 3 --seconds 0.1 --plain 2> /dev/null | tail -n 3
+in_root kvmux sim compare --guest lock --policies yield,kvmux --repeat 3 --seconds 0.1 --plain --report /report.html 2> /dev/null | tail -n 3
+grep -q '</html>' "$root/report.html" || fail 'the report is not whole'
+rm "$root/report.html"
 in_root kvmux run > /dev/null 2> "$dir/err"
 [ $? -eq 3 ] || fail 'without /dev/kvm a run must end with 3'
 in_root kvmux doctor > "$dir/doctor" 2>&1
