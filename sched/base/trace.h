@@ -33,7 +33,7 @@ enum class TraceKind : uint8_t {
   kMove = 16,     // vcpu goes to worker, value: from there; why: TraceMove
   kMark = 17,     // the guest says; why: TraceMark or its own, value: its own
   kStolen = 18,   // the host took the worker's CPU from vcpu; value: ns
-  kPolicy = 19,   // the policy of the VM whose vCPU 0 this is changes; value: for the how manieth time
+  kPolicy = 19,   // the policy of the VM whose vCPU 0 this is changes; value: its changes so far
   kQueue = 20,    // value: vCPUs that are runnable on worker now, the running one among them
   kLag = 21,      // of vcpu as it comes onto worker; value: signed virtual ns
   kCount,
