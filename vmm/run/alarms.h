@@ -5,10 +5,10 @@
 // when another worker holds the vCPU and calls keep(), and until then that worker itself looks at the LAPIC
 // before every entry. So there is exactly one worker at any time that will look in time:
 //   holder:  keep(alarm, deadline), before it enters the guest and before it lets go of the lease;
-//   owner:   before each KVM_RUN its timer is armed for earliest() at the latest (PreemptTimer::arm_alarm),
-//   and
-//            it sleeps until earliest() at the latest; after either it calls take_due(), and posts what is
-//            due (Notifier::interrupt_posted), which finds the vCPU wherever it is by then.
+//   owner:   before each KVM_RUN its timer is armed for earliest() at the latest
+//            (PreemptTimer::arm_alarm), and it sleeps until earliest() at the latest; after either it calls
+//            take_due(), and posts what is due (Notifier::interrupt_posted), which finds the vCPU wherever
+//            it is by then.
 // earliest() may be too early, because others take their alarms away: then the owner looks in vain. It is
 // never too late, because the owner alone adds and postpones.
 //

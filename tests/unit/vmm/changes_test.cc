@@ -3,10 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "cli_fake.h"
+#include "cli_sim.h"
 #include "vmm/json.h"
 #include "vmm/run/sections.h"
-#include "vmm/run/sim_backend.h"
 
 using namespace vmm;
 using namespace std::chrono_literals;
@@ -14,13 +13,6 @@ using namespace std::chrono_literals;
 namespace {
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-// The simulator behind the command line.
-struct SimProgram : FakeProgram {
-  SimProgram() {
-    backend = [this](const RunSpec& spec) { return run_simulated(spec, control); };
-  }
-};
 
 const std::vector<std::string> kRun = {"sim", "run", "--policy", "v2", "--seconds", "0.2", "--workers", "2"};
 

@@ -9,18 +9,14 @@
 #include <numbers>
 #include <string>
 
+#include "noise.h"
 #include "sched/base/rng.h"
 #include "vmm/stats/verdict.h"
 
 using namespace vmm;
+using vmm_test::normal;
 
 namespace {
-
-double uniform(sched::Rng& rng) { return (static_cast<double>(rng.below(1 << 30)) + 0.5) / (1 << 30); }
-
-double normal(sched::Rng& rng) {
-  return std::sqrt(-2 * std::log(uniform(rng))) * std::cos(2 * std::numbers::pi * uniform(rng));
-}
 
 // A stationary AR(1) process of this deviation.
 class Slow {

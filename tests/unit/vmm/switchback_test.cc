@@ -8,8 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "cli_fake.h"
-#include "vmm/run/sim_backend.h"
+#include "cli_sim.h"
 #include "vmm/stats/journal.h"
 
 using namespace vmm;
@@ -18,12 +17,6 @@ using namespace std::chrono_literals;
 namespace {
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-struct SimProgram : FakeProgram {
-  SimProgram() {
-    backend = [this](const RunSpec& spec) { return run_simulated(spec, control); };
-  }
-};
 
 // A flag that is there already gets the new value.
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {

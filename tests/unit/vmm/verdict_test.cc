@@ -5,21 +5,16 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numbers>
 
 #include "cli_fake.h"
+#include "noise.h"
 #include "sched/base/rng.h"
 #include "vmm/stats/analysis.h"
 
 using namespace vmm;
+using vmm_test::normal;
 
 namespace {
-
-double uniform(sched::Rng& rng) { return (static_cast<double>(rng.below(1 << 30)) + 0.5) / (1 << 30); }
-
-double normal(sched::Rng& rng) {
-  return std::sqrt(-2 * std::log(uniform(rng))) * std::cos(2 * std::numbers::pi * uniform(rng));
-}
 
 struct Truth {
   double ratio;
