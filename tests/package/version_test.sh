@@ -18,7 +18,7 @@ made() {  # SOURCE: the commit that the file names
 
 [ "$("$kvmux" --version | head -n 1)" = "kvmux $(sed -n 's/^project(kvmux VERSION \([0-9.]*\).*/\1/p' "$1/CMakeLists.txt")" ] ||
   fail "the first line of --version: $("$kvmux" --version | head -n 1)"
-for word in commit compiler liburing libseccomp Zydis CLI11 fmt spdlog; do
+for word in commit compiler liburing libseccomp Zydis zlib CLI11 fmt spdlog; do
   "$kvmux" --version | grep -Eq "^$word +[^ ]" || fail "--version says nothing of $word"
 done
 

@@ -1,4 +1,4 @@
-// A result file of many runs, made from a small one: big.mjs SMALL RUNS > BIG. Cells are multiplied, values vary.
+// A result file of many runs, made from a small one: big.mjs SMALL RUNS COPIES > BIG. Cells are multiplied, values vary.
 import { readFileSync } from "node:fs";
 
 const lines = readFileSync(process.argv[2], "utf8")
@@ -8,7 +8,7 @@ const lines = readFileSync(process.argv[2], "utf8")
 const wanted = Number(process.argv[3]);
 const cells = lines.filter((line) => line.kind === "cell");
 const runs = lines.filter((line) => line.kind === "run");
-const copies = 6;
+const copies = Number(process.argv[4]);
 const blocks = Math.ceil(wanted / (copies * cells.reduce((sum, cell) => sum + cell.labels.length, 0)));
 let state = 1;
 const random = () => (state = (state * 48271) % 2147483647) / 2147483647;

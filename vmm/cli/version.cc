@@ -5,6 +5,7 @@
 #include <liburing.h>
 #include <seccomp.h>
 #include <spdlog/version.h>
+#include <zlib.h>
 
 #include <CLI/Version.hpp>
 #include <nlohmann/json.hpp>
@@ -54,6 +55,7 @@ std::string version_text(std::string_view commit) {
   add("liburing", uring_version());
   add("libseccomp", seccomp_text());
   add("Zydis", zydis_version());
+  add("zlib", zlibVersion());
   add("CLI11", CLI11_VERSION);
   add("fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
   add("spdlog", fmt::format("{}.{}.{}", SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH));

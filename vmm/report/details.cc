@@ -69,7 +69,7 @@ Json pairs_json(const CellInfo& cell, size_t slot, size_t baseline, const Policy
     for (const Attempt& attempt : attempts) {
       const double value = metric_value(attempt.runs, slot, cell, *finding.metric) /
                            metric_value(attempt.runs, baseline, cell, *finding.metric);
-      list.push_back(value > 0 ? short_number(value) : Json{nullptr});
+      list.push_back(value > 0 ? short_number(value) : Json(nullptr));
     }
   }
   return pairs;
@@ -206,7 +206,7 @@ Json ceiling_json(const std::vector<Attempt>& attempts) {
         ceilings.push_back(*throughput / *useful);
     }
   }
-  return ceilings.empty() ? Json{nullptr} : short_number(median(ceilings));
+  return ceilings.empty() ? Json(nullptr) : short_number(median(ceilings));
 }
 
 Json published_json(const CellInfo& cell, const std::string& label) {

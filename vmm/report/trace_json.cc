@@ -84,7 +84,7 @@ Json stays_json(const Timeline& timeline, int64_t zero) {
 Json ipis_json(const Trace& trace, int64_t from, int64_t to) {
   Json list = Json::array();
   const int64_t zero = trace.window_begin;
-  const auto instant = [zero](std::optional<int64_t> at) { return at ? Json(*at - zero) : Json{nullptr}; };
+  const auto instant = [zero](std::optional<int64_t> at) { return at ? Json(*at - zero) : Json(nullptr); };
   for (const IpiWay& way : ipi_ways(trace, from, to)) {
     if (list.size() >= kMostDrawn) break;
     list.push_back({way.sender, way.receiver, way.vector, way.sent - zero, instant(way.injected),

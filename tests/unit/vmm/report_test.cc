@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cli_fake.h"
+#include "page_reader.h"
 #include "sched/base/rng.h"
 #include "vmm/cli/compare_options.h"
 #include "vmm/cli/report.h"
@@ -32,14 +33,6 @@ std::vector<std::string> with(std::vector<std::string> arguments, std::initializ
   arguments.insert(arguments.end(), more);
   return arguments;
 }
-
-// What a script element of the page holds.
-Json element_of(const std::string& page, const std::string& id) {
-  const std::string open = "<script type=\"application/json\" id=\"" + id + "\">";
-  const size_t begin = page.find(open) + open.size();
-  return Json::parse(page.substr(begin, page.find("</script>", begin) - begin));
-}
-Json data_of(const std::string& page) { return element_of(page, "data"); }
 
 Json measured_report() {
   FakeProgram program;
@@ -190,7 +183,7 @@ TEST_CASE("report: repeated and disturbed blocks are marked") {
   CHECK(attempts[2]["block"] == 1);
   CHECK(attempts[2]["attempt"] == 1);
   CHECK(attempts[2]["counts"] == true);
-  const auto csv = element_of(page.read(), "csv")["runs"].get<std::string>();
+  const auto csv = data_of(page.read())["csv"]["runs"].get<std::string>();
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 5 * 2);
 }
 
@@ -310,4 +303,33 @@ TEST_CASE("report: what a trace says of preemption, waits, yields and IPIs") {
   CHECK(json["missing"] == Json::parse("[\"mark\"]"));
   const Json part = trace_json({"t.trace", trace}, {.from_ns = 2500, .length_ns = 1000});
   CHECK(part["timeline"]["stays"] == Json::parse("[[2,0,2500,3500,0,0]]"));
+}
+
+// One that is a list with a null in it would be drawn, at no place.
+TEST_CASE("report: what did not happen is null") {
+  Trace trace;
+  trace.vms = {{"ipi", "yield", 2}};
+  trace.workers = 1;
+  trace.window_begin = 1000;
+  trace.window_end = 9000;
+  trace.events = {
+      {.at = 2000, .vcpu = 0, .other = 1, .value = 35, .worker = 0, .kind = sched::TraceKind::kIpiSend}};
+  CHECK(trace_json({"t.trace", trace}, {})["timeline"]["ipis"] == Json::parse("[[0,1,35,1000,null,null]]"));
+}
+
+TEST_CASE("report: parts are put apart and none is lost") {
+  FakeProgram program;
+  program.backend = noisy_backend;
+  const TemporaryFile page("parts.html");
+  REQUIRE(program.run(with(kGrid, {"--report", page.path()})) == 0);
+  const std::string text = page.read();
+  const Json frame = Json::parse(script_text(text, "application/json", "data"));
+  CHECK(frame["first"] == "throughput");
+  CHECK(frame["compare"]["cells"][0]["policies"][1]["metrics"].empty());
+  CHECK(frame["sentences"].empty());
+  CHECK(frame["parts"].size() > 8);
+  const Json data = data_of(text);
+  CHECK(data["compare"]["cells"][0]["policies"][1]["metrics"].size() > 8);
+  CHECK(data["sentences"]["useful"].size() == 8);
+  CHECK(data["csv"]["runs"].get<std::string>().starts_with("backend,guest"));
 }

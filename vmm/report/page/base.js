@@ -1,6 +1,6 @@
 // What all parts of the page share: the data, elements, and sections that are drawn when they come into view.
-const data = JSON.parse(document.getElementById("data").textContent);
-const csv = () => JSON.parse(document.getElementById("csv").textContent);
+const frame = document.getElementById("data");
+const data = JSON.parse(frame.textContent);
 
 // `text` is always text: names from result files are never markup.
 function el(tag, attributes = {}, ...children) {
@@ -38,7 +38,7 @@ const cells = data.compare.cells.map((cell, index) => ({
 // Policies of all cells, in the order in which they first appear: each keeps its colour and shape everywhere.
 const policies = [...new Set(cells.flatMap((cell) => cell.findings.map((entry) => entry.policy)))];
 
-const metrics = data.metrics.filter((metric) => cells.some((cell) => cell.findings.some((entry) => entry.metrics[metric.name])));
+const metrics = data.metrics.filter((metric) => data.parts.includes(metric.name));
 
 // Traces are named by their policy, and by their file where that is not enough.
 function traceName(trace) {
@@ -47,11 +47,10 @@ function traceName(trace) {
 }
 
 // What the controls chose.
-const chosen = { metric: metrics.some((metric) => metric.name === "throughput") ? "throughput" : metrics[0]?.name, guest: "" };
+const chosen = { metric: data.first ?? undefined, guest: "" };
 
 const kv = {
   data,
-  csv,
   el,
   svg,
   cells,
@@ -60,7 +59,7 @@ const kv = {
   chosen,
   traceName,
   styled: [...new Set([...policies, ...data.traces.map(traceName)])], // each has a colour, a shape and a dash
-  hasCharts: typeof Plot !== "undefined" && typeof d3 !== "undefined",
+  hasCharts: frame.dataset.charts === "yes", // the library itself is read with the first chart (parts.js)
   sections: [], // { id, title, draw(into), follows: drawn anew when the controls change }
   section(id, title, draw, follows = true) {
     kv.sections.push({ id, title, draw, follows });

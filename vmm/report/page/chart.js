@@ -32,13 +32,13 @@ kv.legend = (entries) =>
       if (dash) mark.append(svg("line", { x1: 0, x2: 26, y1: 6, y2: 6, stroke: color, "stroke-width": 2, "stroke-dasharray": dash }));
       if (shape && kv.hasCharts) {
         const path = svg("path", {
-          d: d3.symbol(symbols()[shape], 44)(),
           transform: "translate(13,6)",
           fill: filled.has(shape) ? color : "none",
           stroke: color,
           "stroke-width": 1.5,
         });
         mark.append(path);
+        kv.library().then(() => path.setAttribute("d", d3.symbol(symbols()[shape], 44)()));
       }
       return el("li", {}, mark, el("span", { text: label }));
     }),
@@ -50,6 +50,49 @@ kv.policyLegend = (names, lines = false) =>
       return { label: name, color, shape, dash: lines ? dash : undefined };
     }),
   );
+
+// A path of the curves of d3's symbols, moved to where each point lies.
+class Moved {
+  constructor(path) {
+    this.path = path;
+    this.x = this.y = 0;
+  }
+  moveTo(x, y) {
+    this.path.moveTo(this.x + x, this.y + y);
+  }
+  lineTo(x, y) {
+    this.path.lineTo(this.x + x, this.y + y);
+  }
+  arc(x, y, ...rest) {
+    this.path.moveTo(this.x + x + rest[0], this.y + y); // an arc draws no line from the point before
+    this.path.arc(this.x + x, this.y + y, ...rest);
+  }
+  rect(x, y, ...rest) {
+    this.path.rect(this.x + x, this.y + y, ...rest);
+  }
+  closePath() {
+    this.path.closePath();
+  }
+}
+
+// Dots as a mark of Plot that is one element, however many they are. at(point): { x, y } in the units of the scales, and
+// dy in pixels.
+kv.marked = (list, shape, at, { r, stroke, fill = "none", opacity = 1, width = 1.5 }) => (_, scales) => {
+  const path = d3.pathRound(2);
+  const moved = new Moved(path);
+  const symbol = d3.symbol(symbols()[shape], Math.PI * r * r).context(moved);
+  for (const point of list) {
+    const { x, y, dy = 0 } = at(point);
+    [moved.x, moved.y] = [scales.x(x), scales.y(y) + dy];
+    if (Number.isFinite(moved.x) && Number.isFinite(moved.y)) symbol();
+  }
+  return svg("path", { d: String(path), stroke, fill, "stroke-width": width, opacity, "data-dots": list.length });
+};
+// Those of one policy.
+kv.dots = (list, policy, at, { r = 3.5, opacity = 1 } = {}) => {
+  const { color, shape } = kv.style(policy);
+  return kv.marked(list, shape, at, { r, stroke: color, fill: filled.has(shape) ? color : "none", opacity });
+};
 
 // Marks of one policy, as Plot's options.
 kv.dotStyle = (policy) => {
@@ -139,10 +182,15 @@ function answer(chart, points) {
 }
 
 // label: the text alternative; options(width): Plot's; items(): [{ x, y, text }] in the units of the scales. Both are
-// asked for when the chart is about to be seen.
-kv.chart = (label, options, items) => {
+// asked for when the chart is about to be seen, when the part of the data that it `needs` is there.
+kv.chart = (label, options, items, needs) => {
   const holder = el("div");
-  const draw = () => {
+  const draw = async () => {
+    try {
+      await Promise.all([kv.library(), kv.need(needs)]);
+    } catch (error) {
+      return holder.replaceChildren(el("p", { class: "notice", text: error.message }));
+    }
     const width = Math.max(260, Math.floor(holder.clientWidth || 640));
     const list = items();
     const { marks, ...given } = options(width);
@@ -159,6 +207,7 @@ kv.chart = (label, options, items) => {
         .filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y)),
     );
     holder.replaceChildren(chart);
+    if (performance.getEntriesByName("kvmux-chart").length === 0) performance.mark("kvmux-chart");
     holder.style.minHeight = "";
     delete holder.dataset.pending;
   };

@@ -22,23 +22,21 @@ function counts(metric) {
   );
 }
 
+const item = ({ verdict, text }) => {
+  const { mark, style } = kv.verdict(verdict);
+  return el("li", {}, el("span", { class: `mark ${style}`, "aria-hidden": "true", text: mark }), el("span", { text }));
+};
+
 function sentences(metric) {
-  const list = kv.data.sentences[metric].filter(({ cell }) => kv.shown().includes(kv.cells[cell]));
-  const items = list.map(({ verdict, text }) => {
-    const { mark, style } = kv.verdict(verdict);
-    return el("li", {}, el("span", { class: `mark ${style}`, "aria-hidden": "true", text: mark }), el("span", { text }));
+  const shown = new Set(kv.shown().map((cell) => cell.index));
+  const list = kv.data.sentences[metric].filter(({ cell }) => shown.has(cell));
+  const first = el("ul", { class: "sentences" }, ...list.slice(0, manySentences).map(item));
+  if (list.length <= manySentences) return [first];
+  const more = el("details", {}, el("summary", { text: `${list.length - manySentences} more findings` }));
+  more.addEventListener("toggle", () => {
+    if (more.open && more.childElementCount === 1) more.append(el("ul", { class: "sentences" }, ...list.slice(manySentences).map(item)));
   });
-  const first = el("ul", { class: "sentences" }, ...items.slice(0, manySentences));
-  if (items.length <= manySentences) return [first];
-  return [
-    first,
-    el(
-      "details",
-      {},
-      el("summary", { text: `${items.length - manySentences} more findings` }),
-      el("ul", { class: "sentences" }, ...items.slice(manySentences)),
-    ),
-  ];
+  return [first, more];
 }
 
 kv.section("findings", "Findings", (into) => {

@@ -98,7 +98,14 @@ function drawing(rows, metric, baseline) {
           stroke: (row) => `var(--${row.finding.verdict.replace("higher", "better").replace("lower", "worse").replace("too few", "few")})`,
           strokeWidth: 2.5,
         }),
-        ...found.map((row) => Plot.dot([row], { x: (d) => d.finding.ratio, y: "key", r: 4.5, ...kv.dotStyle(row.policy) })),
+        ...kv.policies.map((name) =>
+          kv.dots(
+            found.filter((row) => row.policy === name),
+            name,
+            (row) => ({ x: row.finding.ratio, y: row.key }),
+            { r: 4.5 },
+          ),
+        ),
         Plot.dot(published, {
           x: (row) => row.detail.published.ratio,
           y: "key",

@@ -42,6 +42,14 @@ function save(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+async function saved(name, type, text) {
+  try {
+    save(name, type, await text());
+  } catch (error) {
+    kv.notice(error.message);
+  }
+}
+
 kv.section(
   "host",
   "Host, noise and how to repeat it",
@@ -110,19 +118,19 @@ kv.section(
           type: "button",
           id: "save-json",
           text: "Report as JSON",
-          onclick: () => save("kvmux-report.json", "application/json", JSON.stringify(data, null, 1)),
+          onclick: () => saved("kvmux-report.json", "application/json", async () => JSON.stringify(await kv.whole(), null, 1)),
         }),
         el("button", {
           type: "button",
           id: "save-findings",
           text: "Findings as CSV",
-          onclick: () => save("kvmux-findings.csv", "text/csv", kv.csv().findings),
+          onclick: () => saved("kvmux-findings.csv", "text/csv", async () => (await kv.csv()).findings),
         }),
         el("button", {
           type: "button",
           id: "save-runs",
           text: "Every run as CSV",
-          onclick: () => save("kvmux-runs.csv", "text/csv", kv.csv().runs),
+          onclick: () => saved("kvmux-runs.csv", "text/csv", async () => (await kv.csv()).runs),
         }),
       ),
     );

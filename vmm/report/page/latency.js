@@ -64,6 +64,7 @@ function figureOf(title, label, lines) {
           lines.flatMap(({ name, dist }) =>
             marks(dist).map((mark) => ({ x: mark.at, y: nines(mark.share), text: `${name}: ${mark.name} ${words.time(mark.at)}` })),
           ),
+        "cdf",
       ),
     );
   }

@@ -4,6 +4,7 @@ const { el } = kv;
 const main = document.getElementById("main");
 
 function draw(section) {
+  section.drawn = true;
   section.body.replaceChildren();
   section.draw(section.body);
 }
@@ -21,8 +22,12 @@ function controls() {
       ? `${kv.metric().meaning}${kv.metric().better === "neither" ? "" : `; ${kv.metric().better} is better`}`
       : "";
   };
-  const follow = () => {
-    Object.assign(kv.chosen, { metric: metric.value, guest: guest.value });
+  if (!kv.canUnpack) for (const option of metric.options) option.disabled = option.value !== kv.chosen.metric;
+  const follow = async () => {
+    const wanted = metric.value;
+    await kv.need(wanted);
+    if (metric.value !== wanted) return; // another one was chosen meanwhile
+    Object.assign(kv.chosen, { metric: wanted, guest: guest.value });
     explain();
     kv.redraw = kv.redraw.filter(([holder]) => holder.isConnected);
     kv.sections.filter((section) => section.follows).forEach(draw);
@@ -73,12 +78,16 @@ const about = [
     : "",
 ];
 document.getElementById("about").textContent = `${about.filter(Boolean).join(" · ")}.`;
-const notice = document.getElementById("notice");
-if (!kv.hasCharts) {
+kv.notice = (text) => {
+  const notice = document.getElementById("notice");
   notice.hidden = false;
-  notice.textContent =
-    "Tables only: this kvmux was built without the charting library. With npm and a network at build time (apt-get install npm; then build again) the report has charts.";
-}
+  notice.textContent = text;
+};
+if (!kv.hasCharts)
+  kv.notice(
+    "Tables only: this kvmux was built without the charting library. With npm and a network at build time (apt-get install npm; then build again) the report has charts.",
+  );
+if (!kv.canUnpack) kv.notice(kv.cannotUnpack);
 // Without a result file only what traces show.
 const ofTraces = ["findings", "latency", "yields", "preempted", "timeline", "host", "downloads"];
 if (kv.metrics.length === 0) kv.sections = kv.sections.filter(({ id }) => ofTraces.includes(id));
@@ -95,6 +104,21 @@ for (const section of kv.sections) {
       section.body,
     ),
   );
-  draw(section);
 }
-document.documentElement.dataset.ready = "yes";
+
+// What is seen first at once, the rest in turns between which the page answers.
+const atOnce = 2;
+kv.sections.slice(0, atOnce).forEach(draw);
+performance.mark("kvmux-content");
+const rest = kv.sections.slice(atOnce);
+function drawNext() {
+  const section = rest.shift();
+  if (section) {
+    if (!section.drawn) draw(section); // else a change of the controls drew it meanwhile
+    return setTimeout(drawNext);
+  }
+  if (location.hash.length > 1) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  performance.mark("kvmux-ready");
+  document.documentElement.dataset.ready = "yes";
+}
+setTimeout(drawNext);

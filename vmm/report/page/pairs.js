@@ -22,6 +22,8 @@ function say(point) {
   return `block ${point.block + 1}, ${point.policy}: ${words.ratio(point.ratio)}${notes.length ? ` (${notes.join(", ")})` : ""}, stolen ${words.percent(point.steal ?? 0)}`;
 }
 
+const where = (point) => ({ x: point.at, y: point.ratio });
+
 function drawing(cell, points, metric) {
   const names = [...new Set(points.map((point) => point.policy))];
   const means = cell.findings
@@ -50,21 +52,27 @@ function drawing(cell, points, metric) {
       ...means.map((mean) =>
         Plot.ruleY([mean.ratio], { stroke: kv.style(mean.policy).color, strokeDasharray: kv.style(mean.policy).dash, strokeOpacity: 0.7 }),
       ),
-      Plot.dot(
+      kv.marked(
         points.filter((point) => point.disturbed),
-        { x: "at", y: "ratio", symbol: "times", r: 7, stroke: "var(--worse)", strokeOpacity: 0.6 },
+        "cross",
+        where,
+        { r: 7, stroke: "var(--worse)", opacity: 0.6 },
       ),
       ...names.flatMap((name) =>
         [true, false].map((counts) =>
-          Plot.dot(
+          kv.dots(
             points.filter((point) => point.policy === name && point.counts === counts),
-            { x: "at", y: "ratio", r: last > 100 ? 1.8 : 3.2, ...kv.dotStyle(name), opacity: counts ? 1 : 0.4 },
+            name,
+            where,
+            { r: last > 100 ? 1.8 : 3.2, opacity: counts ? 1 : 0.4 },
           ),
         ),
       ),
-      Plot.dot(
+      kv.marked(
         points.filter((point) => point.repeated && point.counts),
-        { x: "at", y: "ratio", r: 7, stroke: "var(--text)", strokeWidth: 1.2 },
+        "circle",
+        where,
+        { r: 7, stroke: "var(--text)", width: 1.2 },
       ),
     ],
   };

@@ -51,7 +51,13 @@ kv.section("fairness", "Fairness against entitlement", (into) => {
                   dy: shift(row, rows),
                 }),
               ),
-              ...rows.map((row) => Plot.dot([row], { y: "policy", x: "median", r: 3.5, dy: shift(row, rows), ...kv.dotStyle(row.policy) })),
+              ...names.map((name) =>
+                kv.dots(
+                  rows.filter((row) => row.policy === name),
+                  name,
+                  (row) => ({ x: row.median, y: row.policy, dy: shift(row, rows) }),
+                ),
+              ),
             ],
           }),
           () =>

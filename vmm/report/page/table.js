@@ -32,8 +32,13 @@ kv.table = (caption, columns, rows) =>
     ),
   );
 
+const mostRows = 100; // of a table that stands open where there are no charts
+
 kv.tableBehind = (caption, columns, makeRows) => {
-  if (!kv.hasCharts) return kv.table(caption, columns, makeRows());
+  if (!kv.hasCharts) {
+    const rows = makeRows();
+    if (rows.length <= mostRows) return kv.table(caption, columns, rows);
+  }
   const details = el("details", {}, el("summary", { text: `As a table: ${caption}` }));
   details.addEventListener("toggle", () => {
     if (details.open && details.childElementCount === 1) details.append(kv.table(caption, columns, makeRows()));
