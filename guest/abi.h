@@ -103,6 +103,38 @@ struct kvmux_boot_info {
   /* How many of this VM's vCPUs are on a CPU right now, the reader included. 0: the host does not tell. Who
    * is alone waits in vain: whoever could end the wait does not run. */
   uint64_t vcpus_running;
+  uint64_t marks; /* address of vcpu_count mark rings; 0: nobody reads them */
+};
+
+/* Marks: what a vCPU does, written into a ring in memory without an exit, for traces (docs/trace.md). value:
+ * the thing meant (a lock, a queue, an inbox), by an address or a number below 2^56 that is the same for the
+ * whole VM. */
+enum kvmux_mark {
+  KVMUX_MARK_WAITS = 0,         /* begins to busy-wait */
+  KVMUX_MARK_WAIT_OVER = 1,     /* sees that the wait is over */
+  KVMUX_MARK_TAKES_LOCK = 2,    /* owns the lock from here on */
+  KVMUX_MARK_RELEASES_LOCK = 3, /* … until here */
+  KVMUX_MARK_OPERATION = 4,     /* has finished a unit of work */
+  KVMUX_MARK_PUTS = 5,          /* leaves something that another may take: an item, a reason to wake up */
+  KVMUX_MARK_TAKES = 6,         /* takes one such thing, for which it has waited if there was none */
+  KVMUX_MARK_SLEEPS = 7,        /* goes to sleep until there is such a thing */
+  KVMUX_MARK_ARRIVES = 8,       /* at a barrier: goes on when all vCPUs of the VM have arrived */
+  KVMUX_MARK_AWAITS_ACKS = 9,   /* goes on when all its IPIs have been acknowledged */
+  KVMUX_MARK_HANDLER_BEGINS = 10, /* work in an interrupt's handler, outside its stub */
+  KVMUX_MARK_HANDLER_ENDS = 11
+};
+#define KVMUX_MARK_SLOTS 4096u
+#define KVMUX_MARK_RING_BYTES 0x11000u /* from one vCPU's ring to the next */
+
+struct kvmux_mark_entry {
+  uint64_t tsc;  /* written last; the host clears it when it has read the entry */
+  uint64_t what; /* enum kvmux_mark, and the value << 8 */
+};
+/* Written by its vCPU; the host reads when the vCPU is outside of the guest. */
+struct kvmux_mark_ring {
+  uint64_t count; /* entries begun so far: the next one is entries[count % KVMUX_MARK_SLOTS] */
+  uint64_t pad[7];
+  struct kvmux_mark_entry entries[KVMUX_MARK_SLOTS];
 };
 
 enum kvmux_vcpu_state { KVMUX_VCPU_NOT_STARTED = 0, KVMUX_VCPU_RUNNING = 1, KVMUX_VCPU_DONE = 2 };
@@ -142,11 +174,15 @@ static_assert(sizeof(kvmux_vcpu_results) == 4096, "one page a vCPU");
 static_assert(sizeof(kvmux_check) == 64, "part of the contract");
 static_assert(offsetof(kvmux_boot_info, workload) == 120, "part of the contract");
 static_assert(offsetof(kvmux_boot_info, vcpus_running) == 512, "part of the contract");
+static_assert(offsetof(kvmux_boot_info, marks) == 520, "part of the contract");
+static_assert(sizeof(kvmux_mark_ring) <= KVMUX_MARK_RING_BYTES, "part of the contract");
 #else
 _Static_assert(sizeof(struct kvmux_vcpu_results) == 4096, "one page a vCPU");
 _Static_assert(sizeof(struct kvmux_check) == 64, "part of the contract");
 _Static_assert(offsetof(struct kvmux_boot_info, workload) == 120, "part of the contract");
 _Static_assert(offsetof(struct kvmux_boot_info, vcpus_running) == 512, "part of the contract");
+_Static_assert(offsetof(struct kvmux_boot_info, marks) == 520, "part of the contract");
+_Static_assert(sizeof(struct kvmux_mark_ring) <= KVMUX_MARK_RING_BYTES, "part of the contract");
 #endif
 
 /* Bucket of a TSC difference; the host uses the same function to read the histogram. */
@@ -172,6 +208,21 @@ static inline uint64_t kvmux_tsc(void) {
   uint32_t lo, hi;
   __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
   return ((uint64_t)hi << 32) | lo;
+}
+
+/* Null where nobody reads marks. */
+static inline struct kvmux_mark_ring* kvmux_marks(const struct kvmux_boot_info* boot, uint64_t vcpu) {
+  return boot->marks == 0 ? 0 : (struct kvmux_mark_ring*)(boot->marks + vcpu * KVMUX_MARK_RING_BYTES);
+}
+
+/* An interrupt handler may mark as well: the place in the ring is taken by one instruction. */
+static inline void kvmux_mark(struct kvmux_mark_ring* ring, enum kvmux_mark what, uint64_t value) {
+  if (ring == 0) return;
+  uint64_t at = 1;
+  __asm__ volatile("xaddq %0, %1" : "+r"(at), "+m"(ring->count) : : "cc", "memory");
+  struct kvmux_mark_entry* entry = &ring->entries[at % KVMUX_MARK_SLOTS];
+  __atomic_store_n(&entry->what, (uint64_t)what | value << 8, __ATOMIC_RELAXED);
+  __atomic_store_n(&entry->tsc, kvmux_tsc(), __ATOMIC_RELEASE);
 }
 
 /* The unit of counted work: a loop whose speed does not depend on where the linker puts it. */

@@ -135,6 +135,7 @@ struct RunResult {
   Nanos window_begin{};  // its start, by the clock of the run
   std::vector<VmResult> vms;
   Nanos spin_window{};  // that was in force
+  Nanos exit_cost{};    // KVM: of a doorbell store through the whole run loop, by calibration
   double tsc_khz = 0;   // to read ack_hist
   double delay_iters_per_ms = 0;
   double pauses_per_ms = 0;

@@ -8,6 +8,7 @@
 #ifndef KVMUX_GUEST_RUNTIME_HALT_H_
 #define KVMUX_GUEST_RUNTIME_HALT_H_
 
+#include "guest/runtime/marks.h"
 #include "guest/runtime/vcpu.h"
 
 static inline int halt_once(const struct vcpu* self, const uint64_t* word) {
@@ -31,9 +32,12 @@ static inline int halt_once(const struct vcpu* self, const uint64_t* word) {
 }
 
 static inline void halt_until(struct vcpu* self, const uint64_t* word) {
+  mark_wait_over(self);
+  mark(self, KVMUX_MARK_SLEEPS, word);
   while (load_word(word) == 0) {
     if (halt_once(self, word)) bump(&self->results->wakeups, 1);
   }
+  mark(self, KVMUX_MARK_TAKES, word);
 }
 
 #endif /* KVMUX_GUEST_RUNTIME_HALT_H_ */

@@ -60,11 +60,13 @@ static inline void mcs_release(struct vcpu* self, struct lock* lock) {
     /* A successor has put itself behind us and is about to say where its node is. */
     spin_begin(self);
     spin_while_equal(self, &node->next, 0);
+    mark_wait_over(self);
   }
   store_word(&((struct mcs_node*)load_word(&node->next))->locked, 0);
 }
 
 static inline void lock_acquire(struct vcpu* self, struct lock* lock) {
+  mark_wait_over(self);
   switch (lock->kind) {
     case KVMUX_LOCK_TICKET:
       ticket_acquire(self, lock);
@@ -75,9 +77,12 @@ static inline void lock_acquire(struct vcpu* self, struct lock* lock) {
     default:
       ttas_acquire(self, lock);
   }
+  mark_wait_over(self);
+  mark(self, KVMUX_MARK_TAKES_LOCK, lock);
 }
 
 static inline void lock_release(struct vcpu* self, struct lock* lock) {
+  mark(self, KVMUX_MARK_RELEASES_LOCK, lock);
   switch (lock->kind) {
     case KVMUX_LOCK_TICKET:
       store_word(&lock->serving, lock->serving + 1);

@@ -8,6 +8,7 @@
 #ifndef KVMUX_GUEST_RUNTIME_SPIN_H_
 #define KVMUX_GUEST_RUNTIME_SPIN_H_
 
+#include "guest/runtime/marks.h"
 #include "guest/runtime/vcpu.h"
 
 #ifdef __cplusplus
@@ -46,6 +47,7 @@ static inline void spin_configure(struct vcpu* self) {
 
 /* At most `turns` turns while *word == value: for a waiter that has other things to look at as well. */
 static inline void spin_burst(struct vcpu* self, const uint64_t* word, uint64_t value, uint64_t turns) {
+  mark_wait(self, word);
   const uint64_t budget = turns < self->spin_left ? turns : self->spin_left;
   const uint64_t left = spin_turns(word, value, budget);
   const uint64_t used = left == 0 ? budget : budget - left + 1;

@@ -37,6 +37,8 @@ struct vcpu {
   uint64_t spin_rang;   /* in the current wait */
   uint64_t irq_active;  /* irq_work() is running below us */
   uint64_t next_sleeper;
+  struct kvmux_mark_ring* marks; /* null: nobody reads them */
+  uint64_t wait_marked;          /* the wait that goes on has been marked */
 
   CACHE_LINE struct mcs_node mcs;
   CACHE_LINE uint64_t inbox;    /* what other vCPUs leave here before they wake this one */

@@ -27,7 +27,9 @@ void irq_work(struct vcpu* self) {
   while (!load_word(&self->irq_active) && load_word(&self->irq_done) != load_word(self->ipis_handled)) {
     store_word(&self->irq_active, 1);
     const uint64_t count = load_word(self->ipis_handled);
+    mark(self, KVMUX_MARK_HANDLER_BEGINS, 0);
     work(self, self->hold_iters);
+    mark(self, KVMUX_MARK_HANDLER_ENDS, 0);
     store_word(&self->irq_done, count);
     store_word(&self->irq_active, 0);
   }
@@ -75,6 +77,7 @@ static void record_ack(struct vcpu* self, const struct target* target) {
 
 /* Waiting targets are kept in front. */
 static void wait_for_acks(struct vcpu* self, struct target* targets, uint64_t waiting) {
+  mark(self, KVMUX_MARK_AWAITS_ACKS, 0);
   spin_begin(self);
   while (waiting != 0) {
     const uint64_t before = waiting;
@@ -89,6 +92,7 @@ static void wait_for_acks(struct vcpu* self, struct target* targets, uint64_t wa
     }
     if (waiting == before) spin_burst(self, ack_word(self, targets[0].receiver), first_seen, BURST_TURNS);
   }
+  mark_wait_over(self);
 }
 
 static struct target* list_others(struct vcpu* self, uint64_t senders) {
@@ -117,6 +121,6 @@ void run(struct vcpu* self) {
     draw_targets(self, targets, others, count);
     send(self, targets, others, count);
     wait_for_acks(self, targets, count);
-    bump(&self->results->operations, 1);
+    count_operation(self);
   }
 }

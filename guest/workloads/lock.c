@@ -34,6 +34,6 @@ void run(struct vcpu* self) {
     lock_acquire(self, &guarded->lock);
     hold(self, guarded);
     lock_release(self, &guarded->lock);
-    bump(&self->results->operations, 1);
+    count_operation(self);
   }
 }

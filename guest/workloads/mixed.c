@@ -48,6 +48,7 @@ static void wake(struct vcpu* self, uint64_t sleeper, uint64_t limit) {
   for (; sleeper != 0 && limit != 0; --limit) {
     struct vcpu* other = vcpu_at(self->boot, sleeper - 1);
     sleeper = other->next_sleeper; /* first: once awake it may go to sleep again */
+    mark(self, KVMUX_MARK_PUTS, &other->inbox);
     store_word(&other->inbox, 1);
     send_ipi(self, other->index, VECTOR_IPI);
   }
@@ -84,6 +85,7 @@ static int take(struct vcpu* self, const struct pipeline* line, uint64_t stage, 
   if (stage == 0) {
     *item = queue->taken;
   } else {
+    mark(self, KVMUX_MARK_TAKES, queue);
     *item = queue->items[queue->head++ % CAPACITY];
     store_word(&queue->count, queue->count - 1);
   }
@@ -119,6 +121,7 @@ static void put(struct vcpu* self, const struct pipeline* line, uint64_t stage, 
       spin_burst(self, &queue->count, CAPACITY, BURST_TURNS);
     }
   }
+  mark(self, KVMUX_MARK_PUTS, queue);
   queue->items[(queue->head + queue->count) % CAPACITY] = item;
   store_word(&queue->count, queue->count + 1);
   const uint64_t sleeper = queue->sleepers;
@@ -136,7 +139,7 @@ static int serve_from(struct vcpu* self, const struct pipeline* line, uint64_t l
     if (take(self, line, stage, &item)) {
       think(self);
       if (stage + 1 < line->stages) put(self, line, stage + 1, item + ((uint64_t)1 << STAGE_SHIFT));
-      bump(&self->results->operations, 1);
+      count_operation(self);
       return 1;
     }
     if (stage == line->first) return 0;
@@ -183,6 +186,8 @@ static void finish_round(struct vcpu* self, const struct pipeline* line) {
 
 static void meet(struct vcpu* self, const struct pipeline* line) {
   const uint64_t now = load_word(&generation);
+  mark_wait_over(self);
+  mark(self, KVMUX_MARK_ARRIVES, &generation);
   if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == self->boot->vcpu_count) {
     finish_round(self, line);
     store_word(&arrived, 0);
@@ -191,6 +196,7 @@ static void meet(struct vcpu* self, const struct pipeline* line) {
   }
   spin_begin(self);
   spin_while_equal(self, &generation, now);
+  mark_wait_over(self);
 }
 
 static void lay_out(struct vcpu* self, struct pipeline* line) {

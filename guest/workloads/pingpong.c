@@ -7,10 +7,12 @@
  */
 #include "guest/runtime/halt.h"
 #include "guest/runtime/lapic.h"
+#include "guest/runtime/marks.h"
 #include "guest/runtime/runtime.h"
 #include "guest/runtime/work.h"
 
 static void pass(struct vcpu* self, uint64_t peer, uint64_t number) {
+  mark(self, KVMUX_MARK_PUTS, &vcpu_at(self->boot, peer)->inbox);
   store_word(&vcpu_at(self->boot, peer)->inbox, number);
   send_ipi(self, peer, VECTOR_IPI);
 }
@@ -44,6 +46,6 @@ void run(struct vcpu* self) {
       receive(self, number);
       pass(self, self->index - 1, number);
     }
-    bump(&self->results->operations, 1);
+    count_operation(self);
   }
 }

@@ -57,8 +57,23 @@ enum class TraceKick : uint8_t { kSchedule, kInterrupt };
 enum class TraceYield : uint8_t { kFailed, kHere, kThere, kPulled };
 enum class TraceOutcome : uint8_t { kHit, kMiss, kHarmful };
 enum class TraceMove : uint8_t { kSteal, kBalance, kPull, kHome };
-// What the guests of this project mark: a wait on a lock or for an acknowledgement, and holding a lock.
-enum class TraceMark : uint8_t { kWaits, kWaitOver, kTakesLock, kReleasesLock };
+// What guests mark of themselves (guest/abi.h's enum kvmux_mark, the same numbers). value: the thing meant, a
+// number that is the same for the whole VM.
+enum class TraceMark : uint8_t {
+  kWaits,          // begins to busy-wait
+  kWaitOver,       // sees that the wait is over
+  kTakesLock,      // owns a lock from here on
+  kReleasesLock,   // … until here
+  kOperation,      // has finished a unit of work
+  kPuts,           // leaves something that another may take: an item, a reason to wake up
+  kTakes,          // takes one such thing, for which it has waited if there was none
+  kSleeps,         // goes to sleep until there is such a thing
+  kArrives,        // at a barrier: goes on when all vCPUs of the VM have arrived
+  kAwaitsAcks,     // goes on when all its IPIs have been acknowledged
+  kHandlerBegins,  // work in an interrupt's handler, outside its stub
+  kHandlerEnds,
+  kCount
+};
 
 inline constexpr uint32_t kNoOne = 0xffffffff;  // TraceEvent::vcpu, other: nobody
 inline constexpr uint16_t kNoTraceWorker = 0xffff;

@@ -62,7 +62,8 @@ FirstPlaces first_places(const Setup& setup) {
   std::vector<WorkerId> places;
   for (const VmSetup& vm : setup.vms) {
     for (uint32_t i = 0; i < vm.vcpus; ++i) {
-      places.push_back(WorkerId{static_cast<uint32_t>(places.size()) % setup.workers});
+      const WorkerId in_turn{static_cast<uint32_t>(places.size()) % setup.workers};
+      places.push_back(i < vm.places.size() ? vm.places[i] : in_turn);
     }
   }
   return {places, false};

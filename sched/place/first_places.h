@@ -16,7 +16,7 @@ struct FirstPlaces {
 // If all VMs ask for it (`pack`, `whole`), weigh the same and are no fewer than the workers, each begins on
 // one worker and stays whole. If they only ask for `pack`, or are not alike, and that gives every worker as
 // much load, up to an eighth, each VM's vCPUs begin side by side on as few workers as that takes. Else vCPUs
-// are dealt out one by one, so that every worker has a part of every VM.
+// are dealt out one by one, so that every worker has a part of every VM; or go where the set-up says.
 FirstPlaces first_places(const Setup& setup);
 
 }  // namespace sched

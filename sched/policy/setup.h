@@ -34,6 +34,7 @@ struct VmSetup {
   Weight weight{};
   GroupId parent = kRootGroup;
   Policy policy;
+  std::vector<WorkerId> places = {};  // of its vCPUs, where a policy has no idea of its own; empty: in turn
 };
 
 struct Setup {

@@ -78,7 +78,10 @@ void MixedProgram::take(uint32_t vcpu) {
     v.step = Step::kScan;
     return;
   }
-  if (v.stage != 0) --queues_[v.stage].count;
+  if (v.stage != 0) {
+    port_.mark(vcpu, TraceMark::kTakes, v.stage);
+    --queues_[v.stage].count;
+  }
   v.step = Step::kTaken;
 }
 
@@ -111,6 +114,7 @@ void MixedProgram::insert(uint32_t vcpu) {
     v.step = Step::kPut;
     return;
   }
+  port_.mark(vcpu, TraceMark::kPuts, v.stage);
   ++queue.count;
   if (queue.sleepers != kNobody) {
     v.to_wake = queue.sleepers;
@@ -125,7 +129,7 @@ void MixedProgram::insert(uint32_t vcpu) {
 
 void MixedProgram::served(uint32_t vcpu) {
   VcpuState& v = vcpus_[vcpu];
-  ++port_.counters[vcpu].operations;
+  port_.count_operation(vcpu);
   v.step = v.puts.empty() ? Step::kScan : Step::kPut;
 }
 
@@ -162,8 +166,10 @@ Action MixedProgram::sleep(uint32_t vcpu) {
     queue.sleepers = vcpu;
   }
   locks_.release(v.stage, vcpu);
-  v.step = Step::kScan;
-  return wanted ? Action::halt() : Action::work(Nanos::zero());
+  v.step = wanted ? Step::kAwake : Step::kScan;
+  if (!wanted) return Action::work(Nanos::zero());
+  port_.mark(vcpu, TraceMark::kSleeps, inbox_name(vcpu));
+  return Action::halt();
 }
 
 Action MixedProgram::meet(uint32_t vcpu) {
@@ -182,6 +188,7 @@ Action MixedProgram::wake_one(uint32_t vcpu) {
   VcpuState& v = vcpus_[vcpu];
   const uint32_t sleeper = v.to_wake;
   v.to_wake = --v.wake_limit == 0 ? kNobody : vcpus_[sleeper].next_sleeper;
+  port_.mark(vcpu, TraceMark::kPuts, inbox_name(sleeper));
   vcpus_[sleeper].woken = true;
   return Action::send(sleeper);
 }
@@ -225,6 +232,10 @@ Action MixedProgram::next(uint32_t vcpu, Nanos) {
         break;
       case Step::kSleep:
         return sleep(vcpu);
+      case Step::kAwake:
+        port_.mark(vcpu, TraceMark::kTakes, inbox_name(vcpu));
+        v.step = Step::kScan;
+        break;
       case Step::kMeet:
         return meet(vcpu);
     }

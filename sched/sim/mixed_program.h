@@ -30,6 +30,7 @@ class MixedProgram final : public Program {
     kInsert,    // its lock is ours
     kServed,    // the item is through this stage
     kSleep,     // the lock of the queue to sleep on is ours
+    kAwake,     // sleeping is over
     kMeet,      // this round has nothing left for us
     kNewRound,  // the barrier is behind us
   };

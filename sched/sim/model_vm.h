@@ -15,16 +15,18 @@ class Simulator::ModelVm final : public Port {
         vcpus(model.vcpus),
         handicap_percent(model.handicap_percent),
         timing(timing_of(model, config, vm)),
-        program(make_program(model.guest, model.workload, model.vcpus, seed, *this)),
+        program(model.script ? make_replay(model.script, seed, *this)
+                             : make_program(model.guest, model.workload, model.vcpus, seed, *this)),
         receivers(model.vcpus),
         simulator_(simulator) {}
 
   void look(uint32_t vcpu) override { simulator_.look(simulator_.seats_[first + vcpu]); }
 
-  void mark(uint32_t vcpu, TraceMark what) override {
+  void mark(uint32_t vcpu, TraceMark what, uint64_t value) override {
     if (simulator_.trace_ == nullptr) return;
     simulator_.trace_->record({.at = simulator_.now_.count(),
                                .vcpu = first + vcpu,
+                               .value = value,
                                .kind = TraceKind::kMark,
                                .why = static_cast<uint8_t>(what)});
   }

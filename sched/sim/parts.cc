@@ -22,6 +22,7 @@ Action Thinker::think(uint32_t vcpu) {
 }
 
 bool Barrier::arrive(uint32_t vcpu) {
+  port_.mark(vcpu, TraceMark::kArrives);
   if (++arrived_ < vcpus_) {
     waiting_.insert(vcpu);
     return false;
@@ -31,6 +32,52 @@ bool Barrier::arrive(uint32_t vcpu) {
   released_.take(waiting_);
   released_.for_each_also_in(port_.spinning, [this](uint32_t other) { port_.look(other); });
   return true;
+}
+
+Acknowledgements::Acknowledgements(uint32_t vcpus, Port& port) : port_(port) {
+  for (uint32_t i = 0; i < vcpus; ++i) {
+    senders_.push_back({.unseen = Bits(vcpus), .waiting = 0, .sent_at = std::vector<Nanos>(vcpus)});
+    receivers_.push_back({Bits(vcpus), Bits(vcpus), Bits(vcpus)});
+  }
+}
+
+// One at a time to the same receiver: a second one is the same bit in its IRR, as far as waiting goes.
+void Acknowledgements::sent(uint32_t sender, uint32_t receiver, Nanos now) {
+  Receiver& r = receivers_[receiver];
+  Sender& s = senders_[sender];
+  const bool open = r.waiters.contains(sender) || r.counted.contains(sender) || r.working.contains(sender) ||
+                    s.unseen.contains(receiver);
+  s.unseen.erase(receiver);
+  s.sent_at[receiver] = now;
+  r.waiters.insert(sender);
+  if (!open) ++s.waiting;
+}
+
+bool Acknowledgements::all_seen(uint32_t sender, Nanos now) {
+  Sender& s = senders_[sender];
+  s.unseen.for_each([&](uint32_t receiver) {
+    port_.record_ack(sender, now - s.sent_at[receiver]);
+    --s.waiting;
+  });
+  s.unseen.clear();
+  return s.waiting == 0;
+}
+
+void Acknowledgements::handled(uint32_t receiver, bool has_work) {
+  Receiver& r = receivers_[receiver];
+  if (has_work) {
+    r.counted.take(r.waiters);
+  } else {
+    acknowledge(r.waiters, receiver);
+  }
+}
+
+void Acknowledgements::acknowledge(Bits& waiters, uint32_t receiver) {
+  waiters.for_each([&](uint32_t sender) {
+    senders_[sender].unseen.insert(receiver);
+    if (port_.spinning.contains(sender)) port_.look(sender);
+  });
+  waiters.clear();
 }
 
 Locks::Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port& port)
@@ -47,7 +94,7 @@ Locks::Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port&
 bool Locks::acquire(uint32_t index, uint32_t vcpu) {
   Lock& lock = locks_[index];
   if (lock.owner == kNobody) {
-    own(lock, vcpu);
+    own(index, vcpu);
     return true;
   }
   wanted_[vcpu] = index;
@@ -61,31 +108,32 @@ bool Locks::acquire(uint32_t index, uint32_t vcpu) {
 }
 
 bool Locks::poll(uint32_t vcpu) {
-  Lock& lock = locks_[wanted_[vcpu]];
+  const uint32_t index = wanted_[vcpu];
+  Lock& lock = locks_[index];
   if (kind_ != LockKind::kTtas) return lock.owner == vcpu;
   if (lock.owner != kNobody) return false;
-  own(lock, vcpu);
+  own(index, vcpu);
   lock.waiting.erase(vcpu);
   return true;
 }
 
-void Locks::own(Lock& lock, uint32_t vcpu) {
-  lock.owner = vcpu;
-  port_.mark(vcpu, TraceMark::kTakesLock);
+void Locks::own(uint32_t index, uint32_t vcpu) {
+  locks_[index].owner = vcpu;
+  port_.mark(vcpu, TraceMark::kTakesLock, index);
 }
 
 void Locks::release(uint32_t index, uint32_t vcpu) {
   Lock& lock = locks_[index];
   SCHED_CHECK(lock.owner == vcpu);
   lock.owner = kNobody;
-  port_.mark(vcpu, TraceMark::kReleasesLock);
+  port_.mark(vcpu, TraceMark::kReleasesLock, index);
   if (kind_ == LockKind::kTtas) {
     const uint32_t looking = lock.waiting.count_also_in(port_.spinning);
     if (looking == 0) return;
     const uint32_t n = looking == 1 ? 0 : static_cast<uint32_t>(rng_.below(looking));
     port_.look(lock.waiting.nth_also_in(port_.spinning, n));
   } else if (lock.queued > 0) {
-    own(lock, lock.queue[lock.head]);
+    own(index, lock.queue[lock.head]);
     lock.head = static_cast<uint32_t>((lock.head + 1) % lock.queue.size());
     --lock.queued;
     port_.look(lock.owner);

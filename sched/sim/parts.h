@@ -39,6 +39,39 @@ class Barrier {
   Bits released_;  // scratch of arrive()
 };
 
+// Who waits for whose acknowledgement. It comes when the receiver's stub has counted the interrupt; with work
+// in the handler, when the work that took it up is done. The time of an acknowledgement is when its sender
+// sees it.
+class Acknowledgements {
+ public:
+  Acknowledgements(uint32_t vcpus, Port& port);
+
+  void sent(uint32_t sender, uint32_t receiver, Nanos now);
+  // The sender looks: have all come?
+  bool all_seen(uint32_t sender, Nanos now);
+  void handled(uint32_t receiver, bool has_work);
+  void begins(uint32_t receiver) { receivers_[receiver].working.take(receivers_[receiver].counted); }
+  void ends(uint32_t receiver) { acknowledge(receivers_[receiver].working, receiver); }
+  bool wanted(uint32_t receiver) const { return !receivers_[receiver].counted.empty(); }
+
+ private:
+  struct Sender {
+    Bits unseen;  // receivers that have acknowledged while it did not look
+    uint32_t waiting = 0;
+    std::vector<Nanos> sent_at;  // by receiver
+  };
+  struct Receiver {
+    Bits waiters;
+    Bits counted;
+    Bits working;
+  };
+  void acknowledge(Bits& waiters, uint32_t receiver);
+
+  Port& port_;
+  std::vector<Sender> senders_;
+  std::vector<Receiver> receivers_;
+};
+
 // The spin locks of a VM, all of one kind. A vCPU holds or waits for one at a time. TTAS: whoever looks first
 // when it is free takes it, and of those who look all the time the draw decides. Ticket and MCS: first come,
 // first served, also if the first is preempted; they differ in cache traffic only, which is not modelled.
@@ -46,6 +79,7 @@ class Locks {
  public:
   Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port& port);
 
+  bool is_owner(uint32_t lock, uint32_t vcpu) const { return locks_[lock].owner == vcpu; }
   // True: taken. Else the vCPU spins until poll() says that it has it.
   bool acquire(uint32_t lock, uint32_t vcpu);
   bool poll(uint32_t vcpu);
@@ -61,7 +95,7 @@ class Locks {
     std::vector<uint32_t> queue;  // ticket, MCS: a ring, one place a vCPU
   };
 
-  void own(Lock& lock, uint32_t vcpu);
+  void own(uint32_t index, uint32_t vcpu);
 
   const LockKind kind_;
   Port& port_;

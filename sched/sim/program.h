@@ -36,6 +36,9 @@ struct Action {
   static Action halt() { return {.kind = Kind::kHalt}; }
 };
 
+// Names of things in marks: locks and queues have small numbers, and the inbox of a vCPU:
+constexpr uint64_t inbox_name(uint32_t vcpu) { return (uint64_t{1} << 32) + vcpu; }
+
 inline constexpr uint32_t kAllOthers = 0xffffffffu;  // a receiver or a fan-out: all but self
 
 // What a vCPU has to show, as its results page does for a real one.
@@ -66,7 +69,12 @@ class Port {
   // If it does not, it looks by itself as soon as it runs again.
   virtual void look(uint32_t vcpu) = 0;
   // For traces.
-  virtual void mark(uint32_t, TraceMark) {}
+  virtual void mark(uint32_t, TraceMark, uint64_t = 0) {}
+
+  void count_operation(uint32_t vcpu) {
+    ++counters[vcpu].operations;
+    mark(vcpu, TraceMark::kOperation);
+  }
 
   void record_ack(uint32_t sender, Nanos took) {
     ++acks[ack_bucket(static_cast<uint64_t>(took.count()))];

@@ -44,32 +44,20 @@ class IpiProgram final : public Program {
   IpiProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
   Action next(uint32_t vcpu, Nanos now) override;
   bool poll(uint32_t vcpu, Nanos now) override;
-  void handled(uint32_t vcpu, Nanos now) override;
+  void handled(uint32_t vcpu, Nanos) override { acks_.handled(vcpu, handler_work > Nanos::zero()); }
   void handler_begins(uint32_t vcpu) override;
   void handler_ends(uint32_t vcpu, Nanos now) override;
-  bool handler_wanted(uint32_t vcpu) override { return !receivers_[vcpu].counted.empty(); }
+  bool handler_wanted(uint32_t vcpu) override { return acks_.wanted(vcpu); }
 
  private:
   enum class Step : uint8_t { kStart, kThink, kDraw, kSend, kWait, kDone };
   struct Sender {
     Step step = Step::kStart;
-    uint32_t sent = 0;     // of this turn's targets
-    uint32_t waiting = 0;  // for so many acknowledgements
-    Bits unseen;           // acknowledged while this sender was not looking
+    uint32_t sent = 0;  // of this turn's targets
     std::vector<uint32_t> targets;
-    std::vector<Nanos> sent_at;  // by receiver
-  };
-  // Who waits for this receiver. With handler work an acknowledgement comes in three steps: counted by the
-  // stub, taken up by the work, and done.
-  struct Receiver {
-    Bits waiters;
-    Bits counted;
-    Bits working;
   };
 
   Action send_next(uint32_t vcpu, Nanos now);
-  void note(uint32_t sender, uint32_t receiver, Nanos now);
-  void acknowledge(Bits& waiters, uint32_t receiver);
   void draw_targets(uint32_t vcpu);
 
   Port& port_;
@@ -77,8 +65,8 @@ class IpiProgram final : public Program {
   uint32_t fanout_;
   Thinker thinker_;
   Barrier barrier_;
+  Acknowledgements acks_;
   std::vector<Sender> senders_;
-  std::vector<Receiver> receivers_;
 };
 
 // Pairs wake each other by IPI out of HLT; an operation is one round trip.
@@ -93,6 +81,7 @@ class PingpongProgram final : public Program {
   enum class Step : uint8_t { kStart, kThink, kPass, kReceive, kReceived };
   Action begin(uint32_t vcpu);
   Action pass(uint32_t vcpu);
+  Action sleep(uint32_t vcpu);
 
   Port& port_;
   const uint32_t vcpus_;

@@ -7,7 +7,7 @@ ComputeProgram::ComputeProgram(const Workload& workload, uint32_t vcpus, uint64_
     : port_(port), thinker_(workload.think, vcpus, seed), started_(vcpus) {}
 
 Action ComputeProgram::next(uint32_t vcpu, Nanos) {
-  if (started_[vcpu]) ++port_.counters[vcpu].operations;
+  if (started_[vcpu]) port_.count_operation(vcpu);
   started_[vcpu] = true;
   return thinker_.think(vcpu);
 }
@@ -45,7 +45,7 @@ Action LockProgram::next(uint32_t vcpu, Nanos) {
       return Action::work(hold_);
     case Step::kRelease:
       locks_.release(lock_[vcpu], vcpu);
-      ++port_.counters[vcpu].operations;
+      port_.count_operation(vcpu);
       steps_[vcpu] = Step::kAcquire;
       return thinker_.think(vcpu);
   }
@@ -65,13 +65,19 @@ PingpongProgram::PingpongProgram(const Workload& workload, uint32_t vcpus, uint6
 // A turn from its start: the even one thinks, the odd one waits.
 Action PingpongProgram::begin(uint32_t vcpu) {
   const bool even = vcpu % 2 == 0;
-  if (even && vcpu + 1 == vcpus_) return Action::halt();  // nobody to play with
+  if (even && vcpu + 1 == vcpus_) return sleep(vcpu);  // nobody to play with
   steps_[vcpu] = even ? Step::kPass : Step::kReceived;
-  return even ? thinker_.think(vcpu) : Action::halt();
+  return even ? thinker_.think(vcpu) : sleep(vcpu);
+}
+
+Action PingpongProgram::sleep(uint32_t vcpu) {
+  port_.mark(vcpu, TraceMark::kSleeps, inbox_name(vcpu));
+  return Action::halt();
 }
 
 Action PingpongProgram::pass(uint32_t vcpu) {
   const uint32_t peer = vcpu ^ 1u;
+  port_.mark(vcpu, TraceMark::kPuts, inbox_name(peer));
   inbox_[peer] = number_[vcpu];
   return Action::send(peer);
 }
@@ -91,21 +97,22 @@ Action PingpongProgram::next(uint32_t vcpu, Nanos now) {
       return pass(vcpu);
     case Step::kReceive:
       steps_[vcpu] = Step::kReceived;
-      return Action::halt();
+      return sleep(vcpu);
     case Step::kReceived:
       break;
   }
+  port_.mark(vcpu, TraceMark::kTakes, inbox_name(vcpu));
   if (inbox_[vcpu] != number_[vcpu]) ++counters.errors;
   inbox_[vcpu] = 0;
   if (vcpu % 2 != 0) {
-    ++counters.operations;
+    port_.count_operation(vcpu);
     steps_[vcpu] = Step::kThink;
     const Action answer = pass(vcpu);
     ++number_[vcpu];
     return answer;
   }
   port_.record_ack(vcpu, now - sent_[vcpu]);
-  ++counters.operations;
+  port_.count_operation(vcpu);
   ++number_[vcpu];
   return begin(vcpu);
 }

@@ -21,6 +21,7 @@
 #include "sched/sim/event_tree.h"
 #include "sched/sim/model_vcpu.h"
 #include "sched/sim/program.h"
+#include "sched/sim/replay.h"
 
 namespace sched::sim {
 
@@ -28,7 +29,8 @@ struct VmModel {
   GuestKind guest = GuestKind::kLock;
   Workload workload;
   uint32_t vcpus = 1;
-  bool kernel = false;           // the workload runs at CPL 0
+  bool kernel = false;                              // the workload runs at CPL 0
+  std::shared_ptr<const ReplayScript> script = {};  // instead of `guest` and `workload`, if there is one
   int64_t handicap_percent = 0;  // 0 … 99: the VMM burns this share of each stretch on a worker
 };
 

@@ -10,6 +10,8 @@
 #include "vmm/trace/dump.h"
 #include "vmm/trace/perfetto.h"
 #include "vmm/trace/picture.h"
+#include "vmm/trace/recorded_costs.h"
+#include "vmm/trace/script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes{reinterpret_cast<const char*>(data), size};
@@ -26,6 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     KVMUX_CHECK(!vmm::stats_text(trace, stats).empty(), "there is something to say");
     KVMUX_CHECK(vmm::stats_json(trace, stats).contains("latencies"), "there is something to say");
     KVMUX_CHECK(!vmm::perfetto_trace(trace, from, to).empty(), "a file has packets");
+    const vmm::RecordedCosts costs = vmm::recorded_costs(trace, vmm::closest_profile(trace));
+    const auto recording = vmm::recording_of(trace, {.entry_cost = costs.entry_cost});
+    KVMUX_CHECK(recording || recording.error().kind == vmm::ErrorKind::kUsage,
+                "a trace that lacks something");
     std::ostringstream text;
     vmm::dump_trace(trace, {}, text);
     if (trace.vcpus() <= 64) (void)vmm::svg_picture({{&trace, "input", from}}, 1'000'000);

@@ -30,6 +30,17 @@ std::vector<int64_t> running_of(const RunSpec& spec, const VmResult& vm) {
   return running;
 }
 
+std::string lock_name(const VmSpec& vm) {
+  switch (vm.workload.lock_kind) {
+    case KVMUX_LOCK_TICKET:
+      return "ticket";
+    case KVMUX_LOCK_MCS:
+      return "mcs";
+    default:
+      return "ttas";
+  }
+}
+
 }  // namespace
 
 void add_trace_flags(CLI::App& app, TraceFlags& flags, const std::string& group) {
@@ -92,8 +103,13 @@ Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const 
   for (size_t i = 0; i < spec.vms.size(); ++i) {
     const VmSpec& vm = spec.vms[i];
     trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus,
-                         i < result.vms.size() ? running_of(spec, result.vms[i]) : std::vector<int64_t>{}});
+                         i < result.vms.size() ? running_of(spec, result.vms[i]) : std::vector<int64_t>{},
+                         lock_name(vm)});
   }
+  if (spec.backend == Backend::kSim)
+    trace.costs = spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile;
+  trace.exit_cost = result.exit_cost.count();
+  trace.spin_window = result.spin_window.count();
   trace.workers = spec.workers;
   trace.backend = backend_of(spec);
   trace.run = title;

@@ -37,9 +37,12 @@ static_assert(kDescriptors.value + kMaxVcpus * kDescriptorStride <= kImageStart.
 
 constexpr uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 
-uint64_t needed(const LayoutRequest& request, uint64_t free_bytes) {
-  return round_up(round_up(request.image_end.value, kPage) + free_bytes + request.vcpu_count * kPerVcpu,
-                  kHugePage);
+constexpr uint64_t per_vcpu(bool marks) { return kPerVcpu + (marks ? KVMUX_MARK_RING_BYTES : 0); }
+
+uint64_t needed(const LayoutRequest& request, uint64_t free_bytes, bool marks) {
+  return round_up(
+      round_up(request.image_end.value, kPage) + free_bytes + request.vcpu_count * per_vcpu(marks),
+      kHugePage);
 }
 
 }  // namespace
@@ -53,8 +56,9 @@ Result<LayoutPlan> plan_layout(const LayoutRequest& request) {
     return refuse(fmt::format("the image ends at {:#x}, a guest has at most {} MiB", request.image_end.value,
                               kMaxMemoryBytes / kMiB));
   }
-  const uint64_t least = needed(request, kLeastFree);
-  const uint64_t bytes = request.memory_bytes == 0 ? needed(request, kDefaultFree) : request.memory_bytes;
+  const uint64_t least = needed(request, kLeastFree, false);
+  const uint64_t wanted = needed(request, kDefaultFree, request.marks);
+  const uint64_t bytes = request.memory_bytes == 0 ? wanted : request.memory_bytes;
   if (bytes < least) {
     return refuse(fmt::format("memory too small: {:.4g} MiB given, needs at least {} MiB for {} vCPU{}",
                               static_cast<double>(bytes) / static_cast<double>(kMiB), least / kMiB,
@@ -67,7 +71,8 @@ Result<LayoutPlan> plan_layout(const LayoutRequest& request) {
   LayoutPlan plan;
   plan.vcpu_count = request.vcpu_count;
   plan.memory_bytes = round_up(bytes, kHugePage);
-  plan.guest_end = Gpa{plan.memory_bytes - request.vcpu_count * kPerVcpu};
+  plan.has_marks = request.marks && plan.memory_bytes >= needed(request, kLeastFree, true);
+  plan.guest_end = Gpa{plan.memory_bytes - request.vcpu_count * per_vcpu(plan.has_marks)};
   return plan;
 }
 
@@ -97,6 +102,12 @@ Gpa LayoutPlan::results(VcpuIndex vcpu) const {
   return first + index_of(vcpu) * sizeof(kvmux_vcpu_results);
 }
 
+Gpa LayoutPlan::marks(VcpuIndex vcpu) const {
+  KVMUX_CHECK(has_marks && index_of(vcpu) < vcpu_count, "a vCPU of this VM, which has mark rings");
+  const Gpa first{results(VcpuIndex{0}).value - uint64_t{vcpu_count} * KVMUX_MARK_RING_BYTES};
+  return first + uint64_t{index_of(vcpu)} * KVMUX_MARK_RING_BYTES;
+}
+
 void describe_layout(const LayoutPlan& plan, Gpa image_end, kvmux_boot_info& info) {
   info.magic = KVMUX_ABI_MAGIC;
   info.version = KVMUX_ABI_VERSION;
@@ -108,6 +119,7 @@ void describe_layout(const LayoutPlan& plan, Gpa image_end, kvmux_boot_info& inf
   info.doorbell = kDoorbellPage.value;
   info.lapic = kLapicPage.value;
   info.results = plan.results(VcpuIndex{0}).value;
+  info.marks = plan.has_marks ? plan.marks(VcpuIndex{0}).value : 0;
 }
 
 }  // namespace vmm

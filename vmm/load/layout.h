@@ -7,6 +7,7 @@
 //   1 MiB … image end      the guest's image
 //   … guest_end            free for the guest
 //   guest_end …            per vCPU: start stack, RSP0 stack, IST1 stack
+//   …                      mark rings, if they are wanted, one for each vCPU
 //   … memory end           results, a page for each vCPU
 //   4 GiB - 20 MiB …       unbacked, every access exits: IOAPIC, doorbell, local APIC
 #pragma once
@@ -32,6 +33,7 @@ inline constexpr Gpa kLapicPage{0xfee00000};
 struct LayoutPlan {
   uint32_t vcpu_count = 0;
   uint64_t memory_bytes = 0;  // a multiple of 2 MiB
+  bool has_marks = false;     // there are mark rings
   Gpa guest_end;              // the guest's image and free memory end here, the VMM's stacks begin
 
   [[nodiscard]] Gpa boot_info() const;
@@ -43,12 +45,14 @@ struct LayoutPlan {
   [[nodiscard]] Gpa rsp0_top(VcpuIndex vcpu) const;
   [[nodiscard]] Gpa ist1_top(VcpuIndex vcpu) const;
   [[nodiscard]] Gpa results(VcpuIndex vcpu) const;  // struct kvmux_vcpu_results
+  [[nodiscard]] Gpa marks(VcpuIndex vcpu) const;    // struct kvmux_mark_ring
 };
 
 struct LayoutRequest {
   uint32_t vcpu_count = 1;
   uint64_t memory_bytes = 0;  // 0: what image and vCPUs need, and some more for the guest to use
   Gpa image_end = kImageStart;
+  bool marks = false;  // left out where the memory that was asked for has no room for them
 };
 
 // Usage errors: no or too many vCPUs, memory too small (says how many MiB are needed) or too large.

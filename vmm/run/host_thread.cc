@@ -166,8 +166,10 @@ void HostThread::turn() {
   kicks_.take_fired();  // perhaps early: it is armed again below
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
-  if (trace_.is_on()) trace_.entered(vcpu_, monotonic_now());
+  const Nanos entered = trace_.is_on() ? monotonic_now() : Nanos{};
+  trace_.entered(vcpu_, entered);
   const int error = kicks_.run(vcpu_.kvm);
+  if (trace_.is_on()) trace_.marks(vcpu_, entered, monotonic_now());
   note_cr8(vcpu_);
   handling_.exit_begins();
   if (error == Kicks::kNotEntered) return;

@@ -42,12 +42,12 @@ struct Bench {
   ~Bench() { plan.engine->stop(); }
 };
 
-Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& bench) {
+Result<void> build(const RunSpec& spec, const RunControl& control, Bench& bench) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
   uint32_t first = 0;
   for (uint32_t i = 0; i < spec.vms.size(); ++i) {
-    if (stop.load()) return host_error("set-up", 0, "interrupted before anything was measured");
+    if (control.stop.load()) return host_error("set-up", 0, "interrupted before anything was measured");
     const VmSpec& vm = spec.vms[i];
     VmOptions options = bench.plan.vm_options;
     options.id = VmId{i};
@@ -57,7 +57,8 @@ Result<void> build(const RunSpec& spec, const std::atomic<bool>& stop, Bench& be
                               .spec = vm,
                               .calibration = bench.plan.calibrations.at(vm.ring),
                               .spin_window = bench.plan.spin_window,
-                              .seed = spec.seed * 1000 + i},
+                              .seed = spec.seed * 1000 + i,
+                              .marks = control.trace != nullptr},
                              *bench.plan.engine, bench.console);
     if (!tiny) return Failure(tiny.error());
     bench.vms.push_back(std::move(*tiny));
@@ -154,7 +155,7 @@ void add_notes(Bench& bench, const SilenceWatch& watch, const Snapshot& start, c
 Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan plan) {
   Bench bench(spec.quiet_console, std::move(plan));
   Engine& engine = *bench.plan.engine;
-  if (auto built = build(spec, control.stop, bench); !built) return Failure(built.error());
+  if (auto built = build(spec, control, bench); !built) return Failure(built.error());
   SilenceWatch watch(engine);
   engine.trace_into(control.trace);
   if (auto started = engine.start(); !started) return Failure(started.error());
@@ -182,6 +183,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   add_notes(bench, watch, start, end, result);
   sections.finish(end, result);
   result.spin_window = bench.plan.spin_window;
+  if (!spec.vms.empty()) result.exit_cost = bench.plan.calibrations.at(spec.vms.front().ring).exit_cost;
   result.interrupted = control.stop.load();
   return result;
 }

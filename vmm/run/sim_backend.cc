@@ -47,7 +47,6 @@ Result<sim::VmModel> model_of(const VmSpec& vm) {
   const kvmux_workload& w = vm.workload;
   sim::VmModel model;
   model.guest = *kind;
-  model.vcpus = vm.vcpus;
   model.kernel = vm.ring == 0;
   model.handicap_percent = vm.handicap_percent.value_or(0);
   model.workload = {.think = nanos(w.think_ns),
@@ -96,10 +95,12 @@ Result<sim::Threads> threads_of(const RunSpec& spec) {
   return policy.features.queue == QueueKind::kHost ? sim::Threads::kHost : sim::Threads::kHostYield;
 }
 
-Result<sim::Config> make_config(const RunSpec& spec) {
+Result<sim::Config> make_config(const RunSpec& spec, const SimInputs& inputs) {
   const auto threads = threads_of(spec);
   if (!threads) return tl::unexpected(threads.error());
-  const auto costs = load_cost_profile(spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile);
+  const auto costs = inputs.costs
+                         ? Result<sim::CostProfile>(*inputs.costs)
+                         : load_cost_profile(spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile);
   if (!costs) return tl::unexpected(costs.error());
   const bool kernel = spec.vms.front().ring == 0;
   sim::Config config{
@@ -111,14 +112,17 @@ Result<sim::Config> make_config(const RunSpec& spec) {
       .threads = *threads,
       .seed = spec.seed};
   for (const VmSpec& vm : spec.vms) {
-    auto model = model_of(vm);
+    auto model = inputs.scripts.empty() ? model_of(vm) : sim::VmModel{};
     if (!model) return tl::unexpected(model.error());
+    if (!inputs.scripts.empty()) model->script = inputs.scripts[config.vms.size()];
+    model->vcpus = vm.vcpus;
     config.vms.push_back(*model);
   }
   if (*threads == sim::Threads::kWorkers) {
     auto setup = make_setup(spec, config.spin_window);
     if (!setup) return tl::unexpected(setup.error());
     config.setup = std::move(*setup);
+    for (size_t i = 0; i < inputs.places.size(); ++i) config.setup.vms[i].places = inputs.places[i];
   } else {
     config.setup = flat_setup(spec);
     if (*threads == sim::Threads::kHost) config.spin_window = {};  // nobody would listen to a bell
@@ -254,8 +258,8 @@ void advance(sim::Simulator& simulator, Nanos length, Nanos whole, RunControl& c
 
 }  // namespace
 
-Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control) {
-  auto config = make_config(spec);
+Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control, const SimInputs& inputs) {
+  auto config = make_config(spec, inputs);
   if (!config) return tl::unexpected(config.error());
   config->trace = control.trace;
   sim::Simulator simulator(*config);

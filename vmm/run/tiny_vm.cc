@@ -50,8 +50,7 @@ kvmux_boot_info boot_info(const TinyVmSetup& setup, const TinyVm& tiny, Gpa imag
 
 Result<void> fill(const TinyVmSetup& setup, const Image& image, const ElfImage& elf, TinyVm& tiny) {
   const GuestMemory& memory = tiny.vm->memory();
-  auto loaded =
-      parse_image(image, [&] { return load_elf64(image.bytes, elf, memory, tiny.plan.guest_end); });
+  auto loaded = parse_image(image, [&] { return load_elf64(image.bytes, elf, memory, tiny.plan.guest_end); });
   if (!loaded) return loaded;
   if (auto tables = write_tables(tiny.plan, memory); !tables) return tables;
   if (auto added = tiny.vm->add_vcpus(setup.spec.vcpus, CpuProfile::kHost); !added) return added;
@@ -63,6 +62,11 @@ Result<void> fill(const TinyVmSetup& setup, const Image& image, const ElfImage& 
       if (auto awake = vcpu.kvm.make_runnable(); !awake) {
         return Failure(awake.error().in(setup.options.id, VcpuIndex{i}));
       }
+    }
+    if (tiny.plan.has_marks) {
+      std::byte* ring = memory.host_base() + tiny.plan.marks(VcpuIndex{i}).value;
+      vcpu.marks = GuestMarks(reinterpret_cast<kvmux_mark_ring*>(ring),
+                              static_cast<double>(tiny.vm->tsc_khz()));
     }
     enter_long_mode(tiny.plan, VcpuIndex{i}, elf.entry, vcpu.kvm.mutable_regs(), vcpu.kvm.mutable_sregs());
   }
@@ -87,7 +91,7 @@ Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Noti
   if (!image) return in_vm(image.error());
   const auto elf = parse_image(*image, [&] { return parse_elf64(image->bytes); });
   if (!elf) return in_vm(elf.error());
-  const auto plan = plan_layout({setup.spec.vcpus, setup.spec.memory_bytes, elf->end});
+  const auto plan = plan_layout({setup.spec.vcpus, setup.spec.memory_bytes, elf->end, setup.marks});
   if (!plan) return in_vm(plan.error());
   auto vm = Vm::create(system, setup.options, plan->memory_bytes, setup.first);
   if (!vm) return Failure(vm.error());

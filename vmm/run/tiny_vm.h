@@ -31,6 +31,7 @@ struct TinyVmSetup {
   const Calibration& calibration;
   Nanos spin_window{};
   uint64_t seed = 0;
+  bool marks = false;  // the run is traced: guests are to mark what they do
 };
 
 [[nodiscard]] Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Notifier& notifier,

@@ -18,6 +18,7 @@
 #include "vmm/kvm/vcpu.h"
 #include "vmm/run/alarms.h"
 #include "vmm/run/clock.h"
+#include "vmm/run/guest_marks.h"
 #include "vmm/run/refusals.h"
 #include "vmm/run/sleep_mark.h"
 
@@ -99,6 +100,7 @@ struct Vcpu {
   bool was_reset = false;  // by INIT, which the scheduler does not know yet
   VcpuAccount account;
   Refusals refusals;
+  GuestMarks marks;  // of a tiny guest whose run is traced
 
  private:
   friend class VcpuLease;

@@ -186,6 +186,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     const int error = kicks_.run(vcpu.kvm);
     const Nanos exited = monotonic_now();
     vcpu.account.guest += exited - entered;
+    trace_.marks(vcpu, entered, exited);
     note_cr8(vcpu);
     burn_handicap(exited - entered, vm.handicap_percent);
     has_run = error != Kicks::kNotEntered;

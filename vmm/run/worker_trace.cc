@@ -53,6 +53,41 @@ TraceExit traced_exit(const Vcpu& vcpu, const kvm_run& area, Next next) {
   }
 }
 
+namespace {
+
+struct Instant {
+  Nanos now{};
+  uint64_t tsc = 0;  // the host's
+};
+
+// Both clocks at once: the closest of a few tries, since the host may take the CPU between two reads.
+Instant both_clocks() {
+  constexpr int kTries = 4;
+  Instant best;
+  uint64_t least = UINT64_MAX;
+  for (int i = 0; i < kTries; ++i) {
+    const uint64_t before = host_tsc();
+    const Nanos now = monotonic_now();
+    const uint64_t took = host_tsc() - before;
+    if (took >= least) continue;
+    least = took;
+    best = {.now = now, .tsc = before + took / 2};
+  }
+  return best;
+}
+
+}  // namespace
+
+void WorkerTrace::say_marks(Vcpu& vcpu, Nanos entered, Nanos exited) const {
+  const Instant here = both_clocks();
+  const uint64_t lost = vcpu.marks.take(
+      {.entered = entered, .exited = exited, .now = here.now, .tsc = here.tsc + vcpu.tsc_offset},
+      [&](Nanos at, uint64_t what, uint64_t value) {
+        say(vcpu, at, sched::TraceKind::kMark, static_cast<uint8_t>(what), value);
+      });
+  if (lost > 0) say(vcpu, entered, sched::TraceKind::kLost, 0, lost);
+}
+
 void InterruptTrace::sending(sched::VcpuId first, const sched::IpiSend& send, Nanos at,
                              uint16_t worker) const {
   send.receivers.for_each([&](uint32_t receiver) {

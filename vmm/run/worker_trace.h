@@ -35,6 +35,11 @@ class WorkerTrace {
   void kicked_out(const Vcpu& vcpu, Nanos at, bool by_timer) const {
     say_exit(vcpu, at, by_timer ? sched::TraceExit::kTimer : sched::TraceExit::kKick);
   }
+  // What the guest has marked meanwhile. Right after it was left: later events of this exit come behind.
+  void marks(Vcpu& vcpu, Nanos entered, Nanos exited) const {
+    if (is_on() && vcpu.marks.any()) [[unlikely]]
+      say_marks(vcpu, entered, exited);
+  }
   void spins(const Vcpu& vcpu, Nanos at, sched::Wait wait) const {
     say(vcpu, at, sched::TraceKind::kSpin, static_cast<uint8_t>(wait));
   }
@@ -43,6 +48,7 @@ class WorkerTrace {
   }
 
  private:
+  void say_marks(Vcpu& vcpu, Nanos entered, Nanos exited) const;
   void say_exit(const Vcpu& vcpu, Nanos at, sched::TraceExit why) const {
     say(vcpu, at, sched::TraceKind::kExit, static_cast<uint8_t>(why));
   }

@@ -25,7 +25,10 @@ constexpr std::array<std::string_view, 7> kReason{
     "ipi-receiver", "pending-interrupt", "preempted", "relaxed", "chain", "holder", "waiter"};
 constexpr std::array<std::string_view, 3> kOutcome{"hit", "miss", "harmful"};
 constexpr std::array<std::string_view, 4> kMove{"steal", "balance", "pull", "home"};
-constexpr std::array<std::string_view, 4> kMark{"waits", "wait-over", "takes-lock", "releases-lock"};
+constexpr std::array<std::string_view, 12> kMark{
+    "waits", "wait-over", "takes-lock", "releases-lock", "operation",      "puts",
+    "takes", "sleeps",    "arrives",    "awaits-acks",   "handler-begins", "handler-ends"};
+static_assert(kMark.size() == static_cast<size_t>(sched::TraceMark::kCount));
 constexpr std::array<std::string_view, 4> kYieldHow{"failed", "here", "there", "pulled"};
 
 std::span<const std::string_view> words_of(TraceKind kind) {

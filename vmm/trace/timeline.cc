@@ -85,6 +85,8 @@ class Builder {
       case TraceMark::kReleasesLock:
         end(holds_[event.vcpu], event.vcpu, GuestStretch::Kind::kHolds, event.at);
         break;
+      default:
+        break;
     }
   }
 

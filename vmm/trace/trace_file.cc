@@ -35,6 +35,7 @@ Json info_of(const Trace& trace) {
   for (const TraceVm& vm : trace.vms) {
     Json& entry = vms.emplace_back(Json{{"guest", vm.guest}, {"policy", vm.policy}, {"vcpus", vm.vcpus}});
     if (!vm.running.empty()) entry["running"] = vm.running;
+    if (!vm.lock.empty()) entry["lock"] = vm.lock;
   }
   Json info{{"backend", trace.backend},
             {"command", trace.command},
@@ -45,6 +46,9 @@ Json info_of(const Trace& trace) {
             {"window_end", trace.window_end},
             {"lost", trace.lost},
             {"vms", std::move(vms)}};
+  if (!trace.costs.empty()) info["costs"] = trace.costs;
+  if (trace.exit_cost > 0) info["exit_cost"] = trace.exit_cost;
+  if (trace.spin_window > 0) info["spin_window"] = trace.spin_window;
   if (trace.complete_from != INT64_MIN) info["complete_from"] = trace.complete_from;
   return info;
 }
@@ -70,17 +74,21 @@ Result<void> read_info(const Json& info, Trace& trace, const std::string& name) 
     trace.lost = info.at("lost").get<uint64_t>();
     trace.run = info.value("run", "");
     trace.seed = info.value("seed", uint64_t{0});
+    trace.costs = info.value("costs", "");
+    trace.exit_cost = info.value("exit_cost", int64_t{0});
+    trace.spin_window = info.value("spin_window", int64_t{0});
     trace.complete_from = info.value("complete_from", INT64_MIN);
     for (const Json& vm : info.at("vms")) {
       trace.vms.push_back({vm.at("guest").get<std::string>(), vm.at("policy").get<std::string>(),
-                           vm.at("vcpus").get<uint32_t>(), vm.value("running", std::vector<int64_t>{})});
+                           vm.at("vcpus").get<uint32_t>(), vm.value("running", std::vector<int64_t>{}), vm.value("lock", "")});
       good = good && trace.vms.back().vcpus <= kMostVcpus && trace.workers <= kMostWorkers &&
              (trace.vms.back().running.empty() || trace.vms.back().running.size() == trace.vms.back().vcpus);
     }
   } catch (const Json::exception& error) {
     return bad_trace(name, fmt::format("its description is not what it should be ({})", error.what()));
   }
-  good = good && is_instant(trace.window_begin) && is_instant(trace.window_end) &&
+  good = good && trace.exit_cost >= 0 && trace.spin_window >= 0 && is_instant(trace.exit_cost) &&
+         is_instant(trace.spin_window) && is_instant(trace.window_begin) && is_instant(trace.window_end) &&
          (trace.complete_from == INT64_MIN || is_instant(trace.complete_from));
   if (!good || trace.vms.size() > kMostVcpus || trace.vcpus() > kMostVcpus) {
     return bad_trace(name, "its description is not what it should be (numbers of vCPUs and workers, times)");

@@ -24,6 +24,7 @@ struct TraceVm {
   // The run's ledger, for readers to check themselves against: time on a worker within the measured window,
   // of each vCPU; ns. Empty: not known.
   std::vector<int64_t> running = {};
+  std::string lock = {};  // kind of the guest's locks; empty: not known
 };
 
 struct Trace {
@@ -33,6 +34,9 @@ struct Trace {
   std::string command;  // that made it
   std::string run;      // which of the command's runs; empty: it made one
   uint64_t seed = 0;
+  std::string costs = {};   // simulated: the cost profile
+  int64_t exit_cost = 0;    // KVM: ns of a doorbell store through the run loop; 0: not known
+  int64_t spin_window = 0;  // ns; 0: there was no bell, or it is not known
   int64_t window_begin = 0;  // of the measured window, in the events' time
   int64_t window_end = 0;
   uint64_t lost = 0;                  // older events that the rings could not hold
