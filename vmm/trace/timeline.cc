@@ -39,6 +39,10 @@ class Builder {
       case TraceKind::kMark:
         mark(event);
         break;
+      case TraceKind::kLost:  // marks of this vCPU: whatever it was in may be over
+        waits_[event.vcpu].reset();
+        holds_[event.vcpu].reset();
+        break;
       default:
         break;
     }

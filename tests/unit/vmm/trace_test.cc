@@ -236,6 +236,15 @@ TEST_CASE("timeline: stays, waits, and a lock that is held by who does not run")
   CHECK(timeline.yields[0].to == 0);
 }
 
+TEST_CASE("timeline: across lost marks nobody is known to own a lock or to wait") {
+  Trace trace = two_vcpus();
+  trace.events.push_back({.at = 650, .vcpu = 0, .value = 3, .worker = 0, .kind = TraceKind::kLost});
+  trace.events.push_back({.at = 650, .vcpu = 1, .value = 3, .worker = 0, .kind = TraceKind::kLost});
+  std::stable_sort(trace.events.begin(), trace.events.end(),
+                   [](const TraceEvent& a, const TraceEvent& b) { return a.at < b.at; });
+  CHECK(timeline_of(trace, 150, 800).guests.empty());
+}
+
 TEST_CASE("picture: a row a vCPU, a bar a stay, and text that is escaped") {
   const Trace trace = two_vcpus();
   const std::string svg = svg_picture({{&trace, "a < b & c", 100}}, 900);
