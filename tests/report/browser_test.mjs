@@ -43,17 +43,17 @@ async function until(what, condition) {
   assert.fail(what);
 }
 
-// Everything into view once, so that all charts are drawn.
+// Everything into view once, so that all charts are drawn. One look a turn: what is pending at one may be drawn
+// at the next.
 async function drawAll(page) {
-  const pending = page.locator("[data-pending]");
-  await until("charts are drawn when they come into view", async () => {
-    if ((await pending.count()) === 0) return true;
-    await pending.first().evaluate((holder) => {
+  await until("charts are drawn when they come into view", () =>
+    page.evaluate(() => {
+      const holder = document.querySelector("[data-pending]");
+      if (holder === null) return true;
       holder.scrollIntoView();
-      return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    });
-    return false;
-  });
+      return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(false))));
+    }),
+  );
   await page.evaluate(() => scrollTo(0, 0));
 }
 
