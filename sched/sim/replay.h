@@ -16,7 +16,7 @@ namespace sched::sim {
 struct ReplayStep {
   enum class Kind : uint8_t {
     kWork,     // computes for `time`
-    kBusy,     // the same, uncounted: a wait of which nobody knows what ended it
+    kBusy,     // the same: a wait of which nobody knows what ended it
     kAcquire,  // lock `what`
     kRelease,
     kPut,        // thing `what`: one more of it is there

@@ -10,6 +10,7 @@
 #include "vmm/cli/command.h"
 #include "vmm/cli/run_tracer.h"
 #include "vmm/cli/table.h"
+#include "vmm/cli/trace_input.h"
 #include "vmm/cli/values.h"
 #include "vmm/json.h"
 #include "vmm/run/replay.h"
@@ -40,17 +41,6 @@ struct Prediction {
   std::optional<double> ack_p99;  // ns
   double worst_wait = 0;          // ns
 };
-
-Result<Replay> read(const ReplayOptions& options, Services& services) {
-  const auto reader = TraceReader::open(options.file);
-  if (!reader) return Failure(reader.error());
-  const auto run = parse_count("--run", options.run, {1, static_cast<int64_t>(reader->runs().size())});
-  if (!run) return Failure(run.error());
-  auto trace = reader->read(static_cast<size_t>(*run - 1));
-  if (!trace) return Failure(trace.error());
-  if (reader->cut_off()) services.err << fmt::format("kvmux: {}: its last run is cut off\n", options.file);
-  return Replay::of(std::move(*trace), options.costs);
-}
 
 Result<Prediction> predict(const Replay& recorded, const std::vector<sched::Policy>& policies,
                            int64_t repeats, uint64_t seed, RunTracer* tracer, Services& services) {
@@ -147,7 +137,9 @@ Json json_of(const Replay& recorded, const std::vector<Prediction>& predictions)
 }
 
 Result<int> replay(const ReplayOptions& options, Services& services) {
-  const auto recorded = read(options, services);
+  auto trace = read_run(options.file, options.run, services);
+  if (!trace) return Failure(trace.error());
+  const auto recorded = Replay::of(std::move(*trace), options.costs);
   if (!recorded) return Failure(recorded.error());
   const auto own = recorded->policies();
   if (!own) return Failure(own.error());

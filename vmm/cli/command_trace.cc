@@ -8,6 +8,7 @@
 #include "sched/base/text.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/table.h"
+#include "vmm/cli/trace_input.h"
 #include "vmm/cli/trace_stats.h"
 #include "vmm/cli/values.h"
 #include "vmm/trace/dump.h"
@@ -33,22 +34,6 @@ struct TraceOptions {
   std::string output = "-";
   std::vector<std::string> titles;
 };
-
-// One of the file's runs, with what there is to know about its reading said on the way.
-Result<Trace> read_run(const std::string& file, const TraceOptions& options, Services& services) {
-  const auto reader = TraceReader::open(file);
-  if (!reader) return Failure(reader.error());
-  const auto run = parse_count("--run", options.run, {1, static_cast<int64_t>(reader->runs().size())});
-  if (!run) return Failure(run.error());
-  auto trace = reader->read(static_cast<size_t>(*run - 1));
-  if (!trace) return trace;
-  if (reader->cut_off()) services.err << fmt::format("kvmux: {}: its last run is cut off\n", file);
-  if (trace->lost > 0) {
-    services.err << fmt::format("kvmux: {} older events did not fit into the rings (--trace-events)\n",
-                                trace->lost);
-  }
-  return trace;
-}
 
 Result<int> list_runs(const TraceOptions& options, Services& services) {
   const auto reader = TraceReader::open(options.files.front());
@@ -129,7 +114,7 @@ Result<void> add_vcpu(const std::string& name, const Trace& trace, TraceFilter& 
 }
 
 Result<int> dump(const TraceOptions& options, Services& services) {
-  const auto trace = read_run(options.files.front(), options, services);
+  const auto trace = read_run(options.files.front(), options.run, services);
   if (!trace) return Failure(trace.error());
   auto filter = filter_of(options, *trace);
   if (!filter) return Failure(filter.error());
@@ -148,7 +133,7 @@ std::pair<int64_t, int64_t> part_of(const Trace& trace, const TraceFilter& filte
 }
 
 Result<int> stats(const TraceOptions& options, Services& services) {
-  const auto trace = read_run(options.files.front(), options, services);
+  const auto trace = read_run(options.files.front(), options.run, services);
   if (!trace) return Failure(trace.error());
   const auto filter = filter_of(options, *trace);
   if (!filter) return Failure(filter.error());
@@ -165,7 +150,7 @@ Result<int> stats(const TraceOptions& options, Services& services) {
 Result<int> export_perfetto(const TraceOptions& options, Services& services) {
   if (!options.perfetto)
     return usage_error("export", "say in which format: --perfetto is the only one so far");
-  const auto trace = read_run(options.files.front(), options, services);
+  const auto trace = read_run(options.files.front(), options.run, services);
   if (!trace) return Failure(trace.error());
   const auto filter = filter_of(options, *trace);
   if (!filter) return Failure(filter.error());
@@ -179,7 +164,7 @@ Result<int> export_perfetto(const TraceOptions& options, Services& services) {
 Result<int> picture(const TraceOptions& options, Services& services) {
   std::vector<Trace> traces;
   for (const std::string& file : options.files) {
-    auto trace = read_run(file, options, services);
+    auto trace = read_run(file, options.run, services);
     if (!trace) return Failure(trace.error());
     traces.push_back(std::move(*trace));
   }

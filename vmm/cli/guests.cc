@@ -148,6 +148,8 @@ kvmux_workload make_workload(std::string_view guest, const WorkloadFlags& flags)
   return w;
 }
 
+std::string_view lock_word(uint32_t kind) { return kind < kLockWords.size() ? kLockWords[kind] : "unknown"; }
+
 std::string describe_workload(std::string_view guest, const kvmux_workload& workload) {
   const GuestInfo* info = find_guest(guest);
   std::string text;

@@ -50,6 +50,9 @@ WorkloadFlags merged(const WorkloadFlags& lower, const WorkloadFlags& upper);
 // The guest's defaults with the flags on top; a user's own ELF gets the flags over the lock guest's defaults.
 kvmux_workload make_workload(std::string_view guest, const WorkloadFlags& flags);
 
+// "ticket", of enum kvmux_lock_kind; "unknown" for what there is not.
+std::string_view lock_word(uint32_t kind);
+
 // "lock ticket, think 50us, hold 20us": the parameters that this guest reads.
 std::string describe_workload(std::string_view guest, const kvmux_workload& workload);
 

@@ -1,6 +1,7 @@
 #include "vmm/cli/run_json.h"
 
 #include "sched/policy/parse.h"
+#include "vmm/cli/guests.h"
 #include "vmm/run/sections.h"
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
@@ -14,16 +15,11 @@ std::string_view spin_detect_name(SpinDetect detect) {
   return kNames[static_cast<size_t>(detect)];
 }
 
-std::string_view lock_name(uint32_t kind) {
-  constexpr std::array<std::string_view, 3> kNames{"ttas", "ticket", "mcs"};
-  return kind < kNames.size() ? kNames[kind] : "unknown";
-}
-
 Json workload_json(const kvmux_workload& w) {
   Json json;
   json["think_ns"] = w.think_ns;
   json["hold_ns"] = w.hold_ns;
-  json["lock"] = lock_name(w.lock_kind);
+  json["lock"] = lock_word(w.lock_kind);
   json["locks"] = w.lock_count;
   json["fanout"] = w.fanout == KVMUX_FANOUT_ALL ? Json("all") : Json(w.fanout);
   json["senders"] = w.senders;

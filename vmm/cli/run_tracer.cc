@@ -8,6 +8,7 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/command.h"
+#include "vmm/cli/guests.h"
 #include "vmm/cli/values.h"
 #include "vmm/run/setup.h"
 
@@ -28,17 +29,6 @@ std::vector<int64_t> running_of(const RunSpec& spec, const VmResult& vm) {
   if (spec.backend == Backend::kKvm && is_host_run(spec)) return running;
   for (const VcpuResult& vcpu : vm.vcpus) running.push_back(vcpu.sched.times.running.count());
   return running;
-}
-
-std::string lock_name(const VmSpec& vm) {
-  switch (vm.workload.lock_kind) {
-    case KVMUX_LOCK_TICKET:
-      return "ticket";
-    case KVMUX_LOCK_MCS:
-      return "mcs";
-    default:
-      return "ttas";
-  }
 }
 
 }  // namespace
@@ -104,10 +94,9 @@ Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const 
     const VmSpec& vm = spec.vms[i];
     trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus,
                          i < result.vms.size() ? running_of(spec, result.vms[i]) : std::vector<int64_t>{},
-                         lock_name(vm)});
+                         std::string(lock_word(vm.workload.lock_kind))});
   }
-  if (spec.backend == Backend::kSim)
-    trace.costs = spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile;
+  trace.costs = spec.cost_profile;
   trace.exit_cost = result.exit_cost.count();
   trace.spin_window = result.spin_window.count();
   trace.workers = spec.workers;

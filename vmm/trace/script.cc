@@ -33,7 +33,7 @@ Bounds bounds_of(const Trace& trace) {
   return bounds;
 }
 
-Result<void> refuse(const std::string& why) { return usage_error("replay", why); }
+Failure refuse(const std::string& why) { return usage_error("replay", why); }
 
 Result<void> check_usable(const Trace& trace, const Bounds& bounds) {
   constexpr int64_t kLongest = int64_t{24} * 3600 * 1'000'000'000;
@@ -118,7 +118,7 @@ void make_rounds(ReplayScript& script) {
   }
 }
 
-// Time that another vCPU's ring shows to be lost.
+// Without all of its marks nobody knows what a VM waits for.
 Result<void> check_marks(const Trace& trace, size_t index, const VmParts& vm) {
   uint64_t marks = 0;
   uint64_t lost = 0;
@@ -136,7 +136,7 @@ Result<void> check_marks(const Trace& trace, size_t index, const VmParts& vm) {
       index, trace.vms[index].guest));
 }
 
-std::optional<sched::sim::LockKind> lock_kind(const std::string& name) {
+sched::sim::LockKind lock_kind(const std::string& name) {
   if (name == "ticket") return sched::sim::LockKind::kTicket;
   if (name == "mcs") return sched::sim::LockKind::kMcs;
   return sched::sim::LockKind::kTtas;
@@ -145,7 +145,7 @@ std::optional<sched::sim::LockKind> lock_kind(const std::string& name) {
 RecordedVm finish(const Trace& trace, size_t index, VmParts& vm, const Things& things) {
   RecordedVm result;
   auto script = std::make_shared<ReplayScript>();
-  script->lock = *lock_kind(trace.vms[index].lock);
+  script->lock = lock_kind(trace.vms[index].lock);
   for (VcpuScript& vcpu : vm.vcpus) {
     vcpu.finish();
     result.operations += vcpu.operations;
@@ -173,7 +173,7 @@ RecordedVm finish(const Trace& trace, size_t index, VmParts& vm, const Things& t
 
 Result<Recording> recording_of(const Trace& trace, const ScriptOptions& options) {
   const Bounds bounds = bounds_of(trace);
-  if (const auto usable = check_usable(trace, bounds); !usable) return tl::unexpected(usable.error());
+  if (const auto usable = check_usable(trace, bounds); !usable) return Failure(usable.error());
   std::vector<VmParts> vms(trace.vms.size());
   uint32_t first = 0;
   for (size_t i = 0; i < vms.size(); ++i) {
@@ -204,10 +204,10 @@ Result<Recording> recording_of(const Trace& trace, const ScriptOptions& options)
     vms[vm].vcpus[event.vcpu - vms[vm].names.first].take(event);
     if (begun) note_things(event, vms[vm].names, things[vm]);
   }
-  if (!begun) return tl::unexpected(refuse("the trace holds nothing of the measured window").error());
+  if (!begun) return refuse("the trace holds nothing of the measured window");
   Recording recording{.vms = {}, .begin = bounds.begin, .end = bounds.end};
   for (size_t i = 0; i < vms.size(); ++i) {
-    if (const auto good = check_marks(trace, i, vms[i]); !good) return tl::unexpected(good.error());
+    if (const auto good = check_marks(trace, i, vms[i]); !good) return Failure(good.error());
     recording.vms.push_back(finish(trace, i, vms[i], things[i]));
   }
   return recording;

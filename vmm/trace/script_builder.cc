@@ -6,7 +6,6 @@ namespace vmm {
 namespace {
 
 using sched::TraceEvent;
-using sched::TraceExit;
 using sched::TraceKind;
 using sched::TraceMark;
 using Kind = sched::sim::ReplayStep::Kind;
@@ -122,7 +121,8 @@ void VcpuScript::mark(TraceMark what, uint64_t value) {
     case TraceMark::kWaits:
       return begin_wait();
     case TraceMark::kWaitOver:
-      if (mode_ == Mode::kWaits && !explained_) steps.back().time = sched::Nanos{waited_};
+      if (mode_ == Mode::kWaits && !steps.empty() && steps.back().kind == Kind::kBusy)
+        steps.back().time = sched::Nanos{waited_};
       if (mode_ == Mode::kWaits) mode_ = Mode::kWorks;
       return;
     case TraceMark::kTakesLock:
