@@ -83,6 +83,8 @@ class alignas(64) Lapic {
   // ---- Is there anything to wake for? [any] --------------------------------------------------------
   // A vector above PPR is in the IRR. (RFLAGS.IF is not the APIC's: HLT with IF=0 wakes by has_event() only.)
   bool has_interrupt() const { return pending().has_value(); }
+  // The highest vector in the IRR if its class is above the PPR's; a hint unless read by the holder.
+  std::optional<Vector> pending() const;
   // NMI, INIT or SIPI.
   bool has_event() const { return events_.any(); }
   bool has_deliverable() const { return has_interrupt() || has_event(); }
@@ -95,8 +97,6 @@ class alignas(64) Lapic {
   bool listens_to_lint0() const;
 
   // ---- Injection [holder] --------------------------------------------------------------------------
-  // The highest vector in the IRR if its class is above the PPR's.
-  std::optional<Vector> pending() const;
   // Interrupt acknowledge: moves pending() from IRR to ISR. With nothing pending, the spurious vector (SVR),
   // which enters no ISR and wants no EOI.
   Vector accept();
@@ -152,6 +152,17 @@ class alignas(64) Lapic {
   // Level of a pin, true = asserted in the sense of its polarity. ExtINT is not latched: see
   // accepts_extint().
   void set_lint(Lint pin, bool asserted);
+
+  // ---- Looking on [holder] -------------------------------------------------------------------------
+  struct Summary {
+    std::array<std::uint32_t, 8> irr{};  // as registers 200H to 270H
+    std::array<std::uint32_t, 8> isr{};  // 100H to 170H
+    std::uint8_t tpr = 0;
+    std::uint8_t ppr = 0;
+    bool enabled = false;         // by software and hardware
+    std::uint32_t lvt_timer = 0;  // 320H
+  };
+  Summary summary() const;
 
   // ---- Reset [holder] ------------------------------------------------------------------------------
   // As after RESET: xAPIC mode at FEE00000H, software-disabled, pins not asserted until they are set anew.

@@ -208,4 +208,18 @@ Effect Lapic::write_self_ipi(std::uint32_t value) {
   return request;
 }
 
+Lapic::Summary Lapic::summary() const {
+  Summary summary{.irr = {},
+                  .isr = {},
+                  .tpr = tpr_,
+                  .ppr = processor_priority(),
+                  .enabled = software_enabled(),
+                  .lvt_timer = lvt(Lvt::kTimer)};
+  for (unsigned i = 0; i < summary.irr.size(); ++i) {
+    summary.irr[i] = irr_.edge_word32(i) | irr_.level_word32(i);
+    summary.isr[i] = isr_.word32(i);
+  }
+  return summary;
+}
+
 }  // namespace apic

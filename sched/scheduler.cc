@@ -92,7 +92,7 @@ void Scheduler::build_queues(const Setup& setup) {
 std::optional<Turn> Scheduler::run_next(Worker& worker, Nanos now) {
   Vcpu* vcpu = worker.queue->pick(now);
   if (vcpu == nullptr) return std::nullopt;
-  Workers::account(*vcpu, RunState::kRunning, now);
+  workers_.change_state(*vcpu, RunState::kRunning, now, worker.id);
   worker.running = vcpu;
   ++vcpu->stats.switches_in;
   if (vcpu->last_worker != worker.id) ++vcpu->stats.migrations;
@@ -162,7 +162,7 @@ std::optional<WorkerId> Scheduler::leave_current(Worker& worker, RunState next, 
   SCHED_CHECK(vcpu != nullptr && vcpu == worker.running);
   vcpu->last_ran = now;
   workers_.progress(vcpu->id).off_since.store(now.count(), std::memory_order_relaxed);
-  Workers::account(*vcpu, next, now);
+  workers_.change_state(*vcpu, next, now, worker.id);
   worker.running = nullptr;
   return yields_->end_turn(worker, *vcpu, now);
 }
@@ -244,6 +244,8 @@ void Scheduler::start(VcpuId id, Nanos now) {
 Scheduler::Posted Scheduler::interrupt_posted(VcpuId target, Nanos now) {
   Status& status = workers_.status(target);
   status.set_irq_pending();
+  if (setup_.loses_wakeups != 0 && status.view().state() == RunState::kHalted && loses_wakeup()) [[unlikely]]
+    return Posted::kNothing;
   if (status.claim(RunState::kHalted)) {
     Vcpu& vcpu = workers_.vcpu(target);
     ++vcpu.stats.wakeups;
@@ -274,10 +276,6 @@ VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {
   Vcpu copy = workers_.vcpu(id);
   Workers::account(copy, copy.state, now);
   return copy.stats;
-}
-
-void Scheduler::reset_peaks() {
-  for (uint32_t i = 0; i < vcpus(); ++i) workers_.vcpu(VcpuId{i}).stats.worst_wait = Nanos{};
 }
 
 uint64_t Scheduler::steps() {

@@ -10,6 +10,7 @@
 // A worker's life: pick() → run the guest → {tick() | spin() | sent() | halt() | put()} → … → pick().
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,7 @@
 #include "sched/place/placement.h"
 #include "sched/policy/setup.h"
 #include "sched/queue/hierarchy.h"
+#include "sched/workers/look.h"
 #include "sched/workers/workers.h"
 #include "sched/yield/directed_yields.h"
 
@@ -90,6 +92,15 @@ class Scheduler {
   // The vCPU is about to take its interrupts: forget the hint. Call before reading the LAPIC.
   void interrupts_seen(VcpuId vcpu) { workers_.status(vcpu).clear_irq_pending(); }
   Status::View status(VcpuId vcpu) const { return workers_.status(vcpu).view(); }
+  // Does this vCPU of the VM wait for that one to acknowledge an IPI, as far as its policy remembers? Not while
+  // policies change.
+  bool awaits(VmId vm, uint32_t sender, uint32_t receiver, Nanos now) const {
+    return yields_->awaits(vm_at(vm), sender, receiver, now);
+  }
+  const Progress& progress(VcpuId vcpu) const { return workers_.progress(vcpu); }
+  const StateHistory& history(VcpuId vcpu) const { return workers_.history(vcpu); }
+  // A worker's queue, as it is now. It is not waited for: false if somebody holds its lock.
+  [[nodiscard]] bool try_look(WorkerId worker, QueueLook& look);
   // An IPI was delivered / acknowledged; sender and receivers by index within the VM. Only the thread that
   // runs the sender, or the receiver that acknowledges, may call: it counts in that vCPU's statistics.
   // A send has two halves: before it is visible to any receiver, with those that it names; and afterwards,
@@ -127,6 +138,7 @@ class Scheduler {
 
  private:
   void set_turns(const VmInfo& vm);
+  bool loses_wakeup();
   const VmInfo& vm_at(VmId vm) const { return vms_[index_of(vm)]; }
   void number_vms(const Setup& setup);
   void build_queues(const Setup& setup);
@@ -143,6 +155,7 @@ class Scheduler {
   Workers workers_;
   std::optional<Placement> placement_;  // made once the VMs are numbered
   std::optional<DirectedYields> yields_;
+  std::atomic<uint64_t> wakeups_{0};  // counted for Setup::loses_wakeups alone
 };
 
 }  // namespace sched

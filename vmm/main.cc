@@ -15,6 +15,7 @@
 #include "vmm/output/stream.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/uncaught.h"
+#include "vmm/watch/request.h"
 
 // As results record it: where the program lies is nobody's business there.
 static std::vector<std::string> command_line(int argc, char** argv) {
@@ -46,6 +47,10 @@ int main(int argc, char** argv) {
   const auto secured = vmm::secure_standard_descriptors();
   static vmm::RunControl control;  // static: the signal handler may run until the process ends
   vmm::stop_on_interrupt(control.stop);
+  vmm::watch::dump_on_signal();
+  // Over the line that says how far a command has come, which is written again.
+  const std::string clear = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
+  control.say = [clear](const std::string& text) { vmm::standard_error().put(clear + text); };
   vmm::wait_for_readers_until(control.stop);
   vmm::OutletStream out(vmm::standard_output());
   vmm::OutletStream err(vmm::standard_error());

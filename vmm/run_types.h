@@ -68,6 +68,8 @@ struct RunSpec {
   EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
   std::string cost_profile;           // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
   bool quiet_console = false;         // guests' console lines are not printed
+  Nanos stall{};                      // what gets nowhere for so long is reported (vmm/watch/); 0: nothing is
+  uint32_t loses_wakeups = 0;         // plants a fault: the scheduler forgets every so-many-th wake-up
   std::vector<PolicyChange> changes;  // in ascending order; each begins another section of the result
   // Sections are turns of a switchback: each counts only from so much after its beginning on. 0: they are
   // not.
@@ -143,6 +145,8 @@ struct RunResult {
   std::vector<Nanos> worker_busy;        // per worker: time with a vCPU
   uint64_t sim_events = 0;               // simulator only
   bool interrupted = false;              // ended early by Ctrl-C; the window says how much was measured
+  std::vector<std::string> stalls;       // what got nowhere meanwhile, a sentence each (vmm/watch/)
+  bool stalled = false;                  // some of it still did not at the end, and not for the host's sake
   std::vector<struct Section> sections;  // between the changes of policies; none if there are none
 };
 

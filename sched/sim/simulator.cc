@@ -54,6 +54,12 @@ void Simulator::add_workers(uint64_t seed) {
 }
 
 // Which threads share a CPU is chance: the host balances their number, and knows nothing of VMs.
+std::optional<IrqVector> Simulator::interrupt(VcpuId vcpu) const {
+  const Seat& seat = seats_[seat_of_[index_of(vcpu)]];
+  if (!seat.cpu.has_interrupt()) return std::nullopt;
+  return seat.vm.program->vector;
+}
+
 void Simulator::shuffle_threads(uint64_t seed) {
   constexpr uint64_t kPlacementStream = 0x706c616365;  // apart from the guests' streams
   Rng rng(seed ^ kPlacementStream);

@@ -87,6 +87,9 @@ class Simulator final : private Host {
   void change_policies(std::span<const Policy> policies, std::span<const int64_t> handicap_percent);
   Nanos busy(WorkerId worker) const { return workers_[index_of(worker)].busy; }
   Scheduler& scheduler() { return scheduler_; }
+  const Scheduler& scheduler() const { return scheduler_; }
+  // What waits in its LAPIC to be taken.
+  std::optional<IrqVector> interrupt(VcpuId vcpu) const;
 
  private:
   class ModelVm;

@@ -11,6 +11,7 @@ Workers::Workers(uint32_t workers, uint32_t vcpus, Host& host)
       vcpus_(vcpus),
       status_(new Status[vcpus]),
       progress_(new Progress[vcpus]),
+      histories_(new StateHistory[vcpus]),
       workers_(workers),
       idle_(workers) {
   SCHED_CHECK(workers >= 1 && workers < kMaxWorkers);
@@ -39,6 +40,11 @@ void Workers::account(Vcpu& vcpu, RunState next, Nanos now) {
   }
   vcpu.state = next;
   vcpu.state_since = now;
+}
+
+void Workers::change_state(Vcpu& vcpu, RunState next, Nanos now, WorkerId worker) {
+  if (vcpu.state != next) account(vcpu, next, now);
+  histories_[index_of(vcpu.id)].note(next, now, worker);
 }
 
 void Workers::publish(Worker& worker, Nanos now) {
@@ -73,7 +79,7 @@ void Workers::detach(Worker& worker, Vcpu& vcpu, Nanos now) {
 }
 
 void Workers::join(Worker& worker, Vcpu& vcpu, Nanos now) {
-  if (vcpu.state != RunState::kQueued) account(vcpu, RunState::kQueued, now);
+  change_state(vcpu, RunState::kQueued, now, worker.id);
   worker.queue->enqueue(vcpu, now);
   status(vcpu.id).set_queued(worker.id);
   publish(worker, now);

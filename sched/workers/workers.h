@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "sched/base/history.h"
 #include "sched/base/host.h"
 #include "sched/base/mutex.h"
 #include "sched/base/status.h"
@@ -50,6 +51,7 @@ class Workers {
   const Status& status(VcpuId vcpu) const { return status_[index_of(vcpu)]; }
   Progress& progress(VcpuId vcpu) { return progress_[index_of(vcpu)]; }
   const Progress& progress(VcpuId vcpu) const { return progress_[index_of(vcpu)]; }
+  const StateHistory& history(VcpuId vcpu) const { return histories_[index_of(vcpu)]; }
   // Those of one VM.
   std::span<Status> statuses(VcpuId first, uint32_t n) { return {&status_[index_of(first)], n}; }
   std::span<const Progress> progress(VcpuId first, uint32_t n) const {
@@ -76,6 +78,8 @@ class Workers {
   // --- under the worker's lock ---
   // Ends the vCPU's stretch of time in its current state.
   static void account(Vcpu& vcpu, RunState next, Nanos now);
+  // The same, for others to see: it is in this state on, or from, this worker.
+  void change_state(Vcpu& vcpu, RunState next, Nanos now, WorkerId worker);
   // The queue has changed: others may look at its load and at how many wait.
   void publish(Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
   // To the trace, if there is one: how far this vCPU is behind (or ahead of) those it competes with here.
@@ -95,6 +99,7 @@ class Workers {
   std::vector<Vcpu> vcpus_;  // never resized, because queues point at them
   std::unique_ptr<Status[]> status_;
   std::unique_ptr<Progress[]> progress_;
+  std::unique_ptr<StateHistory[]> histories_;
   std::vector<Worker> workers_;  // never resized: a mutex cannot move
   IdleWorkers idle_;             // a worker's part is changed under its lock, but for take_idle()
 };

@@ -155,6 +155,11 @@ bool DirectedYields::awaits_queued(const Vcpu& me, Nanos now) {
   return false;
 }
 
+bool DirectedYields::awaits(const VmInfo& vm, uint32_t sender, uint32_t receiver, Nanos now) const {
+  const IpiModel* model = memory_.of(vm).ipi.get();
+  return model != nullptr && model->awaits(sender, receiver, now);
+}
+
 void DirectedYields::ipi_sending(const VmInfo& vm, const IpiSend& send, Nanos now) {
   IpiModel* ipi = memory_.of(vm).ipi.get();
   if (ipi != nullptr && can_be_sent(send.vector)) ipi->sending(send, now);

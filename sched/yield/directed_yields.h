@@ -32,6 +32,10 @@ class DirectedYields {
  public:
   DirectedYields(Workers& workers, const std::vector<VmInfo>& vms, Nanos spin_window);
 
+  // --- any thread, while no policy changes ---
+  // Does this vCPU of the VM wait for that one's acknowledgement, as far as the policy remembers?
+  bool awaits(const VmInfo& vm, uint32_t sender, uint32_t receiver, Nanos now) const;
+
   // --- by the worker itself, without a lock ---
   // The running vCPU has a reason to yield. True: it must be put().
   bool yield(Worker& worker, const YieldCause& cause, Nanos now) SCHED_REQUIRES(worker.self);

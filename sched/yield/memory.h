@@ -88,6 +88,7 @@ class YieldMemory {
     return workers_[index_of(worker.id)];
   }
   VmYields& of(const VmInfo& vm) { return *vms_[index_of(vm.id)]; }
+  const VmYields& of(const VmInfo& vm) const { return *vms_[index_of(vm.id)]; }
 
   // Nobody calls anything meanwhile. The VM is about to go on with another policy: what was learned under the
   // present one is put aside, what was learned under the next one before is taken up again. What is on its

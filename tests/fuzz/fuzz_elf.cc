@@ -5,6 +5,7 @@
 
 #include "vmm/check.h"
 #include "vmm/load/elf.h"
+#include "vmm/load/symbols.h"
 #include "vmm/load/layout.h"
 
 namespace {
@@ -35,6 +36,10 @@ void check_promises(const vmm::ElfImage& image, size_t file_bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = std::as_bytes(std::span(data, size));
+  // Whatever the file is: names are short and printable.
+  for (const uint64_t address : {uint64_t{0x100000}, uint64_t{0x200010}, ~uint64_t{0}}) {
+    KVMUX_CHECK(vmm::symbol_at(file, address).size() < 120, "names are cut");
+  }
   const auto image = vmm::parse_elf64(file);
   if (!image) {
     KVMUX_CHECK(image.error().kind == vmm::ErrorKind::kUsage, "a bad image is the user's to fix");

@@ -8,6 +8,7 @@
 #include "sched/policy/parse.h"
 #include "vmm/cli/changes.h"
 #include "vmm/cli/empty_values.h"
+#include "vmm/cli/flags.h"
 #include "vmm/cli/spec.h"
 #include "vmm/cli/values.h"
 #include "vmm/load/layout.h"
@@ -77,6 +78,12 @@ Result<void> read_sizes(const BootOptions& options, const HostLimits& limits, Bo
   const auto seed = parse_count("--seed", options.seed, {0, INT64_MAX});
   if (!seed) return Failure(seed.error());
   spec.seed = static_cast<uint64_t>(*seed);
+  const auto stall = parse_stall(options.stall);
+  if (!stall) return Failure(stall.error());
+  spec.stall = *stall;
+  const auto every = parse_loses_wakeups(options.loses_wakeups);
+  if (!every) return Failure(every.error());
+  spec.loses_wakeups = *every;
   if (options.timeout.empty()) return {};
   const auto timeout = parse_seconds("--timeout", options.timeout, 1ms, 24h);
   if (!timeout) return Failure(timeout.error());
@@ -154,6 +161,8 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
       "what workers without a vCPU sleep on; auto: io_uring, or epoll where the host forbids it",
       "auto|io_uring|epoll");
   add("--timeout", o.timeout, "end the guest after this time, with status 1", "TIME");
+  add("--stall", o.stall, kStallHelp, kStallType);
+  app.add_option(kLosesWakeups, o.loses_wakeups)->group("");  // not in --help
   add("--format", o.format, "what the image is", "auto|flat|elf|multiboot|linux");
   add("--load-at", o.load_at, "where a flat image goes: real mode below 1 MiB, protected mode above",
       "ADDRESS");

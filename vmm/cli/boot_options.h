@@ -30,6 +30,8 @@ struct BootOptions {
   std::string irqchip = "user";
   std::string event_loop = "auto";
   std::string timeout;
+  std::string stall = "2s";
+  std::string loses_wakeups = "0";
   std::string format = "auto";
   std::string load_at = "0x7c00";
   std::string seed = "1";

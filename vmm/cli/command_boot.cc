@@ -110,6 +110,8 @@ Result<BootResult> run_guest(bool drop_console, const BootSpec& spec, Services& 
     EscapeKeys keys;
     const RawTerminal terminal(STDIN_FILENO);
     BootConsole console = guest.connect(terminal.active() ? &keys : nullptr);
+    console.say = services.control.say;
+    console.keep_trace = services.control.keep_trace;
     console.input_lost = [&](const std::string& why) { services.err << "kvmux: " << why << std::endl; };
     result = boot(spec, console, services.control.stop);
   }
@@ -172,7 +174,7 @@ int report(const BootResult& result, const BootSpec& spec, Services& services) {
       services.err << fmt::format("kvmux: --timeout: the guest was still running after {} s\n",
                                   std::chrono::duration<double>(*spec.timeout).count());
       if (!result.silence.empty()) services.err << "kvmux: " << result.silence << "\n";
-      return kExitGuest;
+      return result.stalled ? exit_status(ErrorKind::kHost) : kExitGuest;
     case BootEnd::kStopped:
       break;
   }
@@ -194,9 +196,11 @@ Result<int> execute(const BootOptions& options, Services& services) {
     if (!recorder) return Failure(recorder.error());
     loaded.spec.trace = *recorder;
   }
+  if (*tracer != nullptr) services.control.keep_trace = (*tracer)->keeper();
   services.choose_cpus(setup->spec.workers, setup->cpus);
   if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());
   const auto result = run_guest(setup->drop_console, loaded.spec, services);
+  services.control.keep_trace = nullptr;
   if (!result) return Failure(result.error());
   if (*tracer != nullptr) {
     if (const auto written = (*tracer)->end(loaded.spec, *result); !written) return Failure(written.error());

@@ -9,6 +9,7 @@
 #include "vmm/cli/command.h"
 #include "vmm/cli/progress.h"
 #include "vmm/cli/run_json.h"
+#include "vmm/cli/run_record.h"
 #include "vmm/cli/run_text.h"
 #include "vmm/cli/run_tracer.h"
 #include "vmm/run/setup.h"
@@ -94,6 +95,7 @@ Result<int> execute(const RunOptions& options, Services& services) {
       if (!simulated) services.out << "CPUs: " << cpus.words() << "\n";
       services.out << std::flush;
     }
+    if (result->stalled) error = stall_error(*result).value();
     runs.push_back({*spec, std::move(*result)});
   }
   services.control.progress = nullptr;

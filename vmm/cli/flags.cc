@@ -70,6 +70,8 @@ void add_run_time_flags(CLI::App& app, RunFlags& flags) {
       "workers move on by one CPU so often, because CPUs are not equally fast (real guests, policies of "
       "ours)",
       group);
+  add(app, "--stall", flags.stall, kStallType, kStallHelp, group);
+  app.add_option(kLosesWakeups, flags.loses_wakeups)->group("");  // not in --help
   add(app, "--irqchip", flags.irqchip, "user|split", "local APIC in kvmux, or in KVM (host policies only)",
       group);
   add(app, "--event-loop", flags.event_loop, "auto|io_uring|epoll",
@@ -107,6 +109,19 @@ void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
     add_key(app, key.name, flags.workload, key.syntax, key.help, "Workload of the built-in guests");
   }
   add_policy_flags(app, flags, set);
+}
+
+Result<Nanos> parse_stall(std::string_view text) {
+  if (text == "off") return Nanos{};
+  const auto stall = parse_time_flag("--stall", text, std::chrono::milliseconds{100}, std::chrono::hours{1});
+  if (!stall) return bad_value("--stall", text, "off, or a time from 100ms to 1h");
+  return *stall;
+}
+
+Result<uint32_t> parse_loses_wakeups(std::string_view text) {
+  const auto every = parse_count(kLosesWakeups, text, {0, 1'000'000'000});
+  if (!every) return Failure(every.error());
+  return static_cast<uint32_t>(*every);
 }
 
 Result<std::vector<NamedItem>> parse_items(std::string_view flag, std::string_view list) {

@@ -32,6 +32,8 @@ struct RunFlags {
   std::string seed = "1";
   std::string spin_window = "auto";
   std::string rotate = "100ms";
+  std::string stall = "2s";
+  std::string loses_wakeups = "0";
   std::string spin_detect = "doorbell";
   std::string ring = "3";
   std::string memory = "auto";
@@ -57,6 +59,14 @@ inline constexpr const char* kCpusType = "LIST";
 inline constexpr const char* kCpusHelp =
     "choose the workers' CPUs, and those of host threads, among these, e.g. 2-5,8 [all that are allowed]; "
     "cores come before SMT siblings, one memory node before a second, performance before efficiency cores";
+
+// --stall of all commands that run guests, and a planted fault for tests.
+inline constexpr const char* kStallHelp =
+    "say so, with a dump, when a vCPU or worker gets nowhere for so long (SIGUSR1: a dump at any time)";
+inline constexpr const char* kStallType = "TIME|off";
+inline constexpr const char* kLosesWakeups = "--plant-lost-wakeups";
+[[nodiscard]] Result<Nanos> parse_stall(std::string_view text);
+[[nodiscard]] Result<uint32_t> parse_loses_wakeups(std::string_view text);
 
 // Adds the flags to a command. `flags` must outlive the parsing.
 void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set);

@@ -106,6 +106,8 @@ class Loop {
       measured_.error = result.error();
     } else if (!result) {
       fail(wanted.front(), result.error().text());
+    } else if (result->stalled) {
+      measured_.error = stall_error(*result).value();
     } else if (has_guest_failure(*result)) {
       fail(wanted.front(), first_failure(*result));
     } else {
@@ -210,6 +212,8 @@ class Loop {
       fail(next, result.error().text());
     } else if (result->interrupted) {
       return;  // measured for too short a time to count
+    } else if (result->stalled) {
+      measured_.error = stall_error(*result).value();
     } else if (has_guest_failure(*result)) {
       fail(next, first_failure(*result));
     } else {

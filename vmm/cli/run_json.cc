@@ -194,6 +194,10 @@ Json result_json(const RunSpec& spec, const RunResult& result) {
   Json json;
   json["window_ns"] = result.window.count();
   json["interrupted"] = result.interrupted;
+  if (!result.stalls.empty()) {
+    json["stalls"] = result.stalls;
+    json["stalled_at_end"] = result.stalled;
+  }
   json["spin_window_ns"] = result.spin_window.count();
   json["tsc_khz"] = result.tsc_khz;
   json["delay_iters_per_ms"] = result.delay_iters_per_ms;

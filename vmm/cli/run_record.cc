@@ -44,7 +44,17 @@ Json note_line(const Experiment::Next& next, const std::string& what) {
   return line;
 }
 
+Failure stall_error(const RunResult& result) {
+  return host_error("stall", 0,
+                    fmt::format("it was still so at the end, and the run's figures are void: {}",
+                                result.stalls.empty() ? "it got nowhere" : result.stalls.back()));
+}
+
 std::string notes_of(const RunResult& result) {
+  if (!result.stalls.empty()) {
+    const size_t more = result.stalls.size() - 1;
+    return "stalled for a while: " + result.stalls.front() + (more > 0 ? fmt::format("; and {} more", more) : "");
+  }
   std::string first;
   size_t others = 0;
   for (size_t i = 0; i < result.vms.size(); ++i) {

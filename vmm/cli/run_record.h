@@ -4,6 +4,7 @@
 #include <string>
 
 #include "vmm/json.h"
+#include "vmm/result.h"
 #include "vmm/stats/experiment.h"
 
 namespace vmm {
@@ -23,7 +24,10 @@ Json failure_line(const Experiment::Next& next, const std::string& what);
 // A line of the kind `note`: VMs that got nowhere in the whole window.
 Json note_line(const Experiment::Next& next, const std::string& what);
 
-// "vm3: its vCPUs slept …, and 2 other VMs"; empty: none.
+// Of a run that was still stalled at its end: its figures are void.
+Failure stall_error(const RunResult& result);
+
+// "vm3: its vCPUs slept …, and 2 other VMs", or what was stalled for a while; empty: none.
 std::string notes_of(const RunResult& result);
 
 }  // namespace vmm

@@ -216,6 +216,7 @@ std::string guest_lines(const RunResult& result) {
     if (!vm.failure.empty()) text += fmt::format("{}: FAILED: {}\n", vm_name(i), vm.failure);
     if (!vm.note.empty()) text += fmt::format("{}: note: {}\n", vm_name(i), vm.note);
   }
+  for (const std::string& stall : result.stalls) text += fmt::format("stall: {}\n", stall);
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <new>
 
 #include "sched/policy/parse.h"
@@ -31,6 +32,27 @@ std::vector<int64_t> running_of(const RunSpec& spec, const VmResult& vm) {
   return running;
 }
 
+Trace description_of(const RunSpec& spec) {
+  Trace trace;
+  for (const VmSpec& vm : spec.vms) {
+    trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus, {}, std::string(lock_word(vm.workload.lock_kind))});
+  }
+  trace.costs = spec.cost_profile;
+  trace.workers = spec.workers;
+  trace.backend = backend_of(spec);
+  trace.seed = spec.seed;
+  return trace;
+}
+
+Trace description_of(const BootSpec& spec) {
+  Trace trace;
+  trace.vms.push_back({"boot", spec.policy.name, spec.vcpus, {}});
+  trace.workers = spec.workers;
+  trace.backend = "kvm";
+  trace.seed = spec.seed;
+  return trace;
+}
+
 }  // namespace
 
 void add_trace_flags(CLI::App& app, TraceFlags& flags, const std::string& group) {
@@ -53,7 +75,7 @@ Result<std::unique_ptr<RunTracer>> RunTracer::open(const TraceFlags& flags,
   if (flags.file.empty()) return nullptr;
   auto file = TraceFile::create(flags.file);
   if (!file) return Failure(file.error());
-  return std::unique_ptr<RunTracer>(new RunTracer(std::move(*file), static_cast<size_t>(*events),
+  return std::unique_ptr<RunTracer>(new RunTracer(std::move(*file), flags.file, static_cast<size_t>(*events),
                                                   fmt::format("{}", fmt::join(command_line, " "))));
 }
 
@@ -70,11 +92,13 @@ Result<TraceRecorder*> RunTracer::begin(uint32_t threads, size_t events) {
 
 // The simulator is one thread, which does what all workers do.
 Result<TraceRecorder*> RunTracer::begin(const RunSpec& spec) {
+  about_ = description_of(spec);
   if (spec.backend == Backend::kSim) return begin(0, events_ * spec.workers);
   return begin(is_host_run(spec) ? vcpus_of(spec) : spec.workers, events_);
 }
 
 Result<TraceRecorder*> RunTracer::begin(const BootSpec& spec) {
+  about_ = description_of(spec);
   return begin(sched::is_host_queue(spec.policy.features.queue) ? spec.vcpus : spec.workers, events_);
 }
 
@@ -85,35 +109,50 @@ Result<void> RunTracer::add(Trace trace) {
   trace.lost = content.lost;
   trace.complete_from = content.complete_from;
   trace.events = std::move(content.events);
+  ++sections_;
   return file_.add(trace);
 }
 
-Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const std::string& title) {
-  Trace trace;
-  for (size_t i = 0; i < spec.vms.size(); ++i) {
-    const VmSpec& vm = spec.vms[i];
-    trace.vms.push_back({vm.guest, vm.policy.name, vm.vcpus,
-                         i < result.vms.size() ? running_of(spec, result.vms[i]) : std::vector<int64_t>{},
-                         std::string(lock_word(vm.workload.lock_kind))});
+std::function<std::string(const std::string&, Nanos, Nanos)> RunTracer::keeper() {
+  return [this](const std::string& title, Nanos from, Nanos to) { return keep(title, from, to); };
+}
+
+std::string RunTracer::keep(const std::string& title, Nanos from, Nanos to) {
+  auto content = recorder_->content();
+  std::erase_if(content.events,
+                [&](const sched::TraceEvent& event) { return event.at < from.count() || event.at > to.count(); });
+  Trace trace = about_;
+  trace.command = command_;
+  trace.run = title;
+  trace.window_begin = from.count();
+  trace.window_end = to.count();
+  trace.complete_from = content.complete_from;
+  trace.events = std::move(content.events);
+  if (trace.events.empty()) {
+    return content.complete_from > from.count() ? "nothing: the rings do not go back so far (--trace-events)"
+                                                : "nothing happened";
   }
-  trace.costs = spec.cost_profile;
+  const size_t count = trace.events.size();
+  if (const auto written = file_.add(trace); !written) return "not written: " + written.error().text();
+  ++sections_;
+  return fmt::format("{} events; kvmux trace dump {} --run {}", count, path_, sections_);
+}
+
+Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const std::string& title) {
+  Trace trace = description_of(spec);
+  for (size_t i = 0; i < std::min(result.vms.size(), trace.vms.size()); ++i) {
+    trace.vms[i].running = running_of(spec, result.vms[i]);
+  }
   trace.exit_cost = result.exit_cost.count();
   trace.spin_window = result.spin_window.count();
-  trace.workers = spec.workers;
-  trace.backend = backend_of(spec);
   trace.run = title;
-  trace.seed = spec.seed;
   trace.window_begin = result.window_begin.count();
   trace.window_end = (result.window_begin + result.window).count();
   return add(std::move(trace));
 }
 
 Result<void> RunTracer::end(const BootSpec& spec, const BootResult& result) {
-  Trace trace;
-  trace.vms.push_back({"boot", spec.policy.name, spec.vcpus, {}});
-  trace.workers = spec.workers;
-  trace.backend = "kvm";
-  trace.seed = spec.seed;
+  Trace trace = description_of(spec);
   trace.window_begin = result.began.count();
   trace.window_end = result.ended.count();
   return add(std::move(trace));
@@ -125,8 +164,10 @@ Result<RunResult> traced_run(const RunSpec& spec, RunTracer* tracer, const std::
   const auto recorder = tracer->begin(spec);
   if (!recorder) return Failure(recorder.error());
   services.control.trace = *recorder;
+  services.control.keep_trace = tracer->keeper();
   auto result = services.run(spec, services.control);
   services.control.trace = nullptr;
+  services.control.keep_trace = nullptr;
   if (!result) return result;
   if (const auto written = tracer->end(spec, *result, title); !written) return Failure(written.error());
   return result;

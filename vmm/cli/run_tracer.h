@@ -2,6 +2,7 @@
 // the run that goes on. Main thread, one run at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,20 +41,27 @@ class RunTracer {
   // A run begins: where it says what it does.
   [[nodiscard]] Result<TraceRecorder*> begin(const RunSpec& spec);
   [[nodiscard]] Result<TraceRecorder*> begin(const BootSpec& spec);
+  // For what watches the run: writes a section of what there is of this time, and says where. Until end(), by one
+  // thread at a time that is not the main thread's caller of end().
+  [[nodiscard]] std::function<std::string(const std::string& title, Nanos from, Nanos to)> keeper();
   // It has ended: its section is written. `title`: which of the command's runs; empty: the only one.
   [[nodiscard]] Result<void> end(const RunSpec& spec, const RunResult& result, const std::string& title);
   [[nodiscard]] Result<void> end(const BootSpec& spec, const BootResult& result);
 
  private:
-  RunTracer(TraceFile file, size_t events, std::string command)
-      : file_(std::move(file)), events_(events), command_(std::move(command)) {}
+  RunTracer(TraceFile file, std::string path, size_t events, std::string command)
+      : file_(std::move(file)), path_(std::move(path)), events_(events), command_(std::move(command)) {}
   [[nodiscard]] Result<TraceRecorder*> begin(uint32_t threads, size_t events);
   [[nodiscard]] Result<void> add(Trace trace);
+  std::string keep(const std::string& title, Nanos from, Nanos to);
 
   TraceFile file_;
+  std::string path_;
   size_t events_;
   std::string command_;
   std::optional<TraceRecorder> recorder_;
+  Trace about_;          // the run that goes on, as far as it is known before its end
+  size_t sections_ = 0;  // in the file
 };
 
 }  // namespace vmm

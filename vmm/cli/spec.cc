@@ -96,6 +96,8 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   spec.event_loop = static_cast<EventLoopKind>(event_loop);
   spec.spin_window = read_spin_window(reader, flags.spin_window);
   spec.rotate = read_rotate(reader, flags.rotate);
+  reader.read(parse_stall(flags.stall), spec.stall);
+  reader.read(parse_loses_wakeups(flags.loses_wakeups), spec.loses_wakeups);
   spec.cost_profile = flags.cost_profile;
   if (spec.backend == Backend::kSim && spec.cost_profile.empty()) spec.cost_profile = "laptop-vmx";
   if (spec.backend == Backend::kKvm && !spec.cost_profile.empty()) {

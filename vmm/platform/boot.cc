@@ -10,15 +10,19 @@
 #include <cerrno>
 #include <ctime>
 
+#include "vmm/load/symbols.h"
 #include "vmm/platform/boot_engine.h"
 #include "vmm/platform/firmware.h"
 #include "vmm/platform/kvm_bus.h"
 #include "vmm/platform/policy_course.h"
 #include "vmm/platform/user_bus.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run/retry.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/watch/promise.h"
+#include "vmm/watch/stall_watch.h"
 
 namespace vmm {
 namespace {
@@ -198,11 +202,12 @@ Result<std::array<bool, 2>> wait_for_events(int bell, int typed, Nanos wait) {
 
 // Serves the board until the guest ends or has to.
 BootEnd serve(const Bench& bench, const BootConsole& console, Input& input, Nanos end, SilenceWatch& watch,
-              PolicyCourse& course, const std::atomic<bool>& stop) {
+              watch::StallWatch* stalls, PolicyCourse& course, const std::atomic<bool>& stop) {
   for (;;) {
     const Nanos now = monotonic_now();
     bench.board->run_timers(now);
     watch.look(now);
+    if (stalls != nullptr) stalls->serve();
     if (bench.vm->ended()) return BootEnd::kExit;
     if (stop.load() || bench.engine->trouble().any()) return BootEnd::kStopped;
     if (now >= end) return BootEnd::kTimeout;
@@ -229,7 +234,9 @@ BootResult result_of(const Bench& bench, BootEnd end) {
                     .lost = bench.board->lost(),
                     .began = {},
                     .ended = {},
-                    .sections = {}};
+                    .sections = {},
+                    .stalls = {},
+                    .stalled = false};
   if (end != BootEnd::kExit) return result;
   if (!result.failure.empty()) {
     result.end = BootEnd::kFailed;
@@ -238,6 +245,21 @@ BootResult result_of(const Bench& bench, BootEnd end) {
   }
   result.exit_code = bench.vm->exit_code().value_or(0);
   return result;
+}
+
+// Null: nobody listens.
+Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const BootSpec& spec, const BootConsole& console,
+                                                        const Bench& bench) {
+  if (!console.say) return nullptr;
+  return watch::StallWatch::start(
+      *bench.engine,
+      {.stall = spec.stall,
+       .longest_wait = watch::promised_wait(as_run(spec)),
+       .cpus = static_cast<uint32_t>(chosen_cpus(spec.workers).cpus.size()),
+       .say = console.say,
+       .keep_trace = console.keep_trace,
+       .symbolize = [file = spec.image.file](VmId, uint64_t address) { return symbol_at(file, address); },
+       .call_driver = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
 }
 
 // The engine has stopped.
@@ -264,13 +286,20 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   bench.engine->trace_into(spec.trace);
   const Nanos began = monotonic_now();
   if (auto started = bench.engine->start(); !started) return Failure(started.error());
+  const auto watching = watch_stalls(spec, console, bench);
+  if (!watching) return Failure(watching.error());
+  watch::StallWatch* const stalls = watching->get();
+  if (stalls != nullptr) {
+    watch.on_death([stalls](VmId vm, const std::string& why) { stalls->vm_died(vm, why); });
+  }
   if (spec.confine_caller) {
     if (auto in = sandbox::enter_sandbox(sandbox::ThreadKind::kDevice); !in) return Failure(in.error());
   }
   const ConsoleBell bell(console, *bench.wakeup);
   Input input{console.input};
   PolicyCourse course(spec, *bench.engine, *bench.vm, started_at);
-  const BootEnd how = serve(bench, console, input, end, watch, course, stop);
+  const BootEnd how = serve(bench, console, input, end, watch, stalls, course, stop);
+  if (stalls != nullptr) stalls->stop();
   auto sections = course.finish();
   bench.engine->stop();
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
@@ -278,6 +307,10 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   result.sections = std::move(sections);
   result.began = began;
   result.ended = monotonic_now();
+  if (stalls != nullptr) {
+    result.stalls = stalls->stalls();
+    result.stalled = stalls->stalled();
+  }
   if (how == BootEnd::kTimeout) result.silence = silence_of(bench, watch);
   return result;
 }

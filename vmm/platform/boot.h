@@ -38,6 +38,8 @@ struct BootSpec {
   // The calling thread creates nothing after this boot: while it serves the board, and for good, it has the
   // sandbox of a device thread.
   bool confine_caller = false;
+  Nanos stall{};                   // as in RunSpec
+  uint32_t loses_wakeups = 0;      // as in RunSpec
   TraceRecorder* trace = nullptr;  // where it says what it does; null: nowhere
 };
 
@@ -52,6 +54,10 @@ struct BootConsole {
   // What to do with bytes that were typed: gives back those that are for the guest. False: leave. May be
   // empty.
   std::function<bool(std::span<const uint8_t> typed, std::vector<uint8_t>& for_guest)> filter;
+  // Texts for the user from whoever watches the boot; any thread, may not wait, may be empty.
+  std::function<void(const std::string&)> say = {};
+  // As in RunControl.
+  std::function<std::string(const std::string& title, Nanos from, Nanos to)> keep_trace = {};
   // Told once, by the serving thread, when `input` can be read no more. May be empty.
   std::function<void(const std::string& why)> input_lost = {};
 };
@@ -83,6 +89,8 @@ struct BootResult {
   Nanos began{};  // of its vCPUs, by monotonic_now()
   Nanos ended{};
   std::vector<BootSection> sections;  // none without changes
+  std::vector<std::string> stalls;    // as in RunResult
+  bool stalled = false;               // as in RunResult
 };
 
 // `stop` may be set by any thread or signal handler; a signal should then end the thread's system call.

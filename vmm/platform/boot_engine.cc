@@ -12,10 +12,13 @@ namespace {
 
 constexpr Nanos kSpinWindow{50'000};
 
+}  // namespace
+
 RunSpec as_run(const BootSpec& spec) {
   RunSpec run;
   run.workers = spec.workers;
   run.seed = spec.seed;
+  run.loses_wakeups = spec.loses_wakeups;
   VmSpec vm;
   vm.vcpus = spec.vcpus;
   vm.policy = spec.policy;
@@ -25,8 +28,6 @@ RunSpec as_run(const BootSpec& spec) {
   run.duration = spec.timeout.value_or(sched::kForever);
   return run;
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Engine>> make_boot_engine(const BootSpec& spec) {
   const sched::QueueKind queue = spec.policy.features.queue;

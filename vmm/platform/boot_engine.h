@@ -12,4 +12,7 @@ namespace vmm {
 // the host schedules.
 [[nodiscard]] Result<std::unique_ptr<Engine>> make_boot_engine(const BootSpec& spec);
 
+// The same machine as a run of one VM.
+[[nodiscard]] RunSpec as_run(const BootSpec& spec);
+
 }  // namespace vmm

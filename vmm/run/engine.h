@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "sched/base/stats.h"
+#include "sched/workers/look.h"
 #include "vmm/run/board.h"
+#include "vmm/run/machine_view.h"
 #include "vmm/run/notifier.h"
 #include "vmm/run/pause_barrier.h"
 #include "vmm/run/trouble.h"
@@ -74,6 +76,21 @@ class Engine : public Notifier {
   // Any time between start() and stop(). Nothing: the vCPU is awake, or a timer of its own will wake it. Else
   // a number that has changed if it has run meanwhile; a sleep, or no more than a thread that sleeps.
   virtual std::optional<uint64_t> sleep_mark(const Vcpu& vcpu) const { return vcpu.sleep.read(); }
+
+  // Any thread, between start() and stop(): the machine as it is now. Its vectors are used again.
+  virtual void look(MachineView& view) const = 0;
+  // What became of a vCPU's state of late, oldest first; nothing is known where the host has the queues and
+  // KVM the LAPICs.
+  virtual const sched::StateHistory& history(const Vcpu& vcpu) const = 0;
+  // A worker's queue. False: somebody holds its lock. Nothing to be seen where the host has the queues.
+  [[nodiscard]] virtual bool try_look_at_queue(sched::WorkerId, sched::QueueLook& look) const {
+    look = {};
+    return true;
+  }
+
+  // Does this vCPU wait for that one of its VM to acknowledge an IPI, as far as the policy remembers? The
+  // engine is paused, or no policy changes.
+  virtual bool awaits(const Vcpu&, const Vcpu&, Nanos) const { return false; }
 
   const std::vector<RunningVm>& vms() const { return vms_; }
   bool all_ended() const {

@@ -1,6 +1,7 @@
 #include "vmm/run/host_machine.h"
 
 #include "vmm/run/cpu_choice.h"
+#include "vmm/run/look.h"
 
 namespace vmm {
 
@@ -62,6 +63,21 @@ std::vector<Engine::CpuUse> HostMachine::cpu_use(Nanos now) const {
 std::optional<uint64_t> HostMachine::sleep_mark(const Vcpu& vcpu) const {
   if (mode_.lapic == LapicPlace::kUserSpace) return Engine::sleep_mark(vcpu);
   return thread_of(vcpu).cpu_time();
+}
+
+void HostMachine::look(MachineView& view) const {
+  view.at = monotonic_now();
+  view.vcpus.clear();
+  view.workers.clear();
+  for (const RunningVm& running : vms_) {
+    for (uint32_t i = 0; i < running.vm->vcpu_count(); ++i) {
+      const Vcpu& vcpu = running.vm->vcpu(VcpuIndex{i});
+      const HostThread& thread = thread_of(vcpu);
+      view.workers.push_back(thread.view(view.at));
+      VcpuView& seen = view.vcpus.emplace_back(view_of(vcpu, thread.history(), view.at));
+      if (mode_.lapic == LapicPlace::kUserSpace) look_at_lapic(vcpu, seen);
+    }
+  }
 }
 
 void HostMachine::interrupt_posted(sched::VcpuId target) {

@@ -28,6 +28,8 @@ class HostMachine final : public Engine {
   std::vector<CpuUse> cpu_use(Nanos now) const override;
   void reset_peaks() override {}
   std::optional<uint64_t> sleep_mark(const Vcpu& vcpu) const override;
+  void look(MachineView& view) const override;
+  const sched::StateHistory& history(const Vcpu& vcpu) const override { return thread_of(vcpu).history(); }
 
   // Notifier
   void interrupt_posted(sched::VcpuId target) override;

@@ -12,6 +12,7 @@
 
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
+#include "vmm/run/look.h"
 #include "vmm/run/retry.h"
 #include "vmm/sandbox/sandbox.h"
 
@@ -95,6 +96,7 @@ Result<std::unique_ptr<HostThread>> HostThread::start(const RunningVm& vm, Vcpu&
       const bool good = result.has_value();
       ready.set_value(std::move(result));
       if (good) self.loop();
+      self.pulse_.ends(monotonic_now());
       TraceRecorder::detach();
       self.kicks_.tear_down();  // on the thread that it signals
     });
@@ -146,6 +148,7 @@ std::optional<uint64_t> HostThread::cpu_time() const {
 void HostThread::loop() {
   const VcpuLease lease(vcpu_);
   started_ = moment_now();
+  comes_on(started_.at);
   for (;;) {
     const uint32_t reasons = kicks_.take();
     if ((reasons & kStop) != 0) return;
@@ -153,6 +156,7 @@ void HostThread::loop() {
       pass_barrier();
     } else if (ended_ || vm_.vm->ended()) {
       end_vcpu();
+      pulse_.sleeps(ended_->at);
       sleep_until(sched::kForever);
     } else {
       turn();
@@ -160,12 +164,21 @@ void HostThread::loop() {
   }
 }
 
+// For those who look on: the vCPU is the host's to run.
+void HostThread::comes_on(Nanos now) {
+  pulse_.hosts(vcpu_.id, now);
+  history_.note(sched::RunState::kRunning, now, sched::kNoWorker);
+}
+
+WorkerView HostThread::view(Nanos now) const { return view_of(pulse_, kicks_.phase(), thread_id_, now); }
+
 // One entry into the guest and the handling of its exit, or one halt.
 void HostThread::turn() {
   handling_.entry_begins();
   kicks_.take_fired();  // perhaps early: it is armed again below
   if (!ready_to_enter()) return halt();
   handling_.guest_begins();
+  pulse_.beat();
   const Nanos entered = trace_.is_on() ? monotonic_now() : Nanos{};
   trace_.entered(vcpu_, entered);
   const int error = kicks_.run(vcpu_.kvm);
@@ -235,8 +248,12 @@ void HostThread::after_exit(Next next) {
 
 void HostThread::halt() {
   const Nanos from = monotonic_now();
+  pulse_.sleeps(from);
+  history_.note(sched::RunState::kHalted, from, sched::kNoWorker);
   sleep_until(vcpu_.lapic.timer_deadline().value_or(sched::kForever));
-  halted_ += monotonic_now() - from;
+  const Nanos until = monotonic_now();
+  comes_on(until);
+  halted_ += until - from;
   ++stats_.wakeups;
 }
 
@@ -259,15 +276,20 @@ void HostThread::pass_barrier() {
   const Nanos waited = own_use().waited;
   const Nanos since = monotonic_now();
   parked_since_ = since;
+  pulse_.parks(since);
+  if (!ended_) history_.note(sched::RunState::kQueued, since, sched::kNoWorker);
   barrier_.pass();
   parked_since_.reset();
-  if (ended_) return;
+  if (ended_) return pulse_.sleeps(monotonic_now());
+  comes_on(monotonic_now());
   // Once let go it had to wait for a CPU: that is not the pause barrier's doing.
   parked_ += (monotonic_now() - since) - (own_use().waited - waited);
 }
 
 void HostThread::end_vcpu() {
-  if (!ended_) ended_ = moment_now();
+  if (ended_) return;
+  ended_ = moment_now();
+  history_.note(sched::RunState::kStopped, ended_->at, sched::kNoWorker);
 }
 
 // The thread's own: its statistics lag behind while it runs, its clock does not.

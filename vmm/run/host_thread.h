@@ -15,6 +15,7 @@
 #include "vmm/run/kick.h"
 #include "vmm/run/os_thread.h"
 #include "vmm/run/pause_barrier.h"
+#include "vmm/run/pulse.h"
 #include "vmm/run/worker_trace.h"
 
 namespace vmm {
@@ -93,6 +94,10 @@ class HostThread {
   // known.
   std::optional<uint64_t> cpu_time() const;
 
+  // Any thread.
+  WorkerView view(Nanos now) const;
+  const sched::StateHistory& history() const { return history_; }
+
   // Parked threads only.
   Engine::VcpuUse use(Nanos now) const;
 
@@ -113,6 +118,7 @@ class HostThread {
         trace_(recorder, sched::kNoTraceWorker) {}
   Result<void> set_up(std::span<const int> cpus);
   void loop();
+  void comes_on(Nanos now);
   void turn();
   bool ready_to_enter();
   void take_extint();
@@ -132,6 +138,8 @@ class HostThread {
   TraceRecorder* const recorder_;
   const WorkerTrace trace_;
   Kicks kicks_{kPause};  // a thread begins at the pause barrier
+  Pulse pulse_;
+  sched::StateHistory history_;
   pid_t thread_id_ = 0;
   OwnUse own_use_;
   // The thread's own; others read them while it is parked.

@@ -39,6 +39,8 @@ namespace vmm {
 template <class Timer>
 class BasicKicks {
  public:
+  enum class Phase : uint32_t { kBusy, kGuest, kSleeping };
+
   explicit BasicKicks(uint32_t reasons) : reasons_(reasons) {}
 
   // Owner thread, before anybody asks; and when nobody will ask again.
@@ -69,6 +71,9 @@ class BasicKicks {
   // at a time.
   void arm_tick(Nanos at, Nanos now) { timer_->arm_tick(at, now); }
   Nanos tick_at() const { return timer_->tick_at(); }
+
+  // Any thread: a hint of what the owner does.
+  Phase phase() const { return phase_.load(std::memory_order_relaxed); }
 
   // Owner thread.
   uint32_t take() {
@@ -110,8 +115,6 @@ class BasicKicks {
   static constexpr int kNotEntered = ECANCELED;  // KVM_RUN has no such error
 
  private:
-  enum class Phase : uint32_t { kBusy, kGuest, kSleeping };
-
   std::atomic<uint32_t> reasons_;
   std::atomic<Phase> phase_{Phase::kBusy};
   std::unique_ptr<Timer> timer_;

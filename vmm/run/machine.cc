@@ -1,6 +1,7 @@
 #include "vmm/run/machine.h"
 
 #include "vmm/run/cpu_choice.h"
+#include "vmm/run/look.h"
 
 namespace vmm {
 namespace {
@@ -96,6 +97,31 @@ std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
     all.push_back({.busy = worker->busy(), .involuntary_switches = use ? use->preemptions : 0});
   }
   return all;
+}
+
+void Machine::look(MachineView& view) const {
+  view.at = monotonic_now();
+  view.vcpus.clear();
+  view.workers.clear();
+  for (const auto& worker : workers_) view.workers.push_back(worker->view(view.at));
+  for (const RunningVm& running : vms_) {
+    for (uint32_t i = 0; i < running.vm->vcpu_count(); ++i) {
+      const Vcpu& vcpu = running.vm->vcpu(VcpuIndex{i});
+      VcpuView& seen = view.vcpus.emplace_back(view_of(vcpu, scheduler_.history(vcpu.id), view.at));
+      const sched::Status::View status = scheduler_.status(vcpu.id);
+      // A vCPU that is on its way is so in its status alone.
+      if (status.state() == sched::RunState::kMoving) seen.state = sched::RunState::kMoving;
+      seen.preempted = status.preempted();
+      seen.spinning = status.spinning();
+      const sched::Progress& progress = scheduler_.progress(vcpu.id);
+      seen.runs = progress.runs.load(std::memory_order_relaxed);
+      seen.spin_exits = progress.spins.load(std::memory_order_relaxed);
+      look_at_lapic(vcpu, seen);
+      const bool on_queue = seen.state == sched::RunState::kQueued || seen.state == sched::RunState::kRunning;
+      if (on_queue && index_of(seen.worker) < view.workers.size())
+        ++view.workers[index_of(seen.worker)].runnable;
+    }
+  }
 }
 
 void Machine::trace_into(TraceRecorder* recorder) {

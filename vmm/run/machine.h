@@ -29,6 +29,14 @@ class Machine final : public sched::Host, public Engine {
   void reset_peaks() override { scheduler_.reset_peaks(); }
   void trace_into(TraceRecorder* recorder) override;
   void change_policies(std::span<const VmChange> vms, Nanos now) override;
+  void look(MachineView& view) const override;
+  const sched::StateHistory& history(const Vcpu& vcpu) const override { return scheduler_.history(vcpu.id); }
+  bool awaits(const Vcpu& sender, const Vcpu& receiver, Nanos now) const override {
+    return scheduler_.awaits(sender.vm, index_of(sender.index), index_of(receiver.index), now);
+  }
+  [[nodiscard]] bool try_look_at_queue(sched::WorkerId worker, sched::QueueLook& look) const override {
+    return scheduler_.try_look(worker, look);
+  }
 
   // sched::Host
   void kick(sched::WorkerId worker) override;
@@ -45,7 +53,7 @@ class Machine final : public sched::Host, public Engine {
   void wait_parked();
 
   PauseBarrier barrier_;
-  sched::Scheduler scheduler_;
+  mutable sched::Scheduler scheduler_;  // looking at a queue takes its lock
   const bool sample_spins_;
   const EventLoopKind event_loop_;
   Rotation rotation_;

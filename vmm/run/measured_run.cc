@@ -4,12 +4,17 @@
 #include <thread>
 
 #include "guest/embedded.h"
+#include "vmm/load/elf.h"
+#include "vmm/load/symbols.h"
 #include "vmm/output/standard.h"
+#include "vmm/run/cpu_choice.h"
 #include "vmm/run/no_progress.h"
 #include "vmm/run/sections.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
 #include "vmm/run/window.h"
+#include "vmm/watch/promise.h"
+#include "vmm/watch/stall_watch.h"
 
 namespace vmm {
 namespace {
@@ -79,10 +84,13 @@ Result<void> build(const RunSpec& spec, const RunControl& control, Bench& bench)
 // Waits for instants of a run, and says how far it has come.
 class Waiting {
  public:
-  Waiting(const RunSpec& spec, const Engine& engine, SilenceWatch& watch, RunControl& control)
+  // stalls: null if nobody wants to know.
+  Waiting(const RunSpec& spec, const Engine& engine, SilenceWatch& watch, watch::StallWatch* stalls,
+          RunControl& control)
       : whole_(std::max(Nanos{1}, spec.warmup + spec.duration)),
         engine_(engine),
         watch_(watch),
+        stalls_(stalls),
         control_(control),
         began_(monotonic_now()) {}
 
@@ -97,6 +105,7 @@ class Waiting {
       if (control_.stop.load() || engine_.all_ended() || engine_.trouble().any()) return false;
       if (now >= end) return true;
       watch_.look(now);
+      if (stalls_ != nullptr) stalls_->serve();
       std::this_thread::sleep_for(std::min(end - now, kPoll));
     }
   }
@@ -105,9 +114,32 @@ class Waiting {
   const Nanos whole_;
   const Engine& engine_;
   SilenceWatch& watch_;
+  watch::StallWatch* const stalls_;
   RunControl& control_;
   const Nanos began_;
 };
+
+// A guest's address by its image; built-in, or the file that was loaded.
+std::string symbol_of(const RunSpec& spec, VmId vm, uint64_t address) {
+  const std::string& guest = spec.vms[index_of(vm)].guest;
+  if (const auto embedded = guests::find(guest)) return symbol_at(embedded->image, address);
+  const auto file = read_image_file(guest);
+  return file ? symbol_at(*file, address) : std::string{};
+}
+
+// Null: nobody listens.
+Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const RunSpec& spec, const RunControl& control,
+                                                        Engine& engine) {
+  if (!control.say) return nullptr;
+  return watch::StallWatch::start(
+      engine, {.stall = spec.stall,
+               .longest_wait = watch::promised_wait(spec),
+               .cpus = static_cast<uint32_t>(chosen_cpus(spec.workers).cpus.size()),
+               .say = control.say,
+               .keep_trace = control.keep_trace,
+               .symbolize = [&spec](VmId vm, uint64_t address) { return symbol_of(spec, vm, address); },
+               .call_driver = {}});
+}
 
 // From change to change. False: the run ends before its time.
 bool pass_marks(const RunSpec& spec, Bench& bench, const Snapshot& start, Nanos begin, Waiting& waiting,
@@ -160,7 +192,13 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   engine.trace_into(control.trace);
   if (auto started = engine.start(); !started) return Failure(started.error());
 
-  Waiting waiting(spec, engine, watch, control);
+  const auto watching = watch_stalls(spec, control, engine);
+  if (!watching) return Failure(watching.error());
+  watch::StallWatch* const stalls = watching->get();
+  if (stalls != nullptr) {
+    watch.on_death([stalls](VmId vm, const std::string& why) { stalls->vm_died(vm, why); });
+  }
+  Waiting waiting(spec, engine, watch, stalls, control);
   (void)waiting.until(monotonic_now() + spec.warmup);
   engine.pause();
   engine.reset_peaks();
@@ -176,6 +214,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   const Snapshot end = take_snapshot(engine, bench.vms);
   watch.judge_paused(end.at);
   engine.resume();
+  if (stalls != nullptr) stalls->stop();
   engine.stop();
   if (const auto trouble = engine.trouble().first()) return Failure(*trouble);
 
@@ -185,6 +224,10 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   result.spin_window = bench.plan.spin_window;
   if (!spec.vms.empty()) result.exit_cost = bench.plan.calibrations.at(spec.vms.front().ring).exit_cost;
   result.interrupted = control.stop.load();
+  if (stalls != nullptr) {
+    result.stalls = stalls->stalls();
+    result.stalled = stalls->stalled();
+  }
   return result;
 }
 

@@ -46,6 +46,7 @@ Result<void> settle_thread(const std::string& name, std::span<const int> cpus) {
   ::sigaddset(&users, SIGINT);
   ::sigaddset(&users, SIGTERM);
   ::sigaddset(&users, SIGHUP);
+  ::sigaddset(&users, SIGUSR1);
   ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
   return bind_thread(cpus);
 }

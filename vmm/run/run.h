@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <string>
 
 #include "vmm/result.h"
 #include "vmm/run_types.h"
@@ -15,8 +16,13 @@ class TraceRecorder;
 // Shared between the thread that called run() and whoever wants the run to end: the SIGINT handler sets
 // `stop`, so it must stay valid until run() returns.
 struct RunControl {
-  std::atomic<bool> stop{false};         // end early; the result says `interrupted`
-  TraceRecorder* trace = nullptr;        // where the run says what it does; null: nowhere
+  std::atomic<bool> stop{false};   // end early; the result says `interrupted`
+  TraceRecorder* trace = nullptr;  // where the run says what it does; null: nowhere
+  // A text for the user from whoever watches the run, while it goes on; any thread, may not wait, may be
+  // empty.
+  std::function<void(const std::string&)> say;
+  // Writes what `trace` has of this time under this title, and says where; any thread, may be empty.
+  std::function<std::string(const std::string& title, Nanos from, Nanos to)> keep_trace;
   std::function<void(double)> progress;  // share done, 0 … 1; called by run()'s own thread, may be empty
 };
 

@@ -212,6 +212,7 @@ Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
   setup.queue = first.features.queue;
   setup.tuning = *shared_tuning(spec);  // checked above
   setup.seed = spec.seed;
+  setup.loses_wakeups = spec.loses_wakeups;
   if (spin_window > Nanos::zero()) setup.spin_window = spin_window;
   Groups groups(setup.groups);
   if (const auto ok = add_groups(spec, groups, setup); !ok) return tl::unexpected(ok.error());

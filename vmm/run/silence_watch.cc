@@ -62,9 +62,10 @@ void SilenceWatch::judge_paused(Nanos now) {
 void SilenceWatch::judge(const RunningVm& running, Suspicion& suspicion, Nanos now) {
   const std::vector<SleepState> states = sleep_states(*running.vm, now);
   if (!never_again(states, running.board->may_wake())) return suspicion.cleared(now);
-  if (running.vm->end_with_failure("no vCPU will ever run again: " + describe(states))) {
-    engine_.vm_ended(running.vm->id());
-  }
+  const std::string why = "no vCPU will ever run again: " + describe(states);
+  if (!running.vm->end_with_failure(why)) return;
+  if (on_death_) on_death_(running.vm->id(), why);
+  engine_.vm_ended(running.vm->id());
 }
 
 }  // namespace vmm

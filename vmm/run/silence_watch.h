@@ -6,8 +6,11 @@
 // The thread that drives the engine.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "vmm/run/engine.h"
@@ -39,6 +42,9 @@ class SilenceWatch {
   // All VMs are added; the engine has not started.
   explicit SilenceWatch(Engine& engine) : engine_(engine), suspicions_(engine.vms().size()) {}
 
+  // Told of each VM that ends so, and why, while the engine is paused. May be empty.
+  void on_death(std::function<void(VmId, const std::string&)> told) { on_death_ = std::move(told); }
+
   [[nodiscard]] Nanos next_look() const { return next_; }
   // No sooner than next_look() it looks at all VMs, and pauses the engine where one is to be judged.
   void look(Nanos now);
@@ -55,6 +61,7 @@ class SilenceWatch {
 
   Engine& engine_;
   std::vector<Suspicion> suspicions_;  // by VmId
+  std::function<void(VmId, const std::string&)> on_death_;
   Nanos next_{};
 };
 

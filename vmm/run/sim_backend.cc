@@ -12,6 +12,7 @@
 #include "vmm/run/no_progress.h"
 #include "vmm/run/sections.h"
 #include "vmm/run/setup.h"
+#include "vmm/run/sim_watch.h"
 #include "vmm/run/sim_profile.h"
 #include "vmm/trace/recorder.h"
 
@@ -245,11 +246,12 @@ void pass_marks(const RunSpec& spec, sim::Simulator& simulator, const AdvanceTo&
 }
 
 // In steps, so that a stop request is seen. The steps end at the same instants however fast the host is.
-void advance(sim::Simulator& simulator, Nanos length, Nanos whole, RunControl& control) {
+void advance(sim::Simulator& simulator, Nanos length, Nanos whole, SimWatch& watch, RunControl& control) {
   constexpr int kSteps = 64;
   const Nanos from = simulator.now();
   for (int i = 1; i <= kSteps && !control.stop.load(); ++i) {
     simulator.run_until(from + length * i / kSteps);
+    watch.look(simulator);
     if (!control.progress) continue;
     const double done = static_cast<double>(simulator.now().count());
     control.progress(std::min(1.0, done / static_cast<double>(std::max(Nanos{1}, whole).count())));
@@ -264,14 +266,15 @@ Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control, const 
   config->trace = control.trace;
   sim::Simulator simulator(*config);
   const Nanos whole = spec.warmup + spec.duration;
-  advance(simulator, spec.warmup, whole, control);
+  SimWatch watch(spec, *config);
+  advance(simulator, spec.warmup, whole, watch, control);
   simulator.reset_peaks();
   const Snapshot start = take_snapshot(simulator, spec);
   Sections<Snapshot> sections(
       spec, [&](const Snapshot& from, const Snapshot& to) { return difference(spec, *config, from, to); });
   sections.begin(start);
   const auto advance_to = [&](Nanos at) {
-    advance(simulator, at - simulator.now(), whole, control);
+    advance(simulator, at - simulator.now(), whole, watch, control);
     return !control.stop.load();
   };
   pass_marks(spec, simulator, advance_to, sections);
@@ -279,6 +282,7 @@ Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control, const 
   const Snapshot end = take_snapshot(simulator, spec);
   RunResult result = difference(spec, *config, start, end);
   sections.finish(end, result);
+  watch.finish(result);
   result.sim_events = simulator.events();
   result.interrupted = control.stop.load();
   return result;

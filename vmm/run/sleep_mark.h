@@ -1,8 +1,8 @@
 // What others may know of a vCPU without its lease: that it sleeps and no timer of its own will end that, and
 // whether it has been up meanwhile.
 //
-// Written by the lease holder, read by any thread. A hint: whoever concludes anything from it stops the engine
-// first and looks at the vCPU itself (sleep_state.h).
+// Written by the lease holder, read by any thread. A hint: whoever concludes anything from it stops the
+// engine first and looks at the vCPU itself (sleep_state.h).
 #pragma once
 
 #include <atomic>
@@ -10,6 +10,9 @@
 #include <optional>
 
 namespace vmm {
+
+// What ends a halt: anything; with interrupts off, NMI, INIT and SMI; since reset or INIT, a SIPI.
+enum class Listens : uint8_t { kToAll, kToEvents, kToSipi };
 
 class SleepMark {
  public:
@@ -20,6 +23,9 @@ class SleepMark {
   void wakes() {
     if (is_sleep(value())) advance();
   }
+  void listens(Listens to) { listens_.store(to, std::memory_order_relaxed); }  // as it goes to sleep
+  // Any thread: what would end its last sleep.
+  Listens listens() const { return listens_.load(std::memory_order_relaxed); }
   // Any thread. Nothing: awake. Else a number that never comes again for a later sleep.
   std::optional<uint64_t> read() const {
     const uint64_t now = value();
@@ -33,6 +39,7 @@ class SleepMark {
   void advance() { value_.store(value() + 1, std::memory_order_relaxed); }
 
   std::atomic<uint64_t> value_{0};  // odd: asleep
+  std::atomic<Listens> listens_{Listens::kToAll};
 };
 
 }  // namespace vmm

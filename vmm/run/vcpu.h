@@ -74,6 +74,7 @@ struct Vcpu {
   void note_sleep() {
     const bool may_wake_itself = !halted_deaf && !waiting_for_sipi && lapic.timer_deadline().has_value();
     may_wake_itself ? sleep.wakes() : sleep.sleeps();
+    sleep.listens(waiting_for_sipi ? Listens::kToSipi : halted_deaf ? Listens::kToEvents : Listens::kToAll);
   }
 
   const sched::VcpuId id;

@@ -13,6 +13,7 @@
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
 #include "vmm/run/handicap.h"
+#include "vmm/run/look.h"
 #include "vmm/run/spin_sample.h"
 #include "vmm/sandbox/sandbox.h"
 
@@ -35,6 +36,7 @@ Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, const WorkerCo
       const bool good = result.has_value();
       ready.set_value(std::move(result));
       if (good) worker.loop();
+      worker.pulse_.ends(monotonic_now());
       TraceRecorder::detach();
       worker.kicks_.tear_down();  // on the thread that it signals
     });
@@ -95,8 +97,11 @@ void Worker::loop() {
     if ((reasons & kStop) != 0) return;
     if ((reasons & kPause) != 0) {
       const Nanos from = monotonic_now();
+      pulse_.parks(from);
       context_.barrier.pass();
-      stolen_->slept(monotonic_now() - from);
+      const Nanos until = monotonic_now();
+      pulse_.leaves(until);
+      stolen_->slept(until - from);
       continue;  // it may have been closed to stop us
     }
     const Nanos now = monotonic_now();
@@ -128,6 +133,7 @@ sched::TraceOut Worker::traced(Departure departure) {
 void Worker::host(VcpuLease vcpu, Nanos now) {
   const Nanos came = now;
   trace_.came(*vcpu, came);
+  pulse_.hosts(vcpu->id, came);
   stolen_->came(came);
   now = monotonic_now();  // until here: switching, not the guest's
   auto* const running = context_.vms[index_of(vcpu->vm)].vcpus_running;
@@ -135,7 +141,7 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   const Departure departure = stay(*vcpu, now);
   if (running != nullptr) running->fetch_sub(1, std::memory_order_relaxed);
   const Nanos left = now;
-  busy_ += left - came;
+  pulse_.leaves(left);
   trace_.left(*vcpu, left, traced(departure));
   const bool in_kernel = is_in_kernel(*vcpu);
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
@@ -177,6 +183,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     if (std::exchange(vcpu.was_reset, false)) context_.scheduler.reset(vcpu.id);
     keep_alarm(vcpu);
     if (entry == Entry::kAsleep) return Departure::kHalt;
+    pulse_.beat();
     kicks_.arm_alarm(alarms_.earliest());
     const bool injects = vcpu.account.injections != injections;
     const Nanos entered = injects ? monotonic_now() : now;
@@ -291,14 +298,19 @@ void Worker::post_due(Nanos now, const Vcpu* running) {
 
 void Worker::wait_for_work() {
   const Nanos from = monotonic_now();
+  pulse_.sleeps(from);
   kicks_.sleep([this] {
     const int error = event_loop_->wait(alarms_.earliest());
     if (error == 0) return;
     context_.trouble.report(host_error("a worker cannot sleep", error).value());
     ::sched_yield();
   });
-  stolen_->slept(monotonic_now() - from);
+  const Nanos until = monotonic_now();
+  pulse_.leaves(until);
+  stolen_->slept(until - from);
 }
+
+WorkerView Worker::view(Nanos now) const { return view_of(pulse_, kicks_.phase(), thread_id_, now); }
 
 bool Worker::sampled_in_pause_loop(Vcpu& vcpu) const {
   const uint64_t loop = find_pause_loop(vcpu, context_.vms[index_of(vcpu.vm)].vm->memory());

@@ -12,8 +12,10 @@
 #include "vmm/run/engine.h"
 #include "vmm/run/event_loop.h"
 #include "vmm/run/kick.h"
+#include "vmm/run/machine_view.h"
 #include "vmm/run/os_thread.h"
 #include "vmm/run/pause_barrier.h"
+#include "vmm/run/pulse.h"
 #include "vmm/run/rotation.h"
 #include "vmm/run/stolen_time.h"
 #include "vmm/run/worker_trace.h"
@@ -58,8 +60,11 @@ class Worker {
   static Worker* current();
   sched::WorkerId id() const { return id_; }
 
+  // Any thread.
+  WorkerView view(Nanos now) const;
+
   // Parked workers only.
-  Nanos busy() const { return busy_; }
+  Nanos busy() const { return pulse_.busy(); }
   [[nodiscard]] Result<ThreadUse> host_use() const { return thread_use(thread_id_); }
 
  private:
@@ -95,7 +100,7 @@ class Worker {
   Alarms alarms_;
   Kicks kicks_{kPause};  // a worker begins at the pause barrier
   pid_t thread_id_ = 0;
-  Nanos busy_{};
+  Pulse pulse_;
   std::optional<StolenTime> stolen_;  // made on the thread, whose clock it reads
   std::thread thread_;
 };

@@ -18,7 +18,8 @@ constexpr Kinds kMain = only(ThreadKind::kMain);
 constexpr Kinds kVcpus = only(ThreadKind::kWorker) | only(ThreadKind::kHostThread);
 constexpr Kinds kDevice = only(ThreadKind::kDevice);
 constexpr Kinds kWriter = only(ThreadKind::kWriter);
-constexpr Kinds kAll = kMain | kVcpus | kDevice | kWriter | only(ThreadKind::kLoader);
+constexpr Kinds kWatch = only(ThreadKind::kWatch);
+constexpr Kinds kAll = kMain | kVcpus | kDevice | kWriter | kWatch | only(ThreadKind::kLoader);
 constexpr Kinds kNotMain = kAll & ~kMain;
 constexpr Kinds kEvents = kMain | kVcpus | kDevice;  // those that wait for something
 
@@ -27,7 +28,7 @@ using enum Condition;
 constexpr SyscallRule kSyscalls[] = {
     // ioctl stands first: every KVM_RUN passes through these rows. Main's is unconditional so that the kernel
     // can answer it from its bitmap: the filter of the main thread is in force on its workers as well.
-    {SYS_ioctl, kVcpus | kDevice | only(ThreadKind::kLoader) | kWriter, kOfTable, "see ioctls()"},
+    {SYS_ioctl, kVcpus | kDevice | only(ThreadKind::kLoader) | kWriter | kWatch, kOfTable, "see ioctls()"},
     {SYS_ioctl, kMain, kAlways, "creates VMs and vCPUs, sets the terminal"},
 
     // Every thread: memory, locks, clocks, signals of its own, its end.
@@ -81,7 +82,8 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_timer_settime, kMain | kVcpus | kDevice, kAlways, "the end of a turn"},
     {SYS_timer_delete, kMain | kVcpus, kAlways, "the end of a worker"},
     {SYS_sched_setaffinity, kMain | kVcpus, kAlways, "workers move on by one CPU"},
-    {SYS_pread64, kMain | kVcpus, kAlways, "the host's figures about a thread, from a file that is open"},
+    {SYS_pread64, kMain | kVcpus | kWatch, kAlways,
+     "the host's figures about a thread, from a file that is open"},
     {SYS_lseek, kMain | kVcpus, kAlways, "the host's figures about a thread, from a file that is open"},
     {SYS_close, kMain | kVcpus | kDevice | kWriter, kAlways, "descriptors of what ends"},
     {SYS_fcntl, kMain | kDevice, kAlways, "whether a descriptor blocks"},

@@ -15,13 +15,15 @@ enum class ThreadKind : uint8_t {
   kDevice,      // serves a booted image's board: its timers, what is typed; creates nothing any more
   kWriter,      // writes what an outlet holds to its descriptor (vmm/output)
   kLoader,      // parses an image of somebody else
+  kWatch,  // looks on (vmm/watch): reads what the host says of the other threads, from files that are open
 };
-inline constexpr std::array kThreadKinds{ThreadKind::kMain,   ThreadKind::kWorker,  ThreadKind::kHostThread,
-                                         ThreadKind::kDevice, ThreadKind::kWriter, ThreadKind::kLoader};
+inline constexpr std::array kThreadKinds{ThreadKind::kMain,   ThreadKind::kWorker, ThreadKind::kHostThread,
+                                         ThreadKind::kDevice, ThreadKind::kWriter, ThreadKind::kLoader,
+                                         ThreadKind::kWatch};
 
 constexpr std::string_view name_of(ThreadKind kind) {
-  constexpr std::array<std::string_view, kThreadKinds.size()> kNames{"main",   "worker",  "vCPU thread",
-                                                                     "device", "writer", "loader"};
+  constexpr std::array<std::string_view, kThreadKinds.size()> kNames{
+      "main", "worker", "vCPU thread", "device", "writer", "loader", "watcher"};
   return kNames[static_cast<size_t>(kind)];
 }
 
