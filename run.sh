@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly build_dir=${BUILD_DIR:-build}
 readonly packages=(g++ cmake ninja-build pkg-config liburing-dev libcli11-dev libspdlog-dev doctest-dev
-                   libexpected-dev nlohmann-json3-dev libbenchmark-dev libzydis-dev libseccomp-dev
+                   libexpected-dev nlohmann-json3-dev libbenchmark-dev libzydis-dev libseccomp-dev libncurses-dev
                    zlib1g-dev protobuf-compiler python3)  # the last two for tests alone
 
 say() { printf '%s\n' "$*" >&2; }

@@ -191,7 +191,7 @@ void Scheduler::put(WorkerId id, Nanos now, bool in_kernel) {
     others_wait = worker.queue->runnable() > 1;
   }
   if (moving != nullptr) {
-    workers_.tracer().moves(now, moving->id, id, *to, TraceMove::kHome);
+    workers_.moved(now, moving->id, id, *to, TraceMove::kHome);
     workers_.enqueue(*moving, *to, now);
   }
   if (others_wait) workers_.offer(id);
@@ -275,7 +275,7 @@ void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {
 VcpuStats Scheduler::stats(VcpuId id, Nanos now) const {
   Vcpu copy = workers_.vcpu(id);
   Workers::account(copy, copy.state, now);
-  return copy.stats;
+  return copy_of(copy.stats);
 }
 
 uint64_t Scheduler::steps() {

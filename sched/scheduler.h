@@ -101,6 +101,10 @@ class Scheduler {
   const StateHistory& history(VcpuId vcpu) const { return workers_.history(vcpu); }
   // A worker's queue, as it is now. It is not waited for: false if somebody holds its lock.
   [[nodiscard]] bool try_look(WorkerId worker, QueueLook& look);
+  // For who looks on: what has been counted up to a moment ago, times up to the last change of state.
+  VcpuStats counted(VcpuId vcpu) const { return copy_of(workers_.vcpu(vcpu).stats); }
+  // vCPUs that have changed workers while they were runnable.
+  uint64_t moves_made(TraceMove why) const { return workers_.moves_made(why); }
   // An IPI was delivered / acknowledged; sender and receivers by index within the VM. Only the thread that
   // runs the sender, or the receiver that acknowledges, may call: it counts in that vCPU's statistics.
   // A send has two halves: before it is visible to any receiver, with those that it names; and afterwards,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +16,8 @@ namespace vmm {
 namespace {
 
 constexpr int64_t kPatience = 400;  // ms
+
+std::atomic<void (*)()> first_act{nullptr};
 
 int64_t now_ms() {
   timespec t{};
@@ -57,7 +60,10 @@ class Line {
 
 }  // namespace
 
+void before_last_words(void (*act)()) noexcept { first_act.store(act); }
+
 void last_words(std::string_view text) noexcept {
+  if (const auto act = first_act.exchange(nullptr)) act();
   const int64_t end = now_ms() + kPatience;
   while (!text.empty()) {
     const int64_t left = end - now_ms();

@@ -148,6 +148,9 @@ struct RunResult {
   std::vector<std::string> stalls;       // what got nowhere meanwhile, a sentence each (vmm/watch/)
   bool stalled = false;                  // some of it still did not at the end, and not for the host's sake
   std::vector<struct Section> sections;  // between the changes of policies; none if there are none
+  // That were asked for while it ran (RunObserver), and those of the spec, as they were made; none if nobody
+  // asked.
+  std::vector<PolicyChange> changes_made;
 };
 
 // What lies between two changes of the policies.

@@ -10,7 +10,6 @@
 
 #include "vmm/last_words.h"
 #include "vmm/result.h"
-#include "vmm/sandbox/violation.h"
 
 namespace vmm {
 namespace {
@@ -20,7 +19,6 @@ namespace {
   last_words("kvmux: the host is short of ");
   last_words(why);
   last_words("; the run is over\n");
-  sandbox::run_last_act();
   ::_exit(exit_status(ErrorKind::kHost));
 }
 

@@ -1,13 +1,16 @@
 // What the scheduler counts and measures per vCPU; the same on real KVM and in virtual time.
 //
-// Plain data. Written by whoever has the vCPU: while it runs its worker, with or without a lock; while it
-// waits whoever holds its queue's lock; else who wakes or moves it. Read through Scheduler::stats(), which
-// takes a copy while no other call is in progress.
+// Two forms of the same members: VcpuStats is plain data, VcpuCounters is what the scheduler counts in.
+// Counters are written by whoever has the vCPU: while it runs its worker, with or without a lock; while it
+// waits whoever holds its queue's lock; else who wakes or moves it. Any thread may look at them meanwhile
+// (Scheduler::counted()); figures that add up come from Scheduler::stats(), while no other call is in
+// progress.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
+#include "sched/base/published.h"
 #include "sched/base/types.h"
 
 namespace sched {
@@ -26,36 +29,47 @@ enum class YieldReason : uint8_t {
 inline constexpr size_t kYieldReasons = static_cast<size_t>(YieldReason::kCount);
 
 // Time since the vCPU was added, by state; sums to that time. `running` contains exit handling by the VMM.
-struct StateTimes {
-  Nanos running{};
-  Nanos waiting{};  // runnable, not on a worker
-  Nanos halted{};
-  Nanos stopped{};
+template <template <class> class Cell>
+struct StateTimesOf {
+  Cell<Nanos> running{};
+  Cell<Nanos> waiting{};  // runnable, not on a worker
+  Cell<Nanos> halted{};
+  Cell<Nanos> stopped{};
 };
 
-struct VcpuStats {
-  StateTimes times;
-  Nanos worst_wait{};        // longest single stretch of waiting
-  uint64_t switches_in = 0;  // times put on a worker
-  uint64_t preemptions = 0;  // taken off while runnable, by tick or wake-up
-  uint64_t migrations = 0;   // put on another worker than the last
-  uint64_t wakeups = 0;
-  uint64_t spin_exits = 0;
-  uint64_t yields_tried = 0;                          // attempts on a candidate
-  std::array<uint64_t, kYieldReasons> yields_done{};  // by reason
-  uint64_t yields_local = 0;                          // target was on the yielder's worker, or pulled there
-  uint64_t yields_remote = 0;                         // target was nominated on another worker
-  uint64_t pulls = 0;                                 // target was brought here
-  uint64_t penalties = 0;
-  uint64_t credits = 0;
-  Vruntime penalty_sum{};
-  uint64_t ipis_sent = 0;  // receivers counted one by one
-  uint64_t eois = 0;
+template <template <class> class Cell>
+struct VcpuStatsOf {
+  StateTimesOf<Cell> times;
+  Cell<Nanos> worst_wait{};      // longest single stretch of waiting
+  Cell<uint64_t> switches_in{};  // times put on a worker
+  Cell<uint64_t> preemptions{};  // taken off while runnable, by tick or wake-up
+  Cell<uint64_t> migrations{};   // put on another worker than the last
+  Cell<uint64_t> wakeups{};
+  Cell<uint64_t> spin_exits{};
+  Cell<uint64_t> yields_tried{};                            // attempts on a candidate
+  std::array<Cell<uint64_t>, kYieldReasons> yields_done{};  // by reason
+  Cell<uint64_t> yields_local{};   // target was on the yielder's worker, or pulled there
+  Cell<uint64_t> yields_remote{};  // target was nominated on another worker
+  Cell<uint64_t> pulls{};          // target was brought here
+  Cell<uint64_t> penalties{};
+  Cell<uint64_t> credits{};
+  Cell<Vruntime> penalty_sum{};
+  Cell<uint64_t> ipis_sent{};  // receivers counted one by one
+  Cell<uint64_t> eois{};
   // Outcome of done yields, at the yielder's next spin exit or when it leaves the worker (yield/outcome.cc).
-  uint64_t yield_hits = 0;     // the target ran, and the wait is over
-  uint64_t yield_misses = 0;   // the target did not run, or ran without spinning while the wait goes on
-  uint64_t yield_harmful = 0;  // the target ran, spun itself, and the wait goes on
+  Cell<uint64_t> yield_hits{};     // the target ran, and the wait is over
+  Cell<uint64_t> yield_misses{};   // the target did not run, or ran without spinning while the wait goes on
+  Cell<uint64_t> yield_harmful{};  // the target ran, spun itself, and the wait goes on
 };
+
+template <class T>
+using Plain = T;
+using StateTimes = StateTimesOf<Plain>;
+using VcpuStats = VcpuStatsOf<Plain>;
+using VcpuCounters = VcpuStatsOf<Published>;
+
+// As they are now; what one thread changes meanwhile may be of before or after.
+VcpuStats copy_of(const VcpuCounters& counters);
 
 // Counters and times between two moments, member by member. worst_wait is the end's: a maximum has no
 // difference.

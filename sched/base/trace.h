@@ -7,6 +7,7 @@
 // never taken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "sched/base/types.h"
@@ -57,6 +58,7 @@ enum class TraceKick : uint8_t { kSchedule, kInterrupt };
 enum class TraceYield : uint8_t { kFailed, kHere, kThere, kPulled };
 enum class TraceOutcome : uint8_t { kHit, kMiss, kHarmful };
 enum class TraceMove : uint8_t { kSteal, kBalance, kPull, kHome };
+inline constexpr size_t kTraceMoves = 4;
 // What guests mark of themselves (guest/abi.h's enum kvmux_mark, the same numbers). value: the thing meant, a
 // number that is the same for the whole VM.
 enum class TraceMark : uint8_t {

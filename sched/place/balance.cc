@@ -93,7 +93,7 @@ bool Placement::move_excess(WorkerId from_id, WorkerId to, Nanos now) {
   // The last to leave joins first: so their lags to each other stay what they were.
   while (n > 0) {
     Vcpu& vcpu = *moving[--n];
-    workers_.tracer().moves(now, vcpu.id, from_id, to, TraceMove::kBalance);
+    workers_.moved(now, vcpu.id, from_id, to, TraceMove::kBalance);
     workers_.enqueue(vcpu, to, now);
   }
   return true;

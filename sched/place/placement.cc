@@ -115,7 +115,7 @@ bool Placement::steal(Worker& thief, Nanos now) {
     MutexLock lock(thief.mutex);
     if (thief.idle) workers_.set_idle(thief, false);
   }
-  workers_.tracer().moves(now, attempt.taken->id, attempt.from, thief.id, TraceMove::kSteal);
+  workers_.moved(now, attempt.taken->id, attempt.from, thief.id, TraceMove::kSteal);
   workers_.enqueue(*attempt.taken, thief.id, now);
   return true;
 }

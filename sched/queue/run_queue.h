@@ -32,7 +32,7 @@ struct Vcpu final : Entity {
   Nanos state_since{};              // for stats.times
   RunState state = RunState::kNew;  // whose time runs since then
   WorkerId last_worker{};
-  VcpuStats stats;
+  VcpuCounters stats;
 };
 
 // The vCPU that an entity is; not for a group's.

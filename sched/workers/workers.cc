@@ -20,14 +20,14 @@ Workers::Workers(uint32_t workers, uint32_t vcpus, Host& host)
 
 void Workers::account(Vcpu& vcpu, RunState next, Nanos now) {
   const Nanos stretch = now - vcpu.state_since;
-  StateTimes& times = vcpu.stats.times;
+  auto& times = vcpu.stats.times;
   switch (vcpu.state) {
     case RunState::kRunning:
       times.running += stretch;
       break;
     case RunState::kQueued:
       times.waiting += stretch;
-      vcpu.stats.worst_wait = std::max(vcpu.stats.worst_wait, stretch);
+      vcpu.stats.worst_wait = std::max<Nanos>(vcpu.stats.worst_wait, stretch);
       break;
     case RunState::kHalted:
       times.halted += stretch;
@@ -45,6 +45,11 @@ void Workers::account(Vcpu& vcpu, RunState next, Nanos now) {
 void Workers::change_state(Vcpu& vcpu, RunState next, Nanos now, WorkerId worker) {
   if (vcpu.state != next) account(vcpu, next, now);
   histories_[index_of(vcpu.id)].note(next, now, worker);
+}
+
+void Workers::moved(Nanos at, VcpuId vcpu, WorkerId from, WorkerId to, TraceMove why) {
+  moves_made_[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+  tracer_.moves(at, vcpu, from, to, why);
 }
 
 void Workers::publish(Worker& worker, Nanos now) {

@@ -7,6 +7,7 @@
 // belongs to the mover.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -74,6 +75,11 @@ class Workers {
   // Somebody waits on this worker: a worker that sleeps is to take it. Not under a lock.
   void offer(WorkerId from);
   const IdleWorkers& idle() const { return idle_; }
+  // A vCPU that was runnable has gone to another worker: counts it, and says so to the trace.
+  void moved(Nanos at, VcpuId vcpu, WorkerId from, WorkerId to, TraceMove why);
+  uint64_t moves_made(TraceMove why) const {
+    return moves_made_[static_cast<size_t>(why)].load(std::memory_order_relaxed);
+  }
 
   // --- under the worker's lock ---
   // Ends the vCPU's stretch of time in its current state.
@@ -101,7 +107,8 @@ class Workers {
   std::unique_ptr<Progress[]> progress_;
   std::unique_ptr<StateHistory[]> histories_;
   std::vector<Worker> workers_;  // never resized: a mutex cannot move
-  IdleWorkers idle_;             // a worker's part is changed under its lock, but for take_idle()
+  std::array<std::atomic<uint64_t>, kTraceMoves> moves_made_{};
+  IdleWorkers idle_;  // a worker's part is changed under its lock, but for take_idle()
 };
 
 }  // namespace sched

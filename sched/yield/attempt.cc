@@ -124,7 +124,7 @@ Result HandoverAttempt::pull(Vcpu& target, WorkerId where) {
     }
     workers_.detach(there, target, now_);
   }
-  workers_.tracer().moves(now_, target.id, where, here_.id, TraceMove::kPull);
+  workers_.moved(now_, target.id, where, here_.id, TraceMove::kPull);
   workers_.enqueue(target, here_.id, now_);
   pulled_from_ = where;
   const Result result = yield_here(target);

@@ -71,9 +71,10 @@ if [[ -x $build_dir/bench_run_loop ]]; then
   printf '\n%s\n' "Run loop on KVM (tests/bench/bench_run_loop.cc)"
   BENCH_ROUNDS=${BENCH_ROUNDS:-${BENCH_QUICK:+11}} "$build_dir/bench_run_loop" ${filter:+"$filter"}
 fi
-if [[ -x $build_dir/bench_trace_overhead && ( -z $filter || overhead =~ $filter ) ]]; then
-  printf '\n%s\n' "What --trace costs guests on KVM (tests/bench/bench_trace_overhead.cc)"
+for what in trace live; do
+  [[ -x $build_dir/bench_${what}_overhead && ( -z $filter || overhead =~ $filter ) ]] || continue
+  printf '\n%s\n' "What --$what costs guests on KVM (tests/bench/bench_${what}_overhead.cc)"
   pairs=21
   [[ -z ${BENCH_QUICK-} ]] || pairs=5
-  "$build_dir/bench_trace_overhead" "${BENCH_PAIRS:-$pairs}" || true
-fi
+  "$build_dir/bench_${what}_overhead" "${BENCH_PAIRS:-$pairs}" || true
+done

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tests/kvm/real_run.h"
+#include "vmm/run/observer.h"
 #include "vmm/run/sections.h"
 #include "vmm/stats/sample.h"
 
@@ -116,4 +117,61 @@ TEST_CASE("a handicap in every other section costs its share there") {
   const double ratio = median(ratios);
   CHECK(ratio > 0.3);
   CHECK(ratio < 0.75);
+}
+
+namespace {
+
+// Looks on, and asks for another policy once.
+class Asker final : public RunObserver {
+ public:
+  explicit Asker(const char* policy) : policy_(policy) {}
+  void begins(const ObservedRun& run) override {
+    run_ = &run.engine;
+    vms_ = run.policies.size();
+    guest_ = run.guest;
+    CHECK(run.policies.front().policy.name == "yield");
+  }
+  void ends() override { run_ = nullptr; }
+  std::optional<std::vector<VmChange>> take_change() override {
+    REQUIRE(run_ != nullptr);
+    // As the live view does, while all runs.
+    const Vcpu& vcpu = run_->vms().front().vm->vcpu(VcpuIndex{0});
+    seen_ = std::max(seen_, run_->counted(vcpu).account.exit_count);
+    operations_ = std::max(operations_, guest_(VmId{0}, VcpuIndex{0}).operations);
+    if (++looks_ != 3) return std::nullopt;
+    return std::vector<VmChange>(vms_, {*sched::parse_policy(policy_), std::nullopt});
+  }
+  uint64_t seen_ = 0;
+  uint64_t operations_ = 0;
+
+ private:
+  const char* policy_;
+  const Engine* run_ = nullptr;
+  std::function<GuestCounters(VmId, VcpuIndex)> guest_;
+  size_t vms_ = 0;
+  int looks_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("who looks on may change policies while guests run, and sees counters grow") {
+  REQUIRE_KVM(system);
+  RunSpec spec = short_run(ms(800));
+  add_vm(spec, "ipi", 4, "yield");
+  RunControl control;
+  Asker asker("v2,deboost=off");
+  control.observer = &asker;
+  const auto result = run(spec, control);
+  REQUIRE_MESSAGE(result, result.error().text());
+  check_healthy(result->vms.front());
+  check_ledgers(*result, 0.01);
+  CHECK(asker.seen_ > 0);
+  CHECK(asker.operations_ > 0);
+  REQUIRE(result->changes_made.size() == 1);
+  CHECK(result->changes_made.front().at > Nanos{});
+  CHECK(result->changes_made.front().at < spec.duration);
+  REQUIRE(result->sections.size() == 2);
+  CHECK(result->sections[0].result.vms[0].policy == "yield");
+  CHECK(result->sections[1].result.vms[0].policy == "v2,deboost=off");
+  CHECK(result->sections[0].result.window + result->sections[1].result.window == result->window);
 }

@@ -172,6 +172,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
       "counted",
       "wait|drop");
   add_trace_flags(app, o.trace);
+  add_live_flag(app, o.live);
 }
 
 }  // namespace vmm

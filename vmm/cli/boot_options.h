@@ -36,6 +36,7 @@ struct BootOptions {
   std::string load_at = "0x7c00";
   std::string seed = "1";
   std::string console = "wait";
+  bool live = false;
   TraceFlags trace;
 };
 

@@ -47,15 +47,6 @@ Result<Change> parse_change(const std::string& text) {
   return change;
 }
 
-// A key that was changed before is named once, with its last value.
-std::string name_with(std::string name, const std::string& key, const std::string& value) {
-  const std::string start = "," + key + "=";
-  if (const size_t found = name.find(start); found != std::string::npos) {
-    name.erase(found, name.find(',', found + 1) - found);
-  }
-  return name + start + value;
-}
-
 Result<sched::Policy> changed(const sched::Policy& from, const Change& change, const KeyValues& flags) {
   sched::Policy policy = from;
   if (!change.policy.empty()) {
@@ -74,6 +65,14 @@ Result<sched::Policy> changed(const sched::Policy& from, const Change& change, c
 }
 
 }  // namespace
+
+std::string name_with(std::string name, std::string_view key, std::string_view value) {
+  const std::string start = fmt::format(",{}=", key);
+  if (const size_t found = name.find(start); found != std::string::npos) {
+    name.erase(found, name.find(',', found + 1) - found);
+  }
+  return name + start + std::string(value);
+}
 
 void add_at_flag(CLI::App& app, std::vector<std::string>& texts) {
   app.add_option(

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/cli/flags.h"
@@ -14,6 +15,9 @@ class App;
 namespace vmm {
 
 void add_at_flag(CLI::App& app, std::vector<std::string>& texts);
+
+// A policy's name with one more key; a key that was changed before is named once, with its last value.
+[[nodiscard]] std::string name_with(std::string name, std::string_view key, std::string_view value);
 
 // What they make of the policies that the VMs begin with, in the order of their times, which may be given in
 // any. Keys hold for all VMs and add up; a whole policy takes the place of each VM's, with the flags below

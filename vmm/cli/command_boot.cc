@@ -11,6 +11,7 @@
 #include "vmm/cli/command.h"
 #include "vmm/cli/table.h"
 #include "vmm/cli/terminal.h"
+#include "vmm/live/view.h"
 #include "vmm/load/elf.h"
 #include "vmm/output/standard.h"
 #include "vmm/platform/boot.h"
@@ -58,17 +59,19 @@ Result<void> read_files(const BootOptions& options, Loaded& loaded) {
 }
 
 // What the guest prints goes out in order with what kvmux prints. With drop, what the buffer has no room for
-// is counted instead of waited for.
+// is counted instead of waited for. With a view it is shown there, and goes out only if that is another
+// place.
 class GuestConsole {
  public:
-  explicit GuestConsole(bool drops) : drops_(drops) {}
+  GuestConsole(bool drops, LiveView* view)
+      : drops_(drops), view_(view), goes_out_(view == nullptr || !view->has_output()) {}
 
   // No keys: nobody types.
   BootConsole connect(EscapeKeys* keys) {
     BootConsole console;
     console.output = [this](std::span<const uint8_t> bytes) { write(bytes); };
     console.input = STDIN_FILENO;
-    if (!drops_) {
+    if (!drops_ && goes_out_) {
       console.ready = [] { return standard_output().ready(kConsoleBuffer); };
       console.when_ready = [](std::function<void()> call) { standard_output().when_ready(std::move(call)); };
     }
@@ -83,6 +86,8 @@ class GuestConsole {
 
  private:
   void write(std::span<const uint8_t> bytes) {
+    if (view_ != nullptr) view_->print(bytes);
+    if (!goes_out_) return;
     if (drops_ && !standard_output().ready(kConsoleBuffer)) {
       dropped_ += bytes.size();
       return;
@@ -91,6 +96,8 @@ class GuestConsole {
   }
 
   const bool drops_;
+  LiveView* const view_;
+  const bool goes_out_;
   uint64_t dropped_ = 0;  // by one caller at a time; read when the guest has ended
 };
 
@@ -100,16 +107,18 @@ void finish_console(const BootResult& result, std::optional<Nanos> deadline) {
   (void)wait_for_readers(standard_output(), deadline);
 }
 
-Result<BootResult> run_guest(bool drop_console, const BootSpec& spec, Services& services) {
+Result<BootResult> run_guest(bool drop_console, const BootSpec& spec, LiveView* view, Services& services) {
   services.out.flush();
-  GuestConsole guest(drop_console);
+  GuestConsole guest(drop_console, view);
   std::optional<Nanos> deadline;
   if (spec.timeout) deadline = monotonic_now() + *spec.timeout;
   Result<BootResult> result;
   {
-    EscapeKeys keys;
-    const RawTerminal terminal(STDIN_FILENO);
-    BootConsole console = guest.connect(terminal.active() ? &keys : nullptr);
+    EscapeKeys keys(view == nullptr ? std::function<void(uint8_t)>()
+                                    : [view](uint8_t key) { view->type(key); });
+    std::optional<RawTerminal> terminal;  // a view has it already
+    if (view == nullptr) terminal.emplace(STDIN_FILENO);
+    BootConsole console = guest.connect(view != nullptr || terminal->active() ? &keys : nullptr);
     console.say = services.control.say;
     console.keep_trace = services.control.keep_trace;
     console.input_lost = [&](const std::string& why) { services.err << "kvmux: " << why << std::endl; };
@@ -181,6 +190,12 @@ int report(const BootResult& result, const BootSpec& spec, Services& services) {
   return services.control.stop.load() ? kExitInterrupted : kExitOk;
 }
 
+// Null: none is asked for.
+Result<std::unique_ptr<LiveView>> open_view(const BootOptions& options, Services& services) {
+  if (!options.live) return nullptr;
+  return LiveView::open(LiveView::Of::kBoot, services.control.stop);
+}
+
 Result<int> execute(const BootOptions& options, Services& services) {
   auto setup = read_boot_options(options, services.limits);
   if (!setup) return Failure(setup.error());
@@ -198,9 +213,17 @@ Result<int> execute(const BootOptions& options, Services& services) {
   }
   if (*tracer != nullptr) services.control.keep_trace = (*tracer)->keeper();
   services.choose_cpus(setup->spec.workers, setup->cpus);
+  auto view = open_view(options, services);
+  if (!view) return Failure(view.error());
   if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());
-  const auto result = run_guest(setup->drop_console, loaded.spec, services);
+  if (*view != nullptr) {
+    if (auto started = (*view)->start(); !started) return Failure(started.error());
+    (*view)->set_title(fmt::format("boot  {}, {}", options.image, loaded.spec.policy.name));
+    loaded.spec.observer = view->get();
+  }
+  const auto result = run_guest(setup->drop_console, loaded.spec, view->get(), services);
   services.control.keep_trace = nullptr;
+  view->reset();  // what was printed meanwhile appears
   if (!result) return Failure(result.error());
   if (*tracer != nullptr) {
     if (const auto written = (*tracer)->end(loaded.spec, *result); !written) return Failure(written.error());

@@ -59,6 +59,7 @@ Command add_compare(CLI::App& parent, Backend backend) {
   options->flags.policies = "yield,fair,v2";
   CLI::App* app = parent.add_subcommand("compare", "compare policies over guests and sizes, with intervals");
   add_compare_flags(*app, *options);
+  if (backend == Backend::kKvm) add_live_flag(*app, options->live);
   add_run_flags(*app, options->flags, FlagSet::kGrid);
   return {app, [options](Services& services) { return execute(*options, services); }};
 }

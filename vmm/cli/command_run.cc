@@ -12,6 +12,7 @@
 #include "vmm/cli/run_record.h"
 #include "vmm/cli/run_text.h"
 #include "vmm/cli/run_tracer.h"
+#include "vmm/live/view.h"
 #include "vmm/run/setup.h"
 #include "vmm/stats/plan.h"
 
@@ -26,6 +27,7 @@ struct RunOptions {
   std::string json;
   TraceFlags trace;
   bool per_vcpu = false;
+  bool live = false;
   std::vector<std::string> at;
 };
 
@@ -66,13 +68,28 @@ Result<int> execute(const RunOptions& options, Services& services) {
   const CpuChoice cpus = simulated ? CpuChoice{} : services.choose_cpus(spec->workers, single->cpus);
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return tl::unexpected(tracer.error());
+  std::unique_ptr<LiveView> view;
+  if (options.live) {
+    auto opened = LiveView::open(LiveView::Of::kRun, services.control.stop);
+    if (!opened) return tl::unexpected(opened.error());
+    view = std::move(*opened);
+  }
   if (auto confined = confine(services, files_read_by(*spec), {options.json}); !confined) {
     return tl::unexpected(confined.error());
+  }
+  if (view != nullptr) {
+    if (auto started = view->start(); !started) return tl::unexpected(started.error());
+    services.control.observer = view.get();
   }
   const uint64_t seed = spec->seed;
   const VcpuDetail detail = options.per_vcpu ? VcpuDetail::kAlways : VcpuDetail::kAuto;
 
   Progress progress(services.err, services.err_is_terminal, services.now);
+  if (view != nullptr) {
+    progress.show_elsewhere([&](const std::string& what, const std::string& how_far) {
+      view->set_title("run  " + what, *repeat == 1 ? "" : how_far);
+    });
+  }
   progress.plan(static_cast<size_t>(*repeat), 0);
   services.control.progress = [&progress](double share) { progress.update(share); };
   std::vector<FinishedRun> runs;
@@ -90,15 +107,20 @@ Result<int> execute(const RunOptions& options, Services& services) {
       break;
     }
     guest_failed = guest_failed || has_guest_failure(*result);
+    RunSpec as_run = *spec;
+    if (!result->changes_made.empty()) as_run.changes = result->changes_made;
     if (options.json != "-") {
-      services.out << (i == 0 ? "" : "\n") << run_text(*spec, *result, detail);
+      services.out << (i == 0 ? "" : "\n") << run_text(as_run, *result, detail);
       if (!simulated) services.out << "CPUs: " << cpus.words() << "\n";
       services.out << std::flush;
     }
     if (result->stalled) error = stall_error(*result).value();
-    runs.push_back({*spec, std::move(*result)});
+    runs.push_back({std::move(as_run), std::move(*result)});
+    progress.finish("");
   }
   services.control.progress = nullptr;
+  services.control.observer = nullptr;
+  view.reset();  // what was printed meanwhile appears
   if (!options.json.empty() && !runs.empty()) {
     const std::string text =
         dump(run_document(services.command_line, services.host, simulated ? Json{} : cpus_json(cpus), runs),
@@ -127,6 +149,7 @@ Command add_run(CLI::App& parent, Backend backend) {
   app->add_option("--json", options->json, "also write everything as JSON; - writes it instead of the text")
       ->type_name("FILE|-");
   add_trace_flags(*app, options->trace);
+  if (backend == Backend::kKvm) add_live_flag(*app, options->live);
   app->add_flag("--per-vcpu", options->per_vcpu, "a line for each vCPU, however many there are");
   return {app, [options](Services& services) { return execute(*options, services); }};
 }

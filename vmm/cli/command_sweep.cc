@@ -136,6 +136,7 @@ Command add_sweep(CLI::App& parent, Backend backend) {
       ->type_name("N[,…]")
       ->default_str(options->ratios);
   add_compare_flags(*app, options->compare);
+  if (backend == Backend::kKvm) add_live_flag(*app, options->compare.live);
   add_run_flags(*app, options->compare.flags, FlagSet::kSweep);
   return {app, [options](Services& services) { return execute(*options, services); }};
 }

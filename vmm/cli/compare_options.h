@@ -45,6 +45,7 @@ struct CompareOptions {
   bool efficiency = false;
   bool published = false;
   bool plain = false;
+  bool live = false;
 };
 
 void add_compare_flags(CLI::App& app, CompareOptions& options);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "vmm/cli/compare_options.h"
+#include "vmm/cli/live_cells.h"
 #include "vmm/cli/processes.h"
 #include "vmm/cli/renamed.h"
 #include "vmm/cli/run_json.h"
@@ -89,6 +90,7 @@ Result<uint32_t> read_processes(const CompareOptions& options, const Design& des
                        "a process does not see the results of the others; use --repeat");
   }
   if (!options.trace.file.empty()) return usage_error("--processes, --trace", "a trace is of one process");
+  if (options.live) return usage_error("--processes, --live", "a view is of one process");
   if (*processes > design.blocks) {
     return bad_value("--processes", options.processes,
                      fmt::format("at most as many as blocks (--repeat {})", design.blocks));
@@ -202,21 +204,44 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   for (const Setup& setup : request.setups) {
     for (std::string& file : files_read_by(setup.spec)) reads.push_back(std::move(file));
   }
+  std::unique_ptr<LiveView> view;
+  if (options.live) {
+    auto opened = LiveView::open(LiveView::Of::kCompare, services.control.stop);
+    if (!opened) return Failure(opened.error());
+    view = std::move(*opened);
+  }
   if (auto confined =
           confine(services, std::move(reads),
                   {options.csv, options.markdown, options.json, report_file(options, services.report_file)});
       !confined) {
     return tl::unexpected(confined.error());
   }
-  finish(measure_all(experiment, out,
-                     {.max_time = max_time, .jobs = static_cast<size_t>(*jobs), .tracer = tracer->get()},
-                     services));
+  std::optional<LiveCells> live;
+  if (view != nullptr) {
+    if (auto started = view->start(); !started) return Failure(started.error());
+    AnalysisOptions live_options = analysis_options(*design, options.baseline);
+    live_options.only = find_metric(kThroughput);
+    live.emplace(*view, experiment, live_options);
+    services.control.observer = view.get();
+  }
+  Measured measured = measure_all(experiment, out,
+                                  {.max_time = max_time,
+                                   .jobs = static_cast<size_t>(*jobs),
+                                   .tracer = tracer->get(),
+                                   .live = live ? &*live : nullptr},
+                                  services);
+  services.control.observer = nullptr;
+  view.reset();  // what was printed meanwhile appears
+  finish(std::move(measured));
   return findings;
 }
 
 Result<Findings> gather(const CompareOptions& options, Services& services) {
   if (!options.from.empty() && !options.out.empty()) {
     return usage_error("--from, --out", "one reads results, the other measures; give one of them");
+  }
+  if (!options.from.empty() && options.live) {
+    return usage_error("--from, --live", "nothing runs that could be watched; give one of them");
   }
   if (!options.from.empty()) return read_findings(options, services.err);
   const auto request = interpret(options.flags, kDefaultSeconds, services.limits);

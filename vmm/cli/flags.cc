@@ -166,4 +166,9 @@ Result<GroupSpec> parse_group(std::string_view text) {
   return GroupSpec{std::string{path}, sched::Weight{*weight}};
 }
 
+void add_live_flag(CLI::App& app, bool& live) {
+  app.add_flag("--live", live,
+               "show workers, vCPUs and decisions on the terminal while guests run; needs a terminal");
+}
+
 }  // namespace vmm

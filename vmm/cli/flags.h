@@ -85,4 +85,7 @@ struct NamedItem {
 // `PATH:weight=N`.
 [[nodiscard]] Result<GroupSpec> parse_group(std::string_view text);
 
+// --live, of commands that run guests on KVM.
+void add_live_flag(CLI::App& app, bool& live);
+
 }  // namespace vmm

@@ -29,6 +29,8 @@ struct GridOptions {
 // `2=10%`: the second policy burns 10 % of every turn.
 [[nodiscard]] Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions& options);
 
+class LiveCells;
+
 struct Measured {
   bool interrupted = false;
   bool time_is_up = false;
@@ -39,6 +41,7 @@ struct MeasureLimits {
   Nanos max_time{0};            // 0: none
   size_t jobs = 1;              // simulated runs at a time, each on a thread of its own
   RunTracer* tracer = nullptr;  // --trace; with one job
+  LiveCells* live = nullptr;    // --live; likewise
 };
 // Runs what the experiment asks for until it is done, `max_time` is over or Ctrl-C. Each run goes to the
 // journal, if there is one, the moment it ends; those of several jobs in the order of the experiment.

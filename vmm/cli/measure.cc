@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "vmm/cli/grid.h"
+#include "vmm/cli/live_cells.h"
 #include "vmm/cli/progress.h"
 #include "vmm/cli/run_record.h"
 #include "vmm/cli/run_text.h"
@@ -43,6 +44,11 @@ class Loop {
   Measured run(const MeasureLimits& limits) {
     const Nanos start = services_.now();
     tracer_ = limits.tracer;
+    live_ = limits.live;
+    if (live_ != nullptr) {
+      progress_.show_elsewhere(
+          [this](const std::string& what, const std::string& how_far) { live_->begin(what, how_far); });
+    }
     if (limits.max_time > Nanos{0}) progress_.limit(start + limits.max_time);
     while (!services_.control.stop && !measured_.error) {
       const Nanos elapsed = services_.now() - start;
@@ -89,6 +95,7 @@ class Loop {
     }
     progress_.finish(fmt::format("{} of them whole", records.size()));
     for (RunRecord& record : records) keep(std::move(record));
+    if (live_ != nullptr) live_->update(cell);
     return true;
   }
 
@@ -203,6 +210,7 @@ class Loop {
     const Nanos start = services_.now();
     const auto result = traced_run(spec, tracer_, describe(next), services_);
     take(next, spec, result, services_.now() - start);
+    if (live_ != nullptr) live_->update(*next.cell);
   }
 
   void take(const Experiment::Next& next, const RunSpec& spec, const Result<RunResult>& result, Nanos took) {
@@ -281,6 +289,7 @@ class Loop {
   Journal* journal_;
   Services& services_;
   RunTracer* tracer_ = nullptr;
+  LiveCells* live_ = nullptr;
   Progress progress_;
   Nanos left_ = Nanos::max();     // until the time is up
   std::set<std::string> failed_;  // keys of cells

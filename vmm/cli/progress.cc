@@ -32,23 +32,23 @@ void Progress::plan(size_t steps, size_t already_done) {
 void Progress::note(const std::string& text) {
   if (text == note_) return;
   note_ = text;
-  if (!is_terminal_ && !note_.empty()) err_ << note_ << "\n" << std::flush;
+  if (!is_terminal_ && !show_ && !note_.empty()) err_ << note_ << "\n" << std::flush;
 }
 
 void Progress::begin(const std::string& what) {
   what_ = what;
   drawn_ = {};
-  if (is_terminal_) draw(0);
+  if (is_terminal_ || show_) draw(0);
 }
 
 void Progress::update(double share) {
-  if (is_terminal_ && now_() - drawn_ >= kRedraw) draw(share);
+  if ((is_terminal_ || show_) && now_() - drawn_ >= kRedraw) draw(share);
 }
 
 void Progress::finish(const std::string& outcome) {
   ++done_;
   ++worked_;
-  if (is_terminal_) {
+  if (is_terminal_ || show_) {
     draw(0);
   } else {
     err_ << fmt::format("[{}/{}] {}: {}\n", done_, steps_, what_, outcome) << std::flush;
@@ -74,6 +74,7 @@ std::string Progress::time_left(double share) const {
 
 void Progress::draw(double share) {
   drawn_ = now_();
+  if (show_) return show_(what_, fmt::format("{}/{}{}", done_, steps_, time_left(share)));
   const double part =
       std::clamp((static_cast<double>(done_) + share) / static_cast<double>(steps_), 0.0, 1.0);
   const auto filled = static_cast<size_t>(part * kBarWidth);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <utility>
 
 #include "sched/base/types.h"
 
@@ -23,6 +24,10 @@ class Progress {
   // How many steps there are in all, and how many of them need no work any more. May be called again when the
   // number changes.
   void plan(size_t steps, size_t already_done);
+  // Where it is shown instead: the present step, and how far all is ("3/12, 0:42 left").
+  void show_elsewhere(std::function<void(const std::string& step, const std::string& how_far)> show) {
+    show_ = std::move(show);
+  }
   // No step is begun after this instant of `now`.
   void limit(Nanos deadline) { deadline_ = deadline; }
   // What is still to be found out; plain lines show it when it changes.
@@ -52,6 +57,7 @@ class Progress {
   std::string what_;
   std::string note_;
   bool on_screen_ = false;
+  std::function<void(const std::string&, const std::string&)> show_;
 };
 
 }  // namespace vmm

@@ -96,6 +96,7 @@ struct Outlet::State {
   bool idle = false;     // the writer waits for work
   bool hurried = false;  // somebody waits: no gathering
   bool closing = false;
+  bool held = false;
   bool confined = false;  // the writer is in its sandbox
   bool threadless = false;
   int error = 0;
@@ -107,6 +108,7 @@ struct Outlet::State {
   std::function<void()> on_ready;
 
   size_t waiting() const { return queue.size() + in_hand; }
+  bool has_work() const { return !queue.empty() && (!held || closing); }
 
   // False: there is no room for it.
   bool admits(size_t bytes) {
@@ -171,10 +173,10 @@ struct Outlet::State {
     while (true) {
       confine_writer(lock);
       idle = true;
-      work.wait(lock, [&] { return !queue.empty() || closing || (!confined && sandbox::is_confined()); });
+      work.wait(lock, [&] { return has_work() || closing || (!confined && sandbox::is_confined()); });
       idle = false;
       if (!confined && sandbox::is_confined()) continue;
-      if (queue.empty()) return;
+      if (queue.empty()) return;  // closing
       std::string bytes;
       bytes.swap(queue);
       in_hand = bytes.size();
@@ -251,7 +253,7 @@ bool Outlet::drain(const std::function<bool()>& give_up) {
   std::unique_lock lock(s.mutex);
   s.hurried = true;
   s.work.notify_one();
-  while (s.waiting() > 0) {
+  while (s.waiting() > 0 && !s.held) {
     lock.unlock();
     const bool enough = give_up();
     lock.lock();
@@ -265,7 +267,7 @@ bool Outlet::drain(const std::function<bool()>& give_up) {
 void Outlet::flush() {
   {
     const std::lock_guard lock(state_->mutex);
-    if (state_->stalled && state_->written == state_->written_at_stall) return;
+    if (state_->held || (state_->stalled && state_->written == state_->written_at_stall)) return;
     state_->stalled = false;
   }
   const auto until = std::chrono::steady_clock::now() + kFlush;
@@ -273,6 +275,19 @@ void Outlet::flush() {
   const std::lock_guard lock(state_->mutex);
   state_->stalled = true;
   state_->written_at_stall = state_->written;
+}
+
+void Outlet::hold() {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  s.held = true;
+  s.moved.wait_for(lock, kFlush, [&] { return s.in_hand == 0; });
+}
+
+void Outlet::release() {
+  const std::lock_guard lock(state_->mutex);
+  state_->held = false;
+  state_->work.notify_all();
 }
 
 Result<void> Outlet::finish(const std::string& what) {

@@ -32,8 +32,8 @@ class Outlet {
 
   // Takes all of it.
   void put(std::string_view bytes);
-  // From now on put() holds no more than this; what does not fit is dropped until half of it is free, and counted in
-  // its place. For who must neither wait nor grow: messages.
+  // From now on put() holds no more than this; what does not fit is dropped until half of it is free, and
+  // counted in its place. For who must neither wait nor grow: messages.
   void cap(size_t bytes);
   [[nodiscard]] uint64_t dropped() const;  // so far
   // Fewer bytes than `limit` are waiting. False: the function of when_ready() is called once that has changed
@@ -49,6 +49,10 @@ class Outlet {
   // A drain() of at most a moment, and of none where the last one was in vain and nothing has moved since: to
   // keep the order with other outlets while readers read.
   void flush();
+  // Nothing is written until release(): the terminal shows something else. What comes meanwhile is kept as
+  // while a reader does not read, but nobody waits for it. Waits a moment for what is being written.
+  void hold();
+  void release();
   // After drain(): closes an owned descriptor. The first error of writing or closing.
   [[nodiscard]] Result<void> finish(const std::string& what);
 

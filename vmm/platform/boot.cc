@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "sched/policy/parse.h"
 #include "vmm/load/symbols.h"
 #include "vmm/platform/boot_engine.h"
 #include "vmm/platform/firmware.h"
@@ -17,6 +18,7 @@
 #include "vmm/platform/policy_course.h"
 #include "vmm/platform/user_bus.h"
 #include "vmm/run/cpu_choice.h"
+#include "vmm/run/observer.h"
 #include "vmm/run/retry.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
@@ -262,6 +264,15 @@ Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const BootSpec& spec, co
        .call_driver = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
 }
 
+ObservedRun observed(const BootSpec& spec, const Engine& engine) {
+  return {.engine = engine,
+          .policies = {{spec.policy, std::nullopt}},
+          .length = spec.timeout.value_or(sched::kForever),
+          .guest = {},
+          .tsc_khz = 0,
+          .host_schedules = sched::is_host_queue(spec.policy.features.queue)};
+}
+
 // The engine has stopped.
 std::string silence_of(const Bench& bench, const SilenceWatch& watch) {
   constexpr Nanos kWorthSaying{500'000'000};
@@ -297,8 +308,10 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   }
   const ConsoleBell bell(console, *bench.wakeup);
   Input input{console.input};
-  PolicyCourse course(spec, *bench.engine, *bench.vm, started_at);
+  Observation observation(spec.observer, observed(spec, *bench.engine));
+  PolicyCourse course(spec, *bench.engine, *bench.vm, started_at, observation);
   const BootEnd how = serve(bench, console, input, end, watch, stalls, course, stop);
+  observation.end();
   if (stalls != nullptr) stalls->stop();
   auto sections = course.finish();
   bench.engine->stop();

@@ -21,6 +21,7 @@
 
 namespace vmm {
 
+class RunObserver;
 class TraceRecorder;
 
 struct BootSpec {
@@ -38,9 +39,10 @@ struct BootSpec {
   // The calling thread creates nothing after this boot: while it serves the board, and for good, it has the
   // sandbox of a device thread.
   bool confine_caller = false;
-  Nanos stall{};                   // as in RunSpec
-  uint32_t loses_wakeups = 0;      // as in RunSpec
-  TraceRecorder* trace = nullptr;  // where it says what it does; null: nowhere
+  Nanos stall{};                    // as in RunSpec
+  uint32_t loses_wakeups = 0;       // as in RunSpec
+  TraceRecorder* trace = nullptr;   // where it says what it does; null: nowhere
+  RunObserver* observer = nullptr;  // who looks on (vmm/run/observer.h); null: nobody
 };
 
 struct BootConsole {

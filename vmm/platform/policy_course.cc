@@ -7,10 +7,12 @@
 
 namespace vmm {
 
-PolicyCourse::PolicyCourse(const BootSpec& spec, Engine& engine, Vm& vm, Nanos start)
+PolicyCourse::PolicyCourse(const BootSpec& spec, Engine& engine, Vm& vm, Nanos start,
+                           Observation& observation)
     : spec_(spec),
       engine_(engine),
       vm_(vm),
+      observation_(observation),
       start_(start),
       since_(start),
       policy_(spec.policy.name),
@@ -21,17 +23,20 @@ Nanos PolicyCourse::next() const {
 }
 
 void PolicyCourse::look(Nanos now) {
-  if (now < next()) return;
+  if (now >= next()) change(spec_.changes[done_++].vms);
+  if (const auto asked_for = observation_.take_change()) change(*asked_for);
+}
+
+void PolicyCourse::change(std::span<const VmChange> vms) {
   engine_.pause();
   close(monotonic_now());
-  const PolicyChange& change = spec_.changes[done_++];
-  engine_.change_policies(change.vms, monotonic_now());
-  policy_ = change.vms.front().policy.name;
+  engine_.change_policies(vms, monotonic_now());
+  policy_ = vms.front().policy.name;
   engine_.resume();
 }
 
 std::vector<BootSection> PolicyCourse::finish() {
-  if (spec_.changes.empty()) return {};
+  if (spec_.changes.empty() && sections_.empty()) return {};
   engine_.pause();
   close(monotonic_now());
   engine_.resume();

@@ -55,6 +55,11 @@ class Engine : public Notifier {
     VcpuAccount account;
   };
   virtual VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const = 0;
+  // Any thread, between start() and stop(): what has been counted up to a moment ago. Of times there is no
+  // more than what the vCPU's thread has computed, and only where each has one.
+  virtual VcpuUse counted(const Vcpu& vcpu) const = 0;
+  // Any thread: vCPUs that have changed workers while they were runnable; 0 where the host has the queues.
+  virtual uint64_t moves_made(sched::TraceMove) const { return 0; }
   struct CpuUse {
     Nanos busy{};  // with a vCPU
     uint64_t involuntary_switches = 0;

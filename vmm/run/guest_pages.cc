@@ -37,6 +37,14 @@ void add_latencies(const kvmux_vcpu_results& start, const kvmux_vcpu_results& en
   }
 }
 
+GuestCounters counters_of(const kvmux_vcpu_results& page, const Calibration& calibration) {
+  GuestCounters counters{
+      .operations = page.operations,
+      .spinning = time_of(static_cast<double>(page.spin_pauses), calibration.pauses_per_ms)};
+  for (size_t b = 0; b < counters.acks.size(); ++b) counters.acks[b] = page.ack_hist[b];
+  return counters;
+}
+
 CheckResult read_check(uint32_t vcpu, const kvmux_check& check) {
   return {.vcpu = vcpu,
           .name = printable({check.name, ::strnlen(check.name, sizeof(check.name))}),

@@ -5,6 +5,7 @@
 // Pure, any thread. Pages come as copies.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "guest/abi.h"
@@ -16,6 +17,13 @@ struct Calibration {
   double delay_iters_per_ms = 0;
   double pauses_per_ms = 0;
   Nanos exit_cost{};  // a doorbell store through the whole run loop
+};
+
+// A vCPU by its guest's own counters.
+struct GuestCounters {
+  uint64_t operations = 0;
+  Nanos spinning{};                                 // busy-waiting
+  std::array<uint32_t, KVMUX_HIST_BUCKETS> acks{};  // IPI send → acknowledge, as in VmResult; runs over
 };
 
 // Longer than any run; times up to it can be summed over every vCPU that kvmux runs.
@@ -31,6 +39,9 @@ void add_counters(const kvmux_vcpu_results& start, const kvmux_vcpu_results& end
 // The part of its time that the guest says it spent busy-waiting.
 [[nodiscard]] Nanos spinning_time(const VcpuResult& result, const Calibration& calibration);
 void add_latencies(const kvmux_vcpu_results& start, const kvmux_vcpu_results& end, VmResult& vm);
+
+// All that it has counted so far.
+[[nodiscard]] GuestCounters counters_of(const kvmux_vcpu_results& page, const Calibration& calibration);
 
 // The name ends at its NUL or its size, and holds nothing that moves a terminal's cursor.
 [[nodiscard]] CheckResult read_check(uint32_t vcpu, const kvmux_check& check);

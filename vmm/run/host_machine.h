@@ -23,6 +23,7 @@ class HostMachine final : public Engine {
   void stop() override;
   // What the host does not tell stays 0: the longest wait and moves between CPUs.
   VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const override;
+  VcpuUse counted(const Vcpu& vcpu) const override { return thread_of(vcpu).counted(); }
   // An equal share for each CPU: the host does not tell which thread ran where. No involuntary switches:
   // here they are how vCPUs are scheduled, and counted as their preemptions.
   std::vector<CpuUse> cpu_use(Nanos now) const override;

@@ -145,6 +145,12 @@ std::optional<uint64_t> HostThread::cpu_time() const {
   return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
 }
 
+Engine::VcpuUse HostThread::counted() const {
+  Engine::VcpuUse use{copy_of(stats_), copy_of(vcpu_.account)};
+  use.sched.times.running = Nanos(static_cast<int64_t>(cpu_time().value_or(0)));
+  return use;
+}
+
 void HostThread::loop() {
   const VcpuLease lease(vcpu_);
   started_ = moment_now();
@@ -312,7 +318,7 @@ Engine::VcpuUse HostThread::use(Nanos now) const {
   if (mode_.lapic == LapicPlace::kUserSpace) t.halted = halted_;
   const HostStates states = host_states(t);
 
-  Engine::VcpuUse result{stats_, vcpu_.account};
+  Engine::VcpuUse result{copy_of(stats_), copy_of(vcpu_.account)};
   result.sched.times = states.times;
   result.sched.switches_in = end.use.stretches;
   result.sched.preemptions = end.use.preemptions;

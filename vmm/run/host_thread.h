@@ -93,6 +93,8 @@ class HostThread {
   // Any thread, between start() and join(): CPU time in ns; exact for a thread that sleeps. Nothing: not
   // known.
   std::optional<uint64_t> cpu_time() const;
+  // Any thread, between start() and join(): Engine::counted().
+  Engine::VcpuUse counted() const;
 
   // Any thread.
   WorkerView view(Nanos now) const;
@@ -149,7 +151,7 @@ class HostThread {
   std::optional<Nanos> parked_since_;
   Nanos parked_{};
   Nanos halted_{};
-  sched::VcpuStats stats_;
+  sched::VcpuCounters stats_;
   std::thread thread_;
 };
 

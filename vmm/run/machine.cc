@@ -86,7 +86,13 @@ void Machine::wait_parked() {
 void Machine::resume() { barrier_.open(); }
 
 Engine::VcpuUse Machine::vcpu_use(const Vcpu& vcpu, Nanos now) const {
-  return {scheduler_.stats(vcpu.id, now), vcpu.account};
+  return {scheduler_.stats(vcpu.id, now), copy_of(vcpu.account)};
+}
+
+Engine::VcpuUse Machine::counted(const Vcpu& vcpu) const {
+  VcpuUse use{scheduler_.counted(vcpu.id), copy_of(vcpu.account)};
+  use.sched.times = {};
+  return use;
 }
 
 std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {

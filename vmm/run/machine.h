@@ -25,6 +25,8 @@ class Machine final : public sched::Host, public Engine {
   void resume() override;
   void stop() override;
   VcpuUse vcpu_use(const Vcpu& vcpu, Nanos now) const override;
+  VcpuUse counted(const Vcpu& vcpu) const override;
+  uint64_t moves_made(sched::TraceMove why) const override { return scheduler_.moves_made(why); }
   std::vector<CpuUse> cpu_use(Nanos now) const override;
   void reset_peaks() override { scheduler_.reset_peaks(); }
   void trace_into(TraceRecorder* recorder) override;

@@ -9,7 +9,10 @@
 #include "vmm/output/standard.h"
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/no_progress.h"
+#include "vmm/run/observer.h"
+#include "vmm/run/policy_changes.h"
 #include "vmm/run/sections.h"
+#include "vmm/run/setup.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
 #include "vmm/run/window.h"
@@ -94,6 +97,9 @@ class Waiting {
         control_(control),
         began_(monotonic_now()) {}
 
+  // What else is to be done at each look.
+  void at_each_look(std::function<void()> call) { at_each_look_ = std::move(call); }
+
   // False: a stop request, trouble, or the end of all VMs came first.
   bool until(Nanos end) {
     for (;;) {
@@ -106,6 +112,7 @@ class Waiting {
       if (now >= end) return true;
       watch_.look(now);
       if (stalls_ != nullptr) stalls_->serve();
+      if (at_each_look_) at_each_look_();
       std::this_thread::sleep_for(std::min(end - now, kPoll));
     }
   }
@@ -117,6 +124,7 @@ class Waiting {
   watch::StallWatch* const stalls_;
   RunControl& control_;
   const Nanos began_;
+  std::function<void()> at_each_look_;
 };
 
 // A guest's address by its image; built-in, or the file that was loaded.
@@ -141,24 +149,34 @@ Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const RunSpec& spec, con
                .call_driver = {}});
 }
 
-// From change to change. False: the run ends before its time.
-bool pass_marks(const RunSpec& spec, Bench& bench, const Snapshot& start, Nanos begin, Waiting& waiting,
-                Sections<Snapshot>& sections) {
-  Engine& engine = *bench.plan.engine;
-  sections.begin(start);
+// From mark to mark. False: the run ends before its time.
+bool pass_marks(const RunSpec& spec, const Bench& bench, Nanos begin, Waiting& waiting,
+                PolicyChanges& changes, Sections<Snapshot>& sections) {
   for (const Mark& mark : marks_of(spec)) {
     if (!waiting.until(begin + mark.at)) return false;
-    if (mark.kind != Mark::Kind::kChange) {
+    if (mark.kind == Mark::Kind::kChange) {
+      changes.make(*mark.change);
+    } else {
       sections.take(mark, peek(bench.vms));
-      continue;
     }
-    engine.pause();
-    sections.take(mark, take_snapshot(engine, bench.vms));
-    engine.reset_peaks();
-    engine.change_policies(mark.change->vms, monotonic_now());
-    engine.resume();
   }
   return true;
+}
+
+// Outlived by what it points to.
+ObservedRun observed(const RunSpec& spec, const Bench& bench) {
+  ObservedRun run{.engine = *bench.plan.engine,
+                  .policies = {},
+                  .length = spec.warmup + spec.duration,
+                  .guest = {},
+                  .tsc_khz = static_cast<double>(bench.vms.front().vm->tsc_khz()),
+                  .host_schedules = is_host_run(spec)};
+  for (const VmSpec& vm : spec.vms) run.policies.push_back({vm.policy, vm.handicap_percent});
+  run.guest = [&spec, &bench](VmId vm, VcpuIndex vcpu) {
+    return counters_of(bench.vms[index_of(vm)].results(vcpu),
+                       bench.plan.calibrations.at(spec.vms[index_of(vm)].ring));
+  };
+  return run;
 }
 
 // The engine has stopped. Names the VMs that got nowhere, and where those are that sleep.
@@ -198,6 +216,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   if (stalls != nullptr) {
     watch.on_death([stalls](VmId vm, const std::string& why) { stalls->vm_died(vm, why); });
   }
+  Observation observation(control.observer, observed(spec, bench));
   Waiting waiting(spec, engine, watch, stalls, control);
   (void)waiting.until(monotonic_now() + spec.warmup);
   engine.pause();
@@ -207,9 +226,13 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   Sections<Snapshot> sections(spec, [&](const Snapshot& from, const Snapshot& to) {
     return counters_between(spec, bench.plan.calibrations, bench.vms, from, to);
   });
+  sections.begin(start);
   const Nanos begin = monotonic_now();
-  const bool whole = pass_marks(spec, bench, start, begin, waiting, sections);
+  PolicyChanges changes(engine, bench.vms, observation, sections, begin);
+  waiting.at_each_look([&changes] { changes.make_those_asked_for(); });
+  const bool whole = pass_marks(spec, bench, begin, waiting, changes, sections);
   if (whole) (void)waiting.until(begin + spec.duration);
+  observation.end();
   engine.pause();
   const Snapshot end = take_snapshot(engine, bench.vms);
   watch.judge_paused(end.at);
@@ -221,6 +244,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   RunResult result = difference(spec, bench.plan.calibrations, bench.vms, start, end);
   add_notes(bench, watch, start, end, result);
   sections.finish(end, result);
+  result.changes_made = changes.take_made();
   result.spin_window = bench.plan.spin_window;
   if (!spec.vms.empty()) result.exit_cost = bench.plan.calibrations.at(spec.vms.front().ring).exit_cost;
   result.interrupted = control.stop.load();

@@ -11,6 +11,7 @@
 
 namespace vmm {
 
+class RunObserver;
 class TraceRecorder;
 
 // Shared between the thread that called run() and whoever wants the run to end: the SIGINT handler sets
@@ -23,6 +24,7 @@ struct RunControl {
   std::function<void(const std::string&)> say;
   // Writes what `trace` has of this time under this title, and says where; any thread, may be empty.
   std::function<std::string(const std::string& title, Nanos from, Nanos to)> keep_trace;
+  RunObserver* observer = nullptr;       // who looks on (observer.h); null: nobody
   std::function<void(double)> progress;  // share done, 0 … 1; called by run()'s own thread, may be empty
 };
 

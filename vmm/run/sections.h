@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,7 @@ struct Mark {
   };
   Nanos at{};  // after the beginning of the window
   Kind kind = Kind::kChange;
-  const PolicyChange* change = nullptr;  // kChange; points into the spec
+  const PolicyChange* change = nullptr;  // kChange; into the spec, or one that was asked for meanwhile
 };
 // In order; none without changes.
 std::vector<Mark> marks_of(const RunSpec& spec);
@@ -55,11 +56,13 @@ class Sections {
       case Mark::Kind::kChange:
         close(snapshot);
         begin(std::move(snapshot));
+        names_.clear();
+        for (const VmChange& vm : mark.change->vms) names_.push_back(vm.policy.name);
     }
   }
   // The window has ended with this snapshot. The longest waits were forgotten at each change.
   void finish(const Snapshot& end, RunResult& result) {
-    if (spec_.changes.empty()) return;
+    if (spec_.changes.empty() && done_.empty()) return;
     close(end);
     for (const Section& section : done_) {
       for (size_t v = 0; v < result.vms.size(); ++v) {
@@ -86,15 +89,14 @@ class Sections {
     done_.push_back(std::move(section));
   }
   RunResult named(RunResult result) const {
-    if (done_.empty()) return result;
-    const PolicyChange& change = spec_.changes[done_.size() - 1];
-    for (size_t i = 0; i < result.vms.size(); ++i) result.vms[i].policy = change.vms[i].policy.name;
+    for (size_t i = 0; i < names_.size(); ++i) result.vms[i].policy = names_[i];
     return result;
   }
 
   const RunSpec& spec_;
   Difference difference_;
   Snapshot start_;
+  std::vector<std::string> names_;  // of the policies in force, by VM; empty: the spec's
   std::optional<Snapshot> counted_from_;
   std::optional<Snapshot> middle_;
   std::vector<Section> done_;

@@ -196,6 +196,17 @@ Result<void> check_together(const RunSpec& spec) {
   return check_handicaps(spec);
 }
 
+Result<void> check_change(std::span<const VmChange> from, std::span<const VmChange> to) {
+  std::vector<const sched::Policy*> all;
+  for (const VmChange& vm : from) all.push_back(&vm.policy);
+  for (size_t i = 0; i < to.size(); ++i) {
+    if (auto ok = check_change(from[i].policy, to[i].policy); !ok) return ok;
+    all.push_back(&to[i].policy);
+  }
+  if (const auto shared = sched::tuning_of_run(all); !shared) return usage_error("--at", shared.error());
+  return {};
+}
+
 bool is_host_run(const RunSpec& spec) {
   return std::any_of(spec.vms.begin(), spec.vms.end(),
                      [](const VmSpec& vm) { return sched::is_host_queue(vm.policy.features.queue); });

@@ -4,6 +4,8 @@
 // Pure functions, any thread.
 #pragma once
 
+#include <span>
+
 #include "sched/scheduler.h"
 #include "vmm/result.h"
 #include "vmm/run_types.h"
@@ -14,6 +16,9 @@ namespace vmm {
 // disagree on the run queue or on the constants that belong to it (slice-jitter, lag-limit, migration-cost,
 // balance-interval), LAPICs inside KVM under a run queue of ours, and weights and groups under the host's.
 [[nodiscard]] Result<void> check_together(const RunSpec& spec);
+
+// Whether these policies may take the place of those, while guests run; by VM. Usage errors.
+[[nodiscard]] Result<void> check_change(std::span<const VmChange> from, std::span<const VmChange> to);
 
 // The run is left to the host's scheduler: a thread for each vCPU.
 [[nodiscard]] bool is_host_run(const RunSpec& spec);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "apic/lapic.h"
+#include "sched/base/stats.h"
 #include "sched/base/types.h"
 #include "sched/ipi/model.h"
 #include "vmm/check.h"
@@ -24,16 +25,30 @@
 
 namespace vmm {
 
-// Where the time of a vCPU on a worker went, and how often. Written by the lease holder.
-struct VcpuAccount {
-  Nanos guest{};   // inside KVM_RUN
-  Nanos exits{};   // handling exits
-  Nanos entry{};   // preparing entries that inject
-  Nanos stolen{};  // of `guest`: the host ran something else
-  uint64_t exit_count = 0;
-  uint64_t kick_count = 0;  // KVM_RUN ended by a signal
-  uint64_t injections = 0;
+// Where the time of a vCPU on a worker went, and how often. Its counters are written by the lease holder; any
+// thread may look at them meanwhile (sched/base/published.h).
+template <template <class> class Cell>
+struct VcpuAccountOf {
+  Cell<Nanos> guest{};   // inside KVM_RUN
+  Cell<Nanos> exits{};   // handling exits
+  Cell<Nanos> entry{};   // preparing entries that inject
+  Cell<Nanos> stolen{};  // of `guest`: the host ran something else
+  Cell<uint64_t> exit_count{};
+  Cell<uint64_t> kick_count{};  // KVM_RUN ended by a signal
+  Cell<uint64_t> injections{};
 };
+using VcpuAccount = VcpuAccountOf<sched::Plain>;
+using VcpuAccounting = VcpuAccountOf<sched::Published>;
+
+inline VcpuAccount copy_of(const VcpuAccounting& counted) {
+  return {.guest = counted.guest,
+          .exits = counted.exits,
+          .entry = counted.entry,
+          .stolen = counted.stolen,
+          .exit_count = counted.exit_count,
+          .kick_count = counted.kick_count,
+          .injections = counted.injections};
+}
 
 // The 8259s at the end of whose INTR line a processor sits (its LINT0).
 class ExtIntSource {
@@ -99,7 +114,7 @@ struct Vcpu {
   sched::VcpuSet receivers;
   sched::VcpuSet accepted;
   bool was_reset = false;  // by INIT, which the scheduler does not know yet
-  VcpuAccount account;
+  VcpuAccounting account;
   Refusals refusals;
   GuestMarks marks;  // of a tiny guest whose run is traced
 

@@ -19,7 +19,8 @@ constexpr Kinds kVcpus = only(ThreadKind::kWorker) | only(ThreadKind::kHostThrea
 constexpr Kinds kDevice = only(ThreadKind::kDevice);
 constexpr Kinds kWriter = only(ThreadKind::kWriter);
 constexpr Kinds kWatch = only(ThreadKind::kWatch);
-constexpr Kinds kAll = kMain | kVcpus | kDevice | kWriter | kWatch | only(ThreadKind::kLoader);
+constexpr Kinds kView = only(ThreadKind::kView);
+constexpr Kinds kAll = kMain | kVcpus | kDevice | kWriter | kWatch | kView | only(ThreadKind::kLoader);
 constexpr Kinds kNotMain = kAll & ~kMain;
 constexpr Kinds kEvents = kMain | kVcpus | kDevice;  // those that wait for something
 
@@ -28,7 +29,8 @@ using enum Condition;
 constexpr SyscallRule kSyscalls[] = {
     // ioctl stands first: every KVM_RUN passes through these rows. Main's is unconditional so that the kernel
     // can answer it from its bitmap: the filter of the main thread is in force on its workers as well.
-    {SYS_ioctl, kVcpus | kDevice | only(ThreadKind::kLoader) | kWriter | kWatch, kOfTable, "see ioctls()"},
+    {SYS_ioctl, kVcpus | kDevice | only(ThreadKind::kLoader) | kWriter | kWatch | kView, kOfTable,
+     "see ioctls()"},
     {SYS_ioctl, kMain, kAlways, "creates VMs and vCPUs, sets the terminal"},
 
     // Every thread: memory, locks, clocks, signals of its own, its end.
@@ -68,7 +70,7 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_prctl, kMain, kAlways, "names of threads; no new privileges"},
 
     // Threads that wait for events.
-    {SYS_read, kEvents, kAlways, "eventfds, timers, what is typed"},
+    {SYS_read, kEvents | kView, kAlways, "eventfds, timers, what is typed"},
     {SYS_writev, kEvents, kAlways, "consoles"},
     {SYS_poll, kAll, kAlways, "waiting for descriptors; a last message"},
     {SYS_ppoll, kEvents, kAlways, "waiting for descriptors"},
@@ -82,9 +84,9 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_timer_settime, kMain | kVcpus | kDevice, kAlways, "the end of a turn"},
     {SYS_timer_delete, kMain | kVcpus, kAlways, "the end of a worker"},
     {SYS_sched_setaffinity, kMain | kVcpus, kAlways, "workers move on by one CPU"},
-    {SYS_pread64, kMain | kVcpus | kWatch, kAlways,
-     "the host's figures about a thread, from a file that is open"},
-    {SYS_lseek, kMain | kVcpus, kAlways, "the host's figures about a thread, from a file that is open"},
+    {SYS_pread64, kMain | kVcpus | kWatch | kView, kAlways,
+     "the host's figures about a thread, from a file that is open; what is to be drawn"},
+    {SYS_lseek, kMain | kVcpus | kView, kAlways, "the same"},
     {SYS_close, kMain | kVcpus | kDevice | kWriter, kAlways, "descriptors of what ends"},
     {SYS_fcntl, kMain | kDevice, kAlways, "whether a descriptor blocks"},
     {SYS_fstat, kMain | kDevice, kAlways, "what a descriptor is"},
@@ -110,7 +112,7 @@ constexpr SyscallRule kSyscalls[] = {
     {SYS_readlink, kMain, kAlways, "the C++ library's files"},
     {SYS_getdents64, kMain, kAlways, "/proc/self/task"},
     {SYS_getcwd, kMain, kAlways, "names in messages"},
-    {SYS_ftruncate, kMain, kAlways, "results: a half-written last line"},
+    {SYS_ftruncate, kMain | kView, kAlways, "results: a half-written last line; what has been drawn"},
     {SYS_flock, kMain, kAlways, "results: one writer"},
     {SYS_fsync, kMain, kAlways, "results"},
     {SYS_fdatasync, kMain, kAlways, "results"},
@@ -180,7 +182,7 @@ constexpr IoctlRule kIoctls[] = {
     {kTerminal2[2], kAll, PUT_BACK},
     {kTerminal2[3], kAll, PUT_BACK},
 #undef PUT_BACK
-    {TIOCGWINSZ, kDevice, "how wide the terminal is"},
+    {TIOCGWINSZ, kDevice | kView, "how wide the terminal is"},
 };
 
 }  // namespace

@@ -16,14 +16,15 @@ enum class ThreadKind : uint8_t {
   kWriter,      // writes what an outlet holds to its descriptor (vmm/output)
   kLoader,      // parses an image of somebody else
   kWatch,  // looks on (vmm/watch): reads what the host says of the other threads, from files that are open
+  kView,   // draws what goes on, and reads the keys that it is asked with (vmm/live)
 };
 inline constexpr std::array kThreadKinds{ThreadKind::kMain,   ThreadKind::kWorker, ThreadKind::kHostThread,
                                          ThreadKind::kDevice, ThreadKind::kWriter, ThreadKind::kLoader,
-                                         ThreadKind::kWatch};
+                                         ThreadKind::kWatch,  ThreadKind::kView};
 
 constexpr std::string_view name_of(ThreadKind kind) {
   constexpr std::array<std::string_view, kThreadKinds.size()> kNames{
-      "main", "worker", "vCPU thread", "device", "writer", "loader", "watcher"};
+      "main", "worker", "vCPU thread", "device", "writer", "loader", "watcher", "view"};
   return kNames[static_cast<size_t>(kind)];
 }
 

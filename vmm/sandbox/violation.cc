@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -22,8 +21,6 @@ std::array<const char*, kNames> names{};  // of system calls: written before the
 
 thread_local ThreadKind this_kind = ThreadKind::kMain;
 thread_local std::array<char, 16> this_name{};
-
-std::atomic<void (*)()> last_act{nullptr};
 
 // The name was resolved before: to ask libseccomp now could wait for a lock that this thread holds.
 const char* name_of_call(int number) {
@@ -42,7 +39,6 @@ void on_violation(int, siginfo_t* info, void*) {
       this_name.data(), name_of(this_kind), name_of_call(info->si_syscall), info->si_syscall,
       reinterpret_cast<uintptr_t>(info->si_call_addr));
   last_words({text.data(), std::min(end.size, text.size())});
-  run_last_act();
   ::_exit(kViolationStatus);
 }
 
@@ -73,12 +69,6 @@ Result<void> report_violations() {
 void remember_kind(ThreadKind kind) {
   this_kind = kind;
   ::pthread_getname_np(::pthread_self(), this_name.data(), this_name.size());
-}
-
-void set_last_act(void (*act)()) { last_act.store(act); }
-
-void run_last_act() {
-  if (const auto act = last_act.exchange(nullptr)) act();
 }
 
 }  // namespace vmm::sandbox

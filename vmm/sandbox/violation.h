@@ -19,9 +19,4 @@ inline constexpr int kViolationStatus = 3;
 // The calling thread is of this kind from now on; its messages say so.
 void remember_kind(ThreadKind kind);
 
-// Async-signal-safe; called between the message and the end, at most once. Null: nothing.
-void set_last_act(void (*act)());
-// For other sudden ends.
-void run_last_act();
-
 }  // namespace vmm::sandbox

@@ -229,3 +229,21 @@ TEST_CASE("balancing: three equal vCPUs take turns at having a worker alone") {
   }
   rig.s.check();
 }
+
+TEST_CASE("counted: any moment's counters, and moves by their reason") {
+  SchedulerRig rig(2, {{3}});
+  rig.start_all();
+  CHECK(rig.s.counted(VcpuId{0}).switches_in == 0);
+  REQUIRE(rig.pick(kW0, 0ns) == VcpuId{0});
+  REQUIRE(rig.pick(kW1, 0ns) == VcpuId{1});
+  CHECK(rig.s.counted(VcpuId{0}).switches_in == 1);
+  CHECK(rig.s.counted(VcpuId{0}).times.running == 0ns);  // as of its last change of state
+  rig.s.put(kW0, 1ms, false);
+  CHECK(rig.s.counted(VcpuId{0}).times.running == 1ms);
+  CHECK(rig.s.counted(VcpuId{0}).times.running == rig.stats(0, 1ms).times.running);
+  CHECK(rig.s.moves_made(TraceMove::kSteal) == 0);
+  rig.s.stop(kW1, 5ms);  // and takes the one that waits on the other worker
+  REQUIRE(rig.pick(kW1, 5ms) != kNoVcpu);
+  CHECK(rig.s.moves_made(TraceMove::kSteal) == 1);
+  CHECK(rig.s.moves_made(TraceMove::kPull) == 0);
+}

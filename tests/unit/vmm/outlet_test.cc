@@ -80,7 +80,7 @@ TEST_CASE("a reader that does not read holds up nobody, and gets everything once
   const auto before = std::chrono::steady_clock::now();
   outlet.put(text);
   CHECK_FALSE(outlet.drain(at_once));
-  outlet.flush();  // in vain, for a moment
+  outlet.flush();                                // in vain, for a moment
   for (int i = 0; i < 100; ++i) outlet.flush();  // and no more
   CHECK(std::chrono::steady_clock::now() - before < 2s);
   CHECK(outlet.waiting() >= text.size() - kPipeHolds);
@@ -168,7 +168,8 @@ TEST_CASE("a stream on an outlet writes what is printed") {
   CHECK(pipe.read(6) == "one 2\n");
 }
 
-TEST_CASE("an outlet with a cap drops what nobody reads, counts it in its place, and goes on when there is room") {
+TEST_CASE(
+    "an outlet with a cap drops what nobody reads, counts it in its place, and goes on when there is room") {
   Pipe pipe;
   Outlet outlet(pipe.writer);
   constexpr size_t kCap = 100'000;
@@ -191,4 +192,32 @@ TEST_CASE("an outlet with a cap drops what nobody reads, counts it in its place,
       "\nkvmux: " + std::to_string(dropped) + " bytes are missing here: nobody read them in time\nafter\n";
   CHECK(pipe.read(says.size()) == says);
   CHECK(outlet.dropped() == dropped);
+}
+
+TEST_CASE("an outlet that is held takes all and writes nothing until it is let go") {
+  const Pipe pipe;
+  Outlet outlet(pipe.writer);
+  outlet.put("before ");
+  CHECK(outlet.drain(never));
+  outlet.hold();
+  outlet.put("meanwhile ");
+  CHECK_FALSE(outlet.drain(never));  // nobody waits for it
+  outlet.flush();
+  std::this_thread::sleep_for(20ms);
+  CHECK(pipe.read(7) == "before ");
+  CHECK(outlet.waiting() == 10);
+  outlet.release();
+  outlet.put("after");
+  CHECK(outlet.drain(never));
+  CHECK(pipe.read(15) == "meanwhile after");
+}
+
+TEST_CASE("an outlet that is held when it goes writes what it has") {
+  const Pipe pipe;
+  {
+    Outlet outlet(pipe.writer);
+    outlet.hold();
+    outlet.put("kept");
+  }
+  CHECK(pipe.read(4) == "kept");
 }

@@ -2,6 +2,8 @@
 #include "vmm/cli/terminal.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -61,6 +63,23 @@ class OnTerminal {
     REQUIRE(::tcsetattr(ours_, TCSANOW, &shells) == 0);
   }
   void signal(int number) const { ::kill(child_, number); }
+  // What has been written to the terminal so far and has not been asked for yet.
+  std::string shown() {
+    std::string text;
+    constexpr size_t kEnough = 64 * 1024;  // of who writes without end
+    for (pollfd ready{ours_, POLLIN, 0}; text.size() < kEnough && ::poll(&ready, 1, 50) > 0;) {
+      char bytes[4096];
+      const ssize_t got = ::read(ours_, bytes, sizeof(bytes));
+      if (got <= 0) break;
+      text.append(bytes, static_cast<size_t>(got));
+    }
+    return text;
+  }
+  std::string shown_until(const std::string& what) {
+    std::string text;
+    for (int i = 0; i < 200 && text.find(what) == std::string::npos; ++i) text += shown();
+    return text;
+  }
   int status(int options = 0) const {
     int status = 0;
     REQUIRE(::waitpid(child_, &status, options) == child_);
@@ -178,4 +197,107 @@ TEST_CASE("a broken invariant, an exception, exit() and the object's end restore
   const OnTerminal leaves([] { const vmm::RawTerminal terminal(STDIN_FILENO); });
   CHECK(WEXITSTATUS(leaves.status()) == 7);
   CHECK(is_cooked(leaves.settings()));
+}
+
+namespace {
+
+// A screen of its own, with words for what terminals call smcup and rmcup.
+vmm::TerminalUse with_screen(bool signals = true) {
+  const int screen = ::open(::ttyname(STDIN_FILENO), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return {.signals = signals, .screen = screen, .enter = "<taken>", .leave = "<left>"};
+}
+
+void hold_screen() {
+  const vmm::RawTerminal terminal(STDIN_FILENO, with_screen());
+  for (;;) ::pause();
+}
+
+// Draws numbers without end, as fast as it can.
+void draw_on_and_on() {
+  const vmm::RawTerminal terminal(STDIN_FILENO, with_screen());
+  std::thread([] {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    for (;;) {
+      if (vmm::screen_number() == 0 || !vmm::draw_on_screen("[drawn]")) ::usleep(1000);
+    }
+  }).detach();
+  for (;;) ::pause();
+}
+
+size_t count(const std::string& text, const std::string& what) {
+  size_t n = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("a screen is entered when the terminal is taken and left once, whatever ends the program") {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGSEGV, SIGABRT, SIGSYS}) {
+    OnTerminal held(hold_screen);
+    CHECK(held.shown_until("<taken>") == "<taken>");
+    CHECK((held.settings().c_lflag & (ICANON | ECHO | ISIG)) == ISIG);
+    held.signal(signal);
+    CHECK(held.shown_until("<left>") == "<left>");
+    CHECK(WTERMSIG(held.status()) == signal);
+    CHECK(is_cooked(held.settings()));
+  }
+}
+
+TEST_CASE("a stop leaves the screen, going on enters it again, and nothing is drawn in between") {
+  OnTerminal held(draw_on_and_on);
+  CHECK(held.shown_until("[drawn]").starts_with("<taken>"));
+  for (int i = 0; i < 3; ++i) {
+    held.signal(SIGTSTP);  // there is no shell that could stop it: it goes on at once
+    const std::string text = held.shown_until("<taken>[drawn]");
+    CHECK(text.find("<left><taken>[drawn]") != std::string::npos);
+  }
+  held.signal(SIGSTOP);
+  CHECK(WIFSTOPPED(held.status(WUNTRACED)));
+  static_cast<void>(held.shown());
+  held.give_back();
+  held.signal(SIGCONT);
+  CHECK(held.shown_until("<taken>[drawn]").find("<taken>[drawn]") != std::string::npos);
+  CHECK((held.settings().c_lflag & (ICANON | ECHO | ISIG)) == ISIG);
+  held.signal(SIGTERM);
+  std::string end;
+  for (int i = 0; i < 200 && end.find("<left>") == std::string::npos; ++i) end += held.shown();
+  CHECK(end.ends_with("<left>"));
+  CHECK(count(end, "<left>") == 1);
+  CHECK(is_cooked(held.settings()));
+}
+
+TEST_CASE("last words come when the screen has been left: they would go with it") {
+  OnTerminal broken([] {
+    const vmm::RawTerminal terminal(STDIN_FILENO, with_screen());
+    KVMUX_CHECK(!terminal.active(), "this one breaks");
+  });
+  const std::string text = broken.shown_until("this one breaks");
+  CHECK(text.find("<taken><left>") == 0);
+  CHECK(text.find("<left>") < text.find("broken invariant"));
+  CHECK(count(text, "<left>") == 1);
+  CHECK(WTERMSIG(broken.status()) == SIGABRT);
+  CHECK(is_cooked(broken.settings()));
+}
+
+TEST_CASE("a screen that nobody reads keeps nobody from ending") {
+  OnTerminal held(draw_on_and_on);
+  ::usleep(300'000);  // its buffer is full
+  held.signal(SIGTERM);
+  for (int i = 0; i < 200 && !is_cooked(held.settings()); ++i) ::usleep(10'000);
+  CHECK(is_cooked(held.settings()));
+  CHECK(WTERMSIG(held.status()) == SIGTERM);
+}
+
+TEST_CASE("somebody's own handler of SIGUSR1 ends nothing and leaves the terminal as it is") {
+  OnTerminal held([] {
+    std::signal(SIGUSR1, [](int) { static_cast<void>(!::write(STDOUT_FILENO, "<asked>", 7)); });
+    hold_screen();
+  });
+  CHECK(held.shown_until("<taken>") == "<taken>");
+  held.signal(SIGUSR1);
+  CHECK(held.shown_until("<asked>") == "<asked>");
+  CHECK((held.settings().c_lflag & ICANON) == 0);
 }

@@ -1,0 +1,51 @@
+// The changes of policies in a run's measured window, in the order in which they are made: those of the spec,
+// and those that whoever looks on asks for. The thread that drives the engine.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "vmm/run/observer.h"
+#include "vmm/run/sections.h"
+#include "vmm/run/window.h"
+
+namespace vmm {
+
+class PolicyChanges {
+ public:
+  // All are outlived by what they point to. `begin`: of the window.
+  PolicyChanges(Engine& engine, const std::vector<TinyVm>& vms, Observation& observation,
+                Sections<Snapshot>& sections, Nanos begin)
+      : engine_(engine), vms_(vms), observation_(observation), sections_(sections), begin_(begin) {}
+
+  // At the pause barrier; the window is cut there.
+  void make(const PolicyChange& change) {
+    engine_.pause();
+    sections_.take({.at = change.at, .change = &change}, take_snapshot(engine_, vms_));
+    engine_.reset_peaks();
+    engine_.change_policies(change.vms, monotonic_now());
+    engine_.resume();
+    made_.push_back(change);
+  }
+  void make_those_asked_for() {
+    if (auto vms = observation_.take_change()) {
+      make({.at = monotonic_now() - begin_, .vms = std::move(*vms)});
+      any_asked_for_ = true;
+    }
+  }
+  // Nothing if all are those of the spec.
+  [[nodiscard]] std::vector<PolicyChange> take_made() {
+    return any_asked_for_ ? std::move(made_) : std::vector<PolicyChange>{};
+  }
+
+ private:
+  Engine& engine_;
+  const std::vector<TinyVm>& vms_;
+  Observation& observation_;
+  Sections<Snapshot>& sections_;
+  const Nanos begin_;
+  std::vector<PolicyChange> made_;
+  bool any_asked_for_ = false;
+};
+
+}  // namespace vmm
