@@ -8,6 +8,7 @@
 #include "vmm/check.h"
 #include "vmm/cli/trace_stats.h"
 #include "vmm/trace/dump.h"
+#include "vmm/trace/ipi_graph.h"
 #include "vmm/trace/perfetto.h"
 #include "vmm/trace/picture.h"
 #include "vmm/trace/recorded_costs.h"
@@ -34,6 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                 "a trace that lacks something");
     std::ostringstream text;
     vmm::dump_trace(trace, {}, text);
+    if (trace.vcpus() <= 64) (void)vmm::ipi_graph(trace, stats, "input");
     if (trace.vcpus() <= 64) (void)vmm::svg_picture({{&trace, "input", from}}, 1'000'000);
   }
   return 0;

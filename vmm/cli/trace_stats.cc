@@ -45,6 +45,8 @@ void add_rows(Table& table, const std::string& who, const TraceLatencies& latenc
   add_row(table, {who, "IPI until injected"}, latencies.injection);
   add_row(table, {who, "injected until EOI"}, latencies.handling);
   add_row(table, {who, "IPI until EOI"}, latencies.ipi);
+  if (latencies.holds.count() > 0) add_row(table, {who, "owns a lock"}, latencies.holds);
+  if (latencies.busy_waits.count() > 0) add_row(table, {who, "busy-waits"}, latencies.busy_waits);
 }
 
 std::string latency_table(const Trace& trace, const TraceStats& stats) {

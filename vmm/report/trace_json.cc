@@ -6,6 +6,7 @@
 #include "vmm/report/report.h"
 #include "vmm/stats/detail.h"
 #include "vmm/trace/dump.h"
+#include "vmm/trace/ipi_graph.h"
 #include "vmm/trace/ipis.h"
 #include "vmm/trace/stats.h"
 #include "vmm/trace/timeline.h"
@@ -93,6 +94,22 @@ Json ipis_json(const Trace& trace, int64_t from, int64_t to) {
   return list;
 }
 
+// A row a pair, as the picture's labels say it.
+Json ipi_pairs_json(const Trace& trace, const TraceStats& stats) {
+  Json rows = Json::array();
+  for (const auto& [who, pair] : stats.ipis) {
+    rows.push_back({{"from", trace.name_of(who.first)},
+                    {"to", trace.name_of(who.second)},
+                    {"count", pair.handling.count() + pair.unfinished},
+                    {"injection_p50_ns", pair.injection.quantile(0.5)},
+                    {"injection_p99_ns", pair.injection.quantile(0.99)},
+                    {"handling_p50_ns", pair.handling.quantile(0.5)},
+                    {"handling_p99_ns", pair.handling.quantile(0.99)},
+                    {"unfinished", pair.unfinished}});
+  }
+  return rows;
+}
+
 // The end of the stretch, earlier if it holds more than can be drawn.
 int64_t cut(const Trace& trace, int64_t from, int64_t to) {
   size_t drawn = 0;
@@ -147,6 +164,10 @@ Json trace_json(const NamedTrace& named, TraceStretch stretch) {
   json["wait"] = distribution(stats.all.wait);
   json["wakeup"] = distribution(stats.all.wakeup);
   json["ipi"] = distribution(stats.all.ipi);
+  if (!stats.ipis.empty()) {
+    const IpiGraph graph = ipi_graph(trace, stats, trace.vms.front().policy);
+    json["ipi_graph"] = {{"svg", graph.svg}, {"words", graph.words}, {"pairs", ipi_pairs_json(trace, stats)}};
+  }
   json["missing"] = missing_kinds(stats);
   return json;
 }

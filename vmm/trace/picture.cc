@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "vmm/trace/svg_text.h"
 #include "vmm/trace/timeline.h"
 
 namespace vmm {
@@ -33,21 +34,6 @@ text{font:12px system-ui,sans-serif;fill:#222}.t{font-weight:600}.s{fill:#666;fo
 <rect width="2.5" height="5" fill="#fff" fill-opacity=".75"/></pattern></defs>
 )svg";
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 class Panel {
  public:
   Panel(const PicturePanel& panel, int64_t length, int top)
@@ -64,7 +50,7 @@ class Panel {
 
   void draw(std::string& out) const {
     fmt::format_to(std::back_inserter(out), "<text class=\"t\" x=\"8\" y=\"{}\">{}</text>\n", top_ + 18,
-                   escaped(title_));
+                   svg_escaped(title_));
     for (uint32_t vcpu = 0; vcpu < rows_.size(); ++vcpu) {
       fmt::format_to(std::back_inserter(out),
                      "<text class=\"s\" x=\"8\" y=\"{}\">vCPU {}</text><line class=\"q\" x1=\"{}\" x2=\"{}\" "

@@ -7,6 +7,7 @@
 
 #include "vmm/trace/ipis.h"
 #include "vmm/trace/spans.h"
+#include "vmm/trace/timeline.h"
 
 namespace vmm {
 namespace {
@@ -159,9 +160,21 @@ void add_ipis(const Trace& trace, TraceStats& stats) {
   }
 }
 
+// What the cut shortened says nothing of how long it took.
+void add_marks(const Trace& trace, TraceStats& stats) {
+  for (const GuestStretch& stretch : timeline_of(trace, stats.from, stats.to).guests) {
+    if (stretch.from == stats.from || stretch.to == stats.to) continue;
+    const bool holds = stretch.kind == GuestStretch::Kind::kHolds;
+    const auto of = holds ? &TraceLatencies::holds : &TraceLatencies::busy_waits;
+    (stats.all.*of).add(stretch.to - stretch.from);
+    (stats.vms[trace.vm_of(stretch.vcpu)].*of).add(stretch.to - stretch.from);
+  }
+}
+
 void finish(TraceLatencies& latencies) {
-  for (Latencies* each : {&latencies.wait, &latencies.run, &latencies.wakeup, &latencies.ipi,
-                          &latencies.injection, &latencies.handling}) {
+  for (Latencies* each :
+       {&latencies.wait, &latencies.run, &latencies.wakeup, &latencies.ipi, &latencies.injection,
+        &latencies.handling, &latencies.holds, &latencies.busy_waits}) {
     each->finish();
   }
 }
@@ -201,6 +214,7 @@ TraceStats stats_of(const Trace& trace, int64_t from, int64_t to) {
   }
   add_spans(trace, stats);
   add_ipis(trace, stats);
+  add_marks(trace, stats);
   finish(stats.all);
   for (TraceLatencies& vm : stats.vms) finish(vm);
   for (auto& [pair, latencies] : stats.wakers) latencies.finish();

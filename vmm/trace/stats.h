@@ -42,6 +42,9 @@ struct TraceLatencies {
   Latencies ipi;        // sent until acknowledged
   Latencies injection;  // sent until injected
   Latencies handling;   // injected until acknowledged
+  // As the guest says by marks:
+  Latencies holds;       // owns a lock, on a worker or not
+  Latencies busy_waits;  // from its first turn of a loop until the wait is over
 };
 
 struct YieldCount {

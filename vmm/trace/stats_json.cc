@@ -25,7 +25,9 @@ Json all_of(const TraceLatencies& latencies) {
           {"wakeup", figures(latencies.wakeup)},
           {"ipi", figures(latencies.ipi)},
           {"ipi_injection", figures(latencies.injection)},
-          {"ipi_handling", figures(latencies.handling)}};
+          {"ipi_handling", figures(latencies.handling)},
+          {"lock_held", figures(latencies.holds)},
+          {"busy_wait", figures(latencies.busy_waits)}};
 }
 
 Json yields_of(const TraceStats& stats) {

@@ -89,7 +89,7 @@ if (!kv.hasCharts)
   );
 if (!kv.canUnpack) kv.notice(kv.cannotUnpack);
 // Without a result file only what traces show.
-const ofTraces = ["findings", "latency", "yields", "preempted", "timeline", "host", "downloads"];
+const ofTraces = ["findings", "latency", "yields", "preempted", "ipis", "timeline", "host", "downloads"];
 if (kv.metrics.length === 0) kv.sections = kv.sections.filter(({ id }) => ofTraces.includes(id));
 controls();
 theme();

@@ -117,3 +117,52 @@ kv.section("preempted", "Who preempted whom", (into) => {
   }
   into.append(grid);
 });
+
+kv.section(
+  "ipis",
+  "Who waits for whom: IPIs",
+  (into) => {
+    if (kv.data.traces.length === 0) return into.append(kv.missing("trace"));
+    for (const trace of kv.data.traces) {
+      const graph = trace.ipi_graph;
+      if (!graph) {
+        into.append(el("p", { class: "soft", text: `${kv.traceName(trace)}: no IPIs.` }));
+        continue;
+      }
+      const source = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(graph.svg)}`;
+      into.append(
+        el(
+          "figure",
+          { "data-chart": "ipis" },
+          el("h3", { text: kv.traceName(trace) }),
+          el("div", { class: "scroll" }, el("img", { class: "picture", src: source, alt: graph.words, loading: "lazy" })),
+          kv.tableBehind(
+            `${kv.traceName(trace)}: IPIs by pair`,
+            [
+              ["sender", true],
+              ["receiver", true],
+              ["IPIs"],
+              ["sent until injected, p50"],
+              ["p99"],
+              ["injected until EOI, p50"],
+              ["p99"],
+              ["unfinished"],
+            ],
+            () =>
+              graph.pairs.map((pair) => [
+                pair.from,
+                pair.to,
+                words.group(pair.count),
+                words.time(pair.injection_p50_ns),
+                words.time(pair.injection_p99_ns),
+                words.time(pair.handling_p50_ns),
+                words.time(pair.handling_p99_ns),
+                words.group(pair.unfinished),
+              ]),
+          ),
+        ),
+      );
+    }
+  },
+  false,
+);
