@@ -1,11 +1,15 @@
 // Traces of runs on real KVM: what the events say is what the run's own counters and its ledger say.
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "sched/policy/parse.h"
 #include "tests/kvm/real_run.h"
 #include "vmm/run/replay.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/trace/stats.h"
+#include "vmm/trace/stream.h"
 
 using namespace kvm_test;
 using namespace vmm;
@@ -81,6 +85,40 @@ void check_marks(const TracedRun& run, std::string_view guest) {
   CHECK(overlaps * 50 <= operations);
 }
 
+// The same, streamed into a file meanwhile.
+TracedRun streamed_run(const char* guest, const char* policy, size_t events) {
+  RunSpec spec = short_run(ms(400));
+  add_vm(spec, guest, 4, policy);
+  add_vm(spec, guest, 4, policy);
+  Trace description;
+  description.vms = {{guest, policy, 4, {}}, {guest, policy, 4, {}}};
+  description.workers = spec.workers;
+  char path[] = "/tmp/kvmux-stream-XXXXXX";
+  const int fd = ::mkstemp(path);
+  REQUIRE(fd >= 0);
+  ::close(fd);
+  auto file = TraceFile::create(path);
+  REQUIRE(file);
+  TraceRecorder recorder(spec.workers, events);
+  auto stream = TraceStream::start(recorder, *file, description, TraceStream::By::kThread);
+  REQUIRE(stream);
+  RunControl control;
+  control.trace = &recorder;
+  auto result = run(spec, control);
+  REQUIRE_MESSAGE(result, result.error().text());
+  description.window_begin = result->window_begin.count();
+  description.window_end = (result->window_begin + result->window).count();
+  REQUIRE((*stream)->finish(description));
+  const auto reader = TraceReader::open(path);
+  REQUIRE(reader);
+  auto trace = reader->read(0);
+  ::unlink(path);
+  REQUIRE(trace);
+  TracedRun run{.result = std::move(*result), .trace = std::move(*trace), .stats = {}};
+  run.stats = stats_of(run.trace, run.trace.window_begin, run.trace.window_end);
+  return run;
+}
+
 }  // namespace
 
 TEST_CASE("a trace agrees with the ledger and with every counter of the run") {
@@ -127,6 +165,23 @@ TEST_CASE("a trace whose rings are too small has the newest events, and knows ho
   CHECK(few.trace.events.size() <= 3 * 64);
   CHECK(few.trace.complete_from > few.trace.events.front().at - 1);
   CHECK(few.trace.events.back().at > few.result.window_begin.count());
+}
+
+TEST_CASE("a streamed trace of small rings has all that a run did: the ledger and every counter agree") {
+  REQUIRE_KVM(system);
+  const TracedRun run = streamed_run("lock", "yield", 4096);
+  CHECK(run.trace.lost == 0);
+  CHECK(run.trace.events.size() > 3 * 4096);  // more than the rings hold
+  uint32_t vcpu = 0;
+  for (const VmResult& vm : run.result.vms) {
+    for (const VcpuResult& each : vm.vcpus) {
+      const double ledger = static_cast<double>(each.sched.times.running.count());
+      CHECK(std::abs(static_cast<double>(run.stats.running[vcpu++]) - ledger) <= 0.005 * ledger);
+    }
+  }
+  CHECK(run.count(sched::TraceKind::kIn) == run.sum([](const VcpuResult& v) { return v.sched.switches_in; }));
+  CHECK(run.count(sched::TraceKind::kSpin) ==
+        run.sum([](const VcpuResult& v) { return v.sched.spin_exits; }));
 }
 
 TEST_CASE("threads of the host's tell of entries and interrupts") {

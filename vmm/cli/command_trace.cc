@@ -12,6 +12,7 @@
 #include "vmm/cli/trace_stats.h"
 #include "vmm/cli/values.h"
 #include "vmm/trace/dump.h"
+#include "vmm/trace/ipi_graph.h"
 #include "vmm/trace/perfetto.h"
 #include "vmm/trace/picture.h"
 
@@ -28,6 +29,7 @@ struct TraceOptions {
   std::string run = "1";
   std::string json;
   bool perfetto = false;
+  bool ipis = false;
   std::string kinds;
   std::string vcpu;
   std::string worker;
@@ -52,7 +54,7 @@ Result<int> list_runs(const TraceOptions& options, Services& services) {
   }
   services.out << table.text();
   if (reader->cut_off()) {
-    services.err << fmt::format("kvmux: {}: its last run is cut off\n", options.files.front());
+    services.err << cut_off_text(options.files.front(), reader->runs().back());
   }
   return kExitOk;
 }
@@ -161,7 +163,31 @@ Result<int> export_perfetto(const TraceOptions& options, Services& services) {
   return kExitOk;
 }
 
-Result<int> picture(const TraceOptions& options, Services& services) {
+std::string title_of(const TraceOptions& options, size_t i, const Trace& trace) {
+  if (i < options.titles.size()) return options.titles[i];
+  return trace.vms.empty() ? options.files[i] : trace.vms.front().policy;
+}
+
+// Who waits for whom. Several traces become several pictures: one file has one.
+Result<int> ipi_picture(const TraceOptions& options, Services& services) {
+  if (options.files.size() > 1) return usage_error("--ipis", "one trace a picture");
+  const auto trace = read_run(options.files.front(), options.run, services);
+  if (!trace) return Failure(trace.error());
+  const auto filter = filter_of(options, *trace);
+  if (!filter) return Failure(filter.error());
+  const auto [from, to] = part_of(*trace, *filter);
+  const TraceStats found = stats_of(*trace, from, std::max(from, to));
+  const IpiGraph graph = ipi_graph(*trace, found, title_of(options, 0, *trace));
+  const auto written = write_output("-o", options.output, graph.svg, services.out);
+  if (!written) return Failure(written.error());
+  return kExitOk;
+}
+
+Result<int> picture(const TraceOptions& given, Services& services) {
+  if (given.ipis) return ipi_picture(given, services);
+  TraceOptions options = given;
+  if (options.from.empty()) options.from = "0";
+  if (options.length.empty()) options.length = "20ms";
   std::vector<Trace> traces;
   for (const std::string& file : options.files) {
     auto trace = read_run(file, options.run, services);
@@ -174,9 +200,7 @@ Result<int> picture(const TraceOptions& options, Services& services) {
   if (!length) return Failure(length.error());
   std::vector<PicturePanel> panels;
   for (size_t i = 0; i < traces.size(); ++i) {
-    const std::string& policy = traces[i].vms.empty() ? options.files[i] : traces[i].vms.front().policy;
-    panels.push_back({&traces[i], i < options.titles.size() ? options.titles[i] : policy,
-                      traces[i].window_begin + from->count()});
+    panels.push_back({&traces[i], title_of(options, i, traces[i]), traces[i].window_begin + from->count()});
   }
   const auto written = write_output("-o", options.output, svg_picture(panels, length->count()), services.out);
   if (!written) return Failure(written.error());
@@ -251,12 +275,12 @@ Command add_picture(CLI::App& trace) {
   const Subcommand sub{
       trace.add_subcommand("picture", "draw a stretch of one or several traces as SVG, a row a vCPU"),
       std::make_shared<TraceOptions>()};
-  sub.options->from = "0";
-  sub.options->length = "20ms";
   sub.app->add_option("files", sub.options->files, "traces, drawn above each other")
       ->required()
       ->type_name("FILE");
   add_window(*sub.app, *sub.options);
+  sub.app->add_flag("--ipis", sub.options->ipis,
+                    "instead: which vCPUs send IPIs to which, how many, and how long those take");
   sub.app->add_option("--title", sub.options->titles, "of each panel; else its policy")->type_name("TEXT");
   sub.app->add_option("-o,--output", sub.options->output, "where to; - is the standard output")
       ->type_name("FILE|-");

@@ -63,23 +63,29 @@ void add_trace_flags(CLI::App& app, TraceFlags& flags, const std::string& group)
       app.add_option("--trace-events", flags.events, "events kept a worker; older ones give way")
           ->type_name("N")
           ->default_str(flags.events);
+  CLI::Option* stream =
+      app.add_flag("--trace-stream", flags.stream,
+                   "write the trace while guests run, so that nothing gives way in long runs");
   if (group.empty()) return;
-  file->group(group);
-  events->group(group);
+  for (CLI::Option* option : {file, events, stream}) option->group(group);
 }
 
 Result<std::unique_ptr<RunTracer>> RunTracer::open(const TraceFlags& flags,
                                                    const std::vector<std::string>& command_line) {
   const auto events = parse_count("--trace-events", flags.events, {1024, int64_t{1} << 30});
   if (!events) return Failure(events.error());
+  if (flags.file.empty() && flags.stream)
+    return usage_error("--trace-stream", "it takes --trace FILE to write to");
   if (flags.file.empty()) return nullptr;
   auto file = TraceFile::create(flags.file);
   if (!file) return Failure(file.error());
   return std::unique_ptr<RunTracer>(new RunTracer(std::move(*file), flags.file, static_cast<size_t>(*events),
+                                                  flags.stream,
                                                   fmt::format("{}", fmt::join(command_line, " "))));
 }
 
 Result<TraceRecorder*> RunTracer::begin(uint32_t threads, size_t events) {
+  stream_.reset();    // left by a run that failed
   recorder_.reset();  // its memory first
   try {
     recorder_.emplace(threads, events);
@@ -87,6 +93,14 @@ Result<TraceRecorder*> RunTracer::begin(uint32_t threads, size_t events) {
     return host_error("--trace-events", ENOMEM,
                       fmt::format("{} rings of {} events of 32 bytes", threads + 1, events));
   }
+  if (!streams_) return &*recorder_;
+  const bool one_thread = about_.backend == "sim";
+  Trace about = about_;
+  about.command = command_;
+  auto stream = TraceStream::start(*recorder_, file_, about,
+                                   one_thread ? TraceStream::By::kRecording : TraceStream::By::kThread);
+  if (!stream) return Failure(stream.error());
+  stream_ = std::move(*stream);
   return &*recorder_;
 }
 
@@ -103,9 +117,16 @@ Result<TraceRecorder*> RunTracer::begin(const BootSpec& spec) {
 }
 
 Result<void> RunTracer::add(Trace trace) {
+  trace.command = command_;
+  if (stream_ != nullptr) {
+    const auto finished = stream_->finish(std::move(trace));
+    stream_.reset();
+    recorder_.reset();
+    ++sections_;
+    return finished;
+  }
   auto content = recorder_->content();
   recorder_.reset();
-  trace.command = command_;
   trace.lost = content.lost;
   trace.complete_from = content.complete_from;
   trace.events = std::move(content.events);
@@ -118,6 +139,7 @@ std::function<std::string(const std::string&, Nanos, Nanos)> RunTracer::keeper()
 }
 
 std::string RunTracer::keep(const std::string& title, Nanos from, Nanos to) {
+  if (streams_) return fmt::format("in {}, as all of this run (--trace-stream)", path_);
   auto content = recorder_->content();
   std::erase_if(content.events,
                 [&](const sched::TraceEvent& event) { return event.at < from.count() || event.at > to.count(); });

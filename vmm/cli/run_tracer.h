@@ -11,6 +11,7 @@
 #include "vmm/platform/boot.h"
 #include "vmm/run/run.h"
 #include "vmm/trace/recorder.h"
+#include "vmm/trace/stream.h"
 #include "vmm/trace/trace_file.h"
 
 namespace CLI {
@@ -22,6 +23,7 @@ namespace vmm {
 struct TraceFlags {
   std::string file;
   std::string events = "1000000";
+  bool stream = false;
 };
 void add_trace_flags(CLI::App& app, TraceFlags& flags, const std::string& group = "");
 
@@ -49,8 +51,13 @@ class RunTracer {
   [[nodiscard]] Result<void> end(const BootSpec& spec, const BootResult& result);
 
  private:
-  RunTracer(TraceFile file, std::string path, size_t events, std::string command)
-      : file_(std::move(file)), path_(std::move(path)), events_(events), command_(std::move(command)) {}
+  RunTracer(TraceFile file, std::string path, size_t events, bool streams, std::string command)
+      : file_(std::move(file)),
+        path_(std::move(path)),
+        events_(events),
+        streams_(streams),
+        command_(std::move(command)) {}
+  // about_ is known.
   [[nodiscard]] Result<TraceRecorder*> begin(uint32_t threads, size_t events);
   [[nodiscard]] Result<void> add(Trace trace);
   std::string keep(const std::string& title, Nanos from, Nanos to);
@@ -58,10 +65,12 @@ class RunTracer {
   TraceFile file_;
   std::string path_;
   size_t events_;
+  bool streams_;
   std::string command_;
   std::optional<TraceRecorder> recorder_;
-  Trace about_;          // the run that goes on, as far as it is known before its end
-  size_t sections_ = 0;  // in the file
+  std::unique_ptr<TraceStream> stream_;  // of this run; it goes before the recorder
+  Trace about_;                          // the run that goes on, as far as it is known before its end
+  size_t sections_ = 0;                  // in the file
 };
 
 }  // namespace vmm

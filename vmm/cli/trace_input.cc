@@ -9,6 +9,13 @@
 
 namespace vmm {
 
+std::string cut_off_text(const std::string& file, const Trace& last) {
+  return fmt::format("kvmux: {}: {}\n", file,
+                     last.unfinished
+                         ? "whoever wrote it was stopped; of its last run there is what was written"
+                         : "its last run is cut off");
+}
+
 Result<Trace> read_run(const std::string& file, const std::string& run_number, Services& services) {
   const auto reader = TraceReader::open(file);
   if (!reader) return Failure(reader.error());
@@ -16,10 +23,10 @@ Result<Trace> read_run(const std::string& file, const std::string& run_number, S
   if (!run) return Failure(run.error());
   auto trace = reader->read(static_cast<size_t>(*run - 1));
   if (!trace) return trace;
-  if (reader->cut_off()) services.err << fmt::format("kvmux: {}: its last run is cut off\n", file);
+  if (reader->cut_off()) services.err << cut_off_text(file, reader->runs().back());
   if (trace->lost > 0) {
-    services.err << fmt::format("kvmux: {} older events did not fit into the rings (--trace-events)\n",
-                                trace->lost);
+    services.err << fmt::format(
+        "kvmux: {} events did not fit into the rings (--trace-events, --trace-stream)\n", trace->lost);
   }
   return trace;
 }

@@ -18,6 +18,7 @@ thread_local Attached attached;
 TraceRecorder::TraceRecorder(uint32_t threads, size_t events) {
   for (uint32_t i = 0; i <= threads; ++i)
     rings_.push_back(std::make_unique<TraceRing>(std::bit_ceil(events)));
+  drained_.resize(rings_.size());
 }
 
 void TraceRecorder::attach(uint32_t thread) {
@@ -28,8 +29,30 @@ void TraceRecorder::detach() { attached = {}; }
 
 void TraceRecorder::record(const sched::TraceEvent& event) {
   if (attached.recorder == this) return attached.ring->push(event);
+  if (full_ && rings_.back()->pushed() - drained_.back() >= rings_.back()->capacity()) full_();
   const std::lock_guard lock(others_);
   rings_.back()->push(event);
+}
+
+double TraceRecorder::drain(const Take& take) {
+  double fullest = 0;
+  std::vector<sched::TraceEvent> events;
+  for (uint32_t i = 0; i < rings_.size(); ++i) {
+    events.clear();
+    uint64_t first = 0;
+    {
+      std::unique_lock<std::mutex> lock;
+      if (i + 1 == rings_.size()) lock = std::unique_lock(others_);
+      first = rings_[i]->copy(events, drained_[i]);
+    }
+    const uint64_t lost = first - drained_[i];
+    drained_[i] = first + events.size();
+    if (lost == 0 && events.empty()) continue;
+    fullest = std::max(
+        fullest, static_cast<double>(lost + events.size()) / static_cast<double>(rings_[i]->capacity()));
+    take(i, lost, events);
+  }
+  return std::min(1.0, fullest);
 }
 
 TraceRecorder::Content TraceRecorder::content() const {

@@ -4,8 +4,10 @@
 // thread that has called attach() writes into its own ring without a lock.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "vmm/trace/ring.h"
@@ -32,9 +34,21 @@ class TraceRecorder final : public sched::TraceSink {
   };
   Content content() const;
 
+  // What has come in since the last call, ring by ring: its number, how many events were overwritten before
+  // they could be taken, and those that were not. One thread at a time, while others record; content() has
+  // them all the same.
+  using Take = std::function<void(uint32_t ring, uint64_t lost, std::span<const sched::TraceEvent>)>;
+  // The fullest ring's share of events that were waiting, 0 … 1.
+  double drain(const Take& take);
+  // For a run that is one thread which never attaches (the simulator): `full` is called before an event that
+  // has not been drained would give way. Before the run.
+  void when_full(std::function<void()> full) { full_ = std::move(full); }
+
  private:
   std::vector<std::unique_ptr<TraceRing>> rings_;  // by thread; the last: everybody else's
   mutable std::mutex others_;                      // of the last ring's writers
+  std::vector<uint64_t> drained_;                  // by ring: the next event to take
+  std::function<void()> full_;
 };
 
 }  // namespace vmm

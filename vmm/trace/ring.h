@@ -6,6 +6,7 @@
 // it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstring>
@@ -32,11 +33,14 @@ class TraceRing {
 
   uint64_t pushed() const { return head_.load(std::memory_order_acquire); }
 
-  // Appends what the ring holds, oldest first. Returns how many events are missing before them.
-  uint64_t copy(std::vector<sched::TraceEvent>& out) const {
+  uint64_t capacity() const { return mask_ + 1; }
+
+  // Appends what the ring holds from event `from` on, oldest first. Returns the number of the first, which is
+  // larger than `from` where events are missing before it. Their numbers follow each other.
+  uint64_t copy(std::vector<sched::TraceEvent>& out, uint64_t from = 0) const {
     const uint64_t capacity = mask_ + 1;
     const uint64_t end = pushed();
-    uint64_t begin = end > capacity ? end - capacity : 0;
+    const uint64_t begin = std::max(from, end > capacity ? end - capacity : 0);
     const size_t at = out.size();
     for (uint64_t i = begin; i < end; ++i) {
       Raw raw;

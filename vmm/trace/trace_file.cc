@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "vmm/run/retry.h"
+#include "vmm/trace/stream_section.h"
 
 namespace vmm {
 namespace {
@@ -126,10 +128,10 @@ Result<Header> header_of(std::string_view bytes, const std::string& name) {
     return bad_trace(name, "this is no trace");
   }
   std::memcpy(&header, bytes.data(), sizeof header);
-  const bool known = header.version >= 1 && header.version <= kTraceVersion;
+  const bool known = header.version >= 1 && header.version <= kStreamedVersion;
   if (!known || header.event_bytes != sizeof(sched::TraceEvent)) {
     return bad_trace(
-        name, fmt::format("it has version {}, this kvmux reads 1 to {}", header.version, kTraceVersion));
+        name, fmt::format("it has version {}, this kvmux reads 1 to {}", header.version, kStreamedVersion));
   }
   return header;
 }
@@ -171,6 +173,30 @@ Result<void> TraceFile::write(const void* bytes, size_t size) {
   return {};
 }
 
+Result<void> TraceFile::begin(const Trace& description) {
+  const std::string info = dump(info_of(description));
+  Header header{};
+  std::memcpy(header.magic, kMagic.data(), kMagic.size());
+  header.version = kStreamedVersion;
+  header.event_bytes = sizeof(sched::TraceEvent);
+  header.info_bytes = info.size();
+  if (auto ok = write(&header, sizeof header); !ok) return ok;
+  return write(info.data(), info.size());
+}
+
+Result<void> TraceFile::add_piece(uint32_t ring, uint64_t lost, std::span<const sched::TraceEvent> events) {
+  const TracePiece piece{TracePiece::kEvents, ring, events.size(), lost};
+  if (auto ok = write(&piece, sizeof piece); !ok) return ok;
+  return write(events.data(), events.size_bytes());
+}
+
+Result<void> TraceFile::end(const Trace& description) {
+  const std::string info = dump(info_of(description));
+  const TracePiece piece{TracePiece::kEnd, 0, info.size(), 0};
+  if (auto ok = write(&piece, sizeof piece); !ok) return ok;
+  return write(info.data(), info.size());
+}
+
 Result<void> TraceFile::add(const Trace& trace) {
   const std::string info = dump(info_of(trace));
   Header header{};
@@ -184,6 +210,33 @@ Result<void> TraceFile::add(const Trace& trace) {
   return write(trace.events.data(), trace.events.size() * sizeof(sched::TraceEvent));
 }
 
+namespace {
+
+// Whose window is not known had one from its first to its last event.
+void end_early(Trace& trace) {
+  trace.unfinished = true;
+  trace.window_begin = trace.events.empty() ? 0 : trace.events.front().at;
+  trace.window_end = trace.events.empty() ? 0 : trace.events.back().at + 1;
+}
+
+Result<Trace> take_streamed(Trace trace, std::string_view& bytes, const std::string& name) {
+  StreamedEvents streamed = take_pieces(bytes, trace.workers);
+  if (streamed.damaged) return bad_trace(name, "it is damaged");
+  if (streamed.finished) {
+    auto whole = description_of(streamed.description, name);
+    if (!whole) return whole;
+    trace = std::move(*whole);
+  }
+  trace.events = std::move(streamed.events);
+  trace.lost = streamed.lost;
+  trace.complete_from = streamed.complete_from;
+  if (const auto good = check_events(trace, name); !good) return Failure(good.error());
+  if (!streamed.finished) end_early(trace);
+  return trace;
+}
+
+}  // namespace
+
 Result<Trace> take_trace(std::string_view& bytes, const std::string& name) {
   const auto header = header_of(bytes, name);
   if (!header) return Failure(header.error());
@@ -193,6 +246,7 @@ Result<Trace> take_trace(std::string_view& bytes, const std::string& name) {
   auto trace = description_of(bytes.substr(0, header->info_bytes), name);
   if (!trace) return trace;
   bytes.remove_prefix(header->info_bytes);
+  if (header->version == kStreamedVersion) return take_streamed(std::move(*trace), bytes, name);
   if (header->events > bytes.size() / sizeof(sched::TraceEvent)) return bad_trace(name, "it is cut off");
   const size_t size = header->events * sizeof(sched::TraceEvent);
   trace->events.resize(header->events);
@@ -212,6 +266,36 @@ Result<std::vector<Trace>> parse_traces(std::string_view bytes, const std::strin
   return traces;
 }
 
+namespace {
+
+// A streamed section in a file, behind its first description at `at`: where it ends, and its last
+// description.
+struct Scanned {
+  uint64_t end = 0;
+  std::optional<std::string> description;  // nothing: the writer was stopped
+};
+
+Result<Scanned> scan_pieces(std::ifstream& file, uint64_t at, uint64_t size, const std::string& path) {
+  while (size - at >= sizeof(TracePiece)) {
+    TracePiece piece;
+    file.seekg(static_cast<std::streamoff>(at));
+    file.read(reinterpret_cast<char*>(&piece), sizeof piece);
+    if (!file) return Failure(host_error(path, errno, "cannot read the file").value());
+    if (!is_piece(piece)) return bad_trace(path, "it is damaged");
+    at += sizeof piece;
+    if (bytes_behind(piece) > size - at) break;
+    at += bytes_behind(piece);
+    if (piece.kind != TracePiece::kEnd) continue;
+    std::string description(piece.count, '\0');
+    file.read(description.data(), static_cast<std::streamsize>(description.size()));
+    if (!file) return Failure(host_error(path, errno, "cannot read the file").value());
+    return Scanned{at, std::move(description)};
+  }
+  return Scanned{size, {}};
+}
+
+}  // namespace
+
 Result<TraceReader> TraceReader::open(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
   file.seekg(0, std::ios::end);
@@ -229,19 +313,32 @@ Result<TraceReader> TraceReader::open(const std::string& path) {
     const auto header = header_of(bytes, path);
     if (!header) return Failure(header.error());
     const uint64_t left = size - at - sizeof(Header);
-    const bool whole = header->info_bytes <= std::min(left, kMostInfo) &&
-                       header->events <= (left - header->info_bytes) / sizeof(sched::TraceEvent);
+    const bool streamed = header->version == kStreamedVersion;
+    const bool whole =
+        header->info_bytes <= std::min(left, kMostInfo) &&
+        (streamed || header->events <= (left - header->info_bytes) / sizeof(sched::TraceEvent));
     if (!whole && at == 0) return bad_trace(path, "it is cut off");
     reader.cut_off_ = !whole;
     if (!whole) break;
     bytes.resize(header->info_bytes);
     file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    uint64_t end = at + sizeof(Header) + header->info_bytes;
+    if (streamed) {
+      auto scanned = scan_pieces(file, end, size, path);
+      if (!scanned) return Failure(scanned.error());
+      end = scanned->end;
+      reader.cut_off_ = !scanned->description;
+      if (scanned->description) bytes = std::move(*scanned->description);
+    } else {
+      end += header->events * sizeof(sched::TraceEvent);
+    }
     auto run = description_of(bytes, path);
     if (!run) return Failure(run.error());
+    run->unfinished = reader.cut_off_;
     reader.runs_.push_back(std::move(*run));
     reader.offsets_.push_back(at);
-    at += sizeof(Header) + header->info_bytes + header->events * sizeof(sched::TraceEvent);
-    reader.offsets_.push_back(at);
+    reader.offsets_.push_back(end);
+    at = end;
   }
   return reader;
 }

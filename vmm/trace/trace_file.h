@@ -4,6 +4,7 @@
 // Any thread. Reading refuses what it does not know, by name; it never trusts a length.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,8 @@
 
 namespace vmm {
 
-inline constexpr uint32_t kTraceVersion = 2;
+inline constexpr uint32_t kTraceVersion = 2;     // of a section that is written at once
+inline constexpr uint32_t kStreamedVersion = 3;  // piece by piece; the newest that is read
 
 struct TraceVm {
   std::string guest;
@@ -42,6 +44,8 @@ struct Trace {
   uint64_t lost = 0;                  // older events that the rings could not hold
   int64_t complete_from = INT64_MIN;  // no event is missing from here on
   std::vector<sched::TraceEvent> events;
+  bool unfinished =
+      false;  // read from a section whose writer was stopped: a part of the run, whole as far as it goes
 
   uint32_t vcpus() const {
     uint32_t sum = 0;
@@ -61,6 +65,12 @@ class TraceFile {
   // Empties the file if it is there. `path` also for messages.
   [[nodiscard]] static Result<TraceFile> create(const std::string& path);
   [[nodiscard]] Result<void> add(const Trace& trace);
+  // A section whose events come while the run goes on (stream.h): begin(), add_piece() …, end(). Of the
+  // descriptions the last counts.
+  [[nodiscard]] Result<void> begin(const Trace& description);
+  [[nodiscard]] Result<void> add_piece(uint32_t ring, uint64_t lost,
+                                       std::span<const sched::TraceEvent> events);
+  [[nodiscard]] Result<void> end(const Trace& description);
 
  private:
   TraceFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
@@ -82,7 +92,8 @@ class TraceReader {
   // Descriptions, without events.
   const std::vector<Trace>& runs() const { return runs_; }
   [[nodiscard]] Result<Trace> read(size_t run) const;
-  // The file ends within a section, which is left out: whoever wrote it was stopped.
+  // The file ends within a section, which is left out, or of which a part is there (Trace::unfinished):
+  // whoever wrote it was stopped.
   bool cut_off() const { return cut_off_; }
 
  private:

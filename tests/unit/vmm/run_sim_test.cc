@@ -11,6 +11,7 @@
 #include "vmm/trace/ipis.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/trace/stats.h"
+#include "vmm/trace/stream.h"
 
 using namespace vmm;
 
@@ -210,4 +211,45 @@ TEST_CASE("a trace changes nothing of a simulated run, and says what its counter
       CHECK(kind(sched::TraceKind::kQueue) >= stays);
     }
   }
+}
+
+TEST_CASE(
+    "a streamed trace of a simulated run has every event of one that was kept, however small its ring") {
+  const RunSpec spec = spec_of("kvmux", "mixed");
+  RunControl control;
+  TraceRecorder kept(0, 1 << 21);
+  control.trace = &kept;
+  REQUIRE(run_simulated(spec, control));
+  const auto content = kept.content();
+  REQUIRE(content.lost == 0);
+  REQUIRE(content.events.size() > 50'000);
+
+  const char* path = "kvmux_streamed_test.trace";
+  auto file = TraceFile::create(path);
+  REQUIRE(file);
+  Trace description;
+  for (const VmSpec& vm : spec.vms) description.vms.push_back({vm.guest, vm.policy.name, vm.vcpus, {}});
+  description.workers = spec.workers;
+  description.backend = "sim";
+  TraceRecorder small(0, 4096);
+  auto stream = TraceStream::start(small, *file, description, TraceStream::By::kRecording);
+  REQUIRE(stream);
+  control.trace = &small;
+  REQUIRE(run_simulated(spec, control));
+  REQUIRE((*stream)->finish(description));
+  const auto reader = TraceReader::open(path);
+  REQUIRE(reader);
+  CHECK_FALSE(reader->cut_off());
+  const auto streamed = reader->read(0);
+  std::remove(path);
+  REQUIRE(streamed);
+  CHECK(streamed->lost == 0);
+  REQUIRE(streamed->events.size() == content.events.size());
+  size_t different = 0;
+  for (size_t i = 0; i < content.events.size(); ++i) {
+    const auto& [a, b] = std::pair(content.events[i], streamed->events[i]);
+    if (a.at != b.at || a.kind != b.kind || a.vcpu != b.vcpu || a.why != b.why || a.value != b.value)
+      ++different;
+  }
+  CHECK(different == 0);
 }

@@ -206,7 +206,7 @@ function notes(trace) {
     list.push(
       `only up to ${(trace.to_ns / 1e6).toFixed(1)} ms is drawn, more would not be fluent: choose a stretch with --from and --length`,
     );
-  if (trace.lost > 0) list.push(`${words.group(trace.lost)} older events did not fit into the rings (--trace-events)`);
+  if (trace.lost > 0) list.push(`${words.group(trace.lost)} events did not fit into the rings (--trace-events, --trace-stream)`);
   if (trace.missing.length > 0)
     list.push(
       `no events of these kinds: ${trace.missing.join(", ")} (nothing of the kind happened, or its writer does not record them yet)`,
