@@ -1,6 +1,5 @@
 // The measuring loop of compare and sweep.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,21 +16,13 @@
 #include "vmm/cli/switchback.h"
 #include "vmm/cli/table.h"
 #include "vmm/stats/analysis.h"
+#include "vmm/thread_signals.h"
 
 namespace vmm {
 namespace {
 
 // Runs handed out at once to each job: enough that none waits long for the others.
 constexpr size_t kBatchPerJob = 32;
-
-// SIGINT and SIGTERM are the main thread's.
-void leave_signals_to_main() {
-  sigset_t users;
-  ::sigemptyset(&users);
-  ::sigaddset(&users, SIGINT);
-  ::sigaddset(&users, SIGTERM);
-  ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
-}
 
 class Loop {
  public:

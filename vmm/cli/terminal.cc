@@ -126,7 +126,9 @@ void on_ending(int signal) {
     if ((before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler != SIG_DFL) {
       before.sa_handler(signal);
     } else {
-      ::sigaction(signal, &before, nullptr);
+      // A thread in its sandbox may not change handlers: the kernel did (SA_RESETHAND), but for handlers that
+      // want to know more, which are a sanitizer's.
+      if (before.sa_handler != SIG_DFL) ::sigaction(signal, &before, nullptr);
       ::raise(signal);  // comes when this handler returns
     }
   }
@@ -179,10 +181,11 @@ void install() {
   action.sa_handler = on_continue;
   ::sigaction(SIGCONT, &action, &previous_continue);
   use_signal_stack();
-  action.sa_flags = SA_ONSTACK;  // waiting calls return; a stack that has overflown does not matter
   action.sa_handler = on_ending;
   for (size_t i = 0; i < kEnding.size(); ++i) {
     ::sigaction(kEnding[i], nullptr, &previous[i]);
+    // Waiting calls return; a stack that has overflown does not matter.
+    action.sa_flags = SA_ONSTACK | (previous[i].sa_handler == SIG_DFL ? SA_RESETHAND : 0);
     if (ends(kEnding[i], previous[i])) ::sigaction(kEnding[i], &action, nullptr);
   }
 }

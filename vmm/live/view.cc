@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@
 #include "vmm/last_words.h"
 #include "vmm/output/standard.h"
 #include "vmm/sandbox/sandbox.h"
-#include "vmm/signal_stack.h"
+#include "vmm/thread_signals.h"
 
 namespace vmm {
 namespace {
@@ -38,14 +37,6 @@ Result<UniqueFd> open_terminal() {
   if (fd.get() < 0)
     return host_error("open /dev/tty", errno, "--live draws on the terminal of the standard input");
   return fd;
-}
-
-// All but a thread's own faults, which are not to be silent.
-sigset_t others_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  for (const int own : {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) ::sigdelset(&all, own);
-  return all;
 }
 
 bool is_same_terminal(int fd, int terminal) {
@@ -85,17 +76,13 @@ Result<void> LiveView::start() {
                                          .screen = terminal_.get(),
                                          .enter = screen_->enter(),
                                          .leave = screen_->leave()});
-  const sigset_t blocked = others_signals();
-  sigset_t before;
-  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
-  Result<void> started;
+  const ThreadsWithoutSignals begins;
   try {
     thread_ = std::thread([this] { loop(); });
   } catch (const std::system_error& error) {
-    started = host_error("pthread_create", error.code().value(), "--live draws on a thread of its own");
+    return host_error("pthread_create", error.code().value(), "--live draws on a thread of its own");
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return started;
+  return {};
 }
 
 LiveView::~LiveView() {

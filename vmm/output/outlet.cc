@@ -1,8 +1,6 @@
 #include "vmm/output/outlet.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 #include "vmm/run/retry.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/signal_stack.h"
+#include "vmm/thread_signals.h"
 
 namespace vmm {
 namespace {
@@ -54,17 +53,6 @@ int write_some(int fd, std::string_view bytes, size_t& written) {
     const int polled = retried([&] { return ::poll(&wait, 1, -1); });
     if (polled != 0 && polled != EINTR) return polled;
   }
-}
-
-// A broken writer must not take the process along in silence: its own faults are delivered.
-sigset_t users_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  // A terminal's owner may stop background writers (stty tostop).
-  for (const int other : {SIGTTOU, SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) {
-    ::sigdelset(&all, other);
-  }
-  return all;
 }
 
 // An unconfined writer would be a hole, and nobody could be told of it by a writer.
@@ -187,15 +175,12 @@ struct Outlet::State {
 };
 
 Outlet::Outlet(int fd, Owns owns) : state_(std::make_shared<State>(fd, owns)) {
-  const sigset_t blocked = users_signals();
-  sigset_t before;
-  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  const ThreadsWithoutSignals begins;
   try {
     std::thread([state = state_] { state->run(); }).detach();
   } catch (const std::system_error&) {
     state_->threadless = true;  // then put() writes, and waits for its reader
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Outlet::~Outlet() {

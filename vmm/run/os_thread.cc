@@ -18,6 +18,7 @@
 
 #include "vmm/run/retry.h"
 #include "vmm/signal_stack.h"
+#include "vmm/thread_signals.h"
 
 namespace vmm {
 
@@ -41,13 +42,7 @@ pid_t os_thread_id() { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 Result<void> settle_thread(const std::string& name, std::span<const int> cpus) {
   ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
   use_signal_stack();
-  sigset_t users;
-  ::sigemptyset(&users);
-  ::sigaddset(&users, SIGINT);
-  ::sigaddset(&users, SIGTERM);
-  ::sigaddset(&users, SIGHUP);
-  ::sigaddset(&users, SIGUSR1);
-  ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
+  leave_signals_to_main();
   return bind_thread(cpus);
 }
 

@@ -20,8 +20,7 @@ std::vector<int> allowed_cpus();
 // The calling thread's id, as tgkill and /proc know it.
 pid_t os_thread_id();
 
-// Names the calling thread (15 characters are shown), binds it to these CPUs, and leaves SIGINT, SIGTERM, SIGHUP
-// and SIGUSR1 to others.
+// Names the calling thread (15 characters are shown), binds it to these CPUs, and leaves signals to the main thread.
 [[nodiscard]] Result<void> settle_thread(const std::string& name, std::span<const int> cpus);
 
 // Binds the calling thread, which has been settled, to other CPUs. On failure it stays where it is.

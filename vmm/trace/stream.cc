@@ -1,14 +1,12 @@
 #include "vmm/trace/stream.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <utility>
 
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/thread_signals.h"
 
 namespace vmm {
 namespace {
@@ -18,14 +16,6 @@ using namespace std::chrono_literals;
 constexpr std::chrono::nanoseconds kShortest = 500us;  // sleep
 constexpr std::chrono::nanoseconds kLongest = 50ms;
 constexpr double kWanted = 0.2;  // of a ring, when it is looked at
-
-// All signals but those that are a fault of the thread's own.
-sigset_t others_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  for (const int own : {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) ::sigdelset(&all, own);
-  return all;
-}
 
 }  // namespace
 
@@ -41,20 +31,15 @@ Result<std::unique_ptr<TraceStream>> TraceStream::start(TraceRecorder& recorder,
   return stream;
 }
 
-// Starts with the signals that it may have: there is no instant at which it has others.
 Result<void> TraceStream::start_thread() {
-  const sigset_t blocked = others_signals();
-  sigset_t before;
-  ::pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  Result<void> result;
+  const ThreadsWithoutSignals begins;
   try {
     thread_ = std::thread([this] { loop(); });
   } catch (const std::system_error& error) {
-    result =
-        host_error("pthread_create", error.code().value(), "--trace-stream writes by a thread of its own");
+    return host_error("pthread_create", error.code().value(),
+                      "--trace-stream writes by a thread of its own");
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
+  return {};
 }
 
 TraceStream::~TraceStream() {

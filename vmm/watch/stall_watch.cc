@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +11,7 @@
 #include "vmm/run/clock.h"
 #include "vmm/run/os_thread.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/thread_signals.h"
 #include "vmm/watch/dump.h"
 #include "vmm/watch/request.h"
 #include "vmm/watch/words.h"
@@ -31,14 +31,6 @@ Limits limits_of(const WatchSetup& setup) {
   return {.stall = setup.stall > Nanos{} ? setup.stall : kUnreported,
           .longest_wait = setup.longest_wait,
           .cpus = setup.cpus};
-}
-
-// The main thread's.
-void leave_signals_to_main() {
-  sigset_t users;
-  ::sigemptyset(&users);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&users, signal);
-  ::pthread_sigmask(SIG_BLOCK, &users, nullptr);
 }
 
 bool holds_worker(const Finding& finding) {
