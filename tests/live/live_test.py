@@ -41,6 +41,7 @@ def session(command, slave, say, hear, environment):
         if environment.get("STDOUT"):
             os.dup2(os.open(environment["STDOUT"], os.O_WRONLY | os.O_CREAT, 0o600), 1)
         os.execve(command[0], command, environment)
+    signal.signal(signal.SIGHUP, lambda *_: os.killpg(child, signal.SIGHUP))  # the terminal hangs up
     while True:
         _, status = os.waitpid(child, os.WUNTRACED)
         try:
@@ -71,6 +72,7 @@ class Run:
         self.shell = os.fork()
         if self.shell == 0:
             try:
+                os.close(self.master)  # so that closing it hangs up
                 session([KVMUX, *arguments], self.slave, say, hear, environment)
             finally:
                 os._exit(99)
@@ -78,6 +80,16 @@ class Run:
         os.close(hear)
         self.events = os.fdopen(from_shell)
         self.bytes = b""
+        Run.all.append(self)
+
+    all = []
+
+    @classmethod
+    def kill_all(cls):
+        """What a failed case has left."""
+        for it in cls.all:
+            subprocess.run(["pkill", "-KILL", "-s", str(it.shell)], check=False)
+        cls.all.clear()
 
     def size(self, rows, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -189,7 +201,8 @@ def case_key_switches_a_feature():
         assert " policy " in dump, dump[:2000]
         with open(results) as file:
             run_of = json.load(file)["runs"][0]
-        assert len(run_of["changes"]) == 1 and len(run_of["sections"]) == 2, run_of["changes"]
+        changes, sections = run_of["spec"]["changes"], run_of["result"]["sections"]
+        assert len(changes) == 1 and len(sections) == 2, (changes, sections)
 
 
 def case_q_prints_what_was_measured():
@@ -212,18 +225,19 @@ def case_stop_and_go_on():
     for _ in range(2):
         it.type("\x1a")
         event = it.event()
-        assert event["stopped"] and event["code"] == signal.SIGTSTP, event
+        assert event["stopped"] and event["code"] == signal.SIGTSTP, "%s\n%s" % (event, it.screen.plain)
         it.is_restored(event)
         os.write(it.to_shell, b"f")
         it.until("kvmux run")
         it.until("hit")
     os.kill(it.pid(), signal.SIGSTOP)  # leaves no time to restore anything
-    assert it.event()["stopped"]
+    event = it.event()
+    assert event["stopped"], "%s\n%s" % (event, it.screen.plain)
     os.write(it.to_shell, b"f")
     it.until("hit")
     it.type("q")
     event = it.event()
-    assert event["code"] == 130 and event["settings"] == it.before and not it.screen.alternate, event
+    assert event["code"] == 130 and event["settings"] == it.before and not it.screen.alternate, (event, it.screen.plain)
 
 
 def case_signals():
@@ -344,7 +358,7 @@ def case_boot_ends_by_itself():
     it = Run("boot", ECHO, "--live", "--policy", "kvmux")
     it.until("type something")
     it.type("q")
-    it.ends(0, "got 113")
+    it.ends(1, "got 113")  # the image's own status
 
 
 def case_no_terminal():
@@ -371,9 +385,11 @@ def main():
         try:
             case()
             print("ok    %-32s %.1f s" % (name, time.monotonic() - began), flush=True)
-        except AssertionError as error:
+        except (AssertionError, KeyError, OSError, ValueError) as error:
             failed += 1
             print("FAIL  %s: %s" % (name, str(error).rstrip()), flush=True)
+        finally:
+            Run.kill_all()
     return 1 if failed else 0
 
 

@@ -22,6 +22,7 @@ class Screen:
     def clear(self):
         self.cells = [[" "] * self.columns for _ in range(self.rows)]
         self.row = self.column = 0
+        self.top, self.bottom = 0, self.rows - 1  # of what scrolls
         self.last = " "
 
     def text(self):
@@ -37,11 +38,32 @@ class Screen:
                         return  # the rest of it is to come
                     raise AssertionError("unknown sequence %r" % self.pending[:32])
                 self.pending = self.pending[found.end():]
-                if found.group(3):
+                if found.group() == "\x1bM":
+                    self.line_up()
+                elif found.group(3):
                     self.control(found.group(1), found.group(2), found.group(3))
                 continue
             char, self.pending = self.pending[0], self.pending[1:]
             self.put(char)
+
+    def scroll(self, rows):
+        """Up by so many lines, down if negative."""
+        inside = self.cells[self.top:self.bottom + 1]
+        blank = [[" "] * self.columns for _ in range(min(abs(rows), len(inside)))]
+        inside = inside[rows:] + blank if rows > 0 else blank + inside[:rows]
+        self.cells[self.top:self.bottom + 1] = inside[:self.bottom + 1 - self.top]
+
+    def line_down(self):
+        if self.row == self.bottom:
+            self.scroll(1)
+        else:
+            self.row = min(self.row + 1, self.rows - 1)
+
+    def line_up(self):
+        if self.row == self.top:
+            self.scroll(-1)
+        else:
+            self.row = max(self.row - 1, 0)
 
     def put(self, char):
         if not self.alternate:
@@ -50,7 +72,7 @@ class Screen:
         if char == "\r":
             self.column = 0
         elif char == "\n":
-            self.row = min(self.row + 1, self.rows - 1)
+            self.line_down()
         elif char == "\b":
             self.column = max(0, self.column - 1)
         elif char == "\t":
@@ -58,7 +80,7 @@ class Screen:
         elif char >= " ":
             if self.column >= self.columns:  # as terminals wrap: with the next character
                 self.column = 0
-                self.row = min(self.row + 1, self.rows - 1)
+                self.line_down()
             self.cells[self.row][self.column] = char
             self.column += 1
             self.last = char
@@ -112,7 +134,18 @@ class Screen:
         elif final == "b":
             for _ in range(one):
                 self.put(self.last)
-        elif final in "mrlht":  # colours, scroll region, insert mode, window titles
+        elif final in "ST":
+            self.scroll(one if final == "S" else -one)
+        elif final == "r":
+            self.top = one - 1
+            self.bottom = min(self.rows, n[1] if len(n) > 1 and n[1] else self.rows) - 1
+            self.row = self.column = 0
+        elif final in "LM":
+            top, self.top = self.top, self.row
+            self.scroll(one if final == "M" else -one)
+            self.top = top
+            self.column = 0
+        elif final in "mlht":  # colours, insert mode, window titles
             pass
         else:
             raise AssertionError("unknown sequence %s%s" % (parameters, final))

@@ -50,7 +50,7 @@ void Progress::finish(const std::string& outcome) {
   ++worked_;
   if (is_terminal_ || show_) {
     draw(0);
-  } else {
+  } else if (!outcome.empty()) {
     err_ << fmt::format("[{}/{}] {}: {}\n", done_, steps_, what_, outcome) << std::flush;
   }
 }

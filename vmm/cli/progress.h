@@ -36,7 +36,7 @@ class Progress {
   void begin(const std::string& what);
   // Share of the present step, 0 … 1.
   void update(double share);
-  // The present step is done; `outcome` is shown where lines are plain.
+  // The present step is done; `outcome` is shown where lines are plain. Empty: what came of it is shown already.
   void finish(const std::string& outcome);
   // Takes the bar off the screen, e.g. before printing something else.
   void clear();
