@@ -71,10 +71,10 @@ class VmGraph {
     std::stable_sort(edges_.begin(), edges_.end(),
                      [](const Edge& a, const Edge& b) { return a.count > b.count; });
     const uint32_t vcpus = trace.vms[vm].vcpus;
-    radius_ = std::max(150.0, vcpus * 2.6 * node_radius() / std::numbers::pi / 2 * 1.6);
+    radius_ = std::max(205.0, vcpus * 2.6 * node_radius() / std::numbers::pi / 2 * 1.6);
   }
 
-  double size() const { return 2 * (radius_ + node_radius() + 70); }
+  double size() const { return 2 * (radius_ + node_radius() + 30); }
 
   void draw(std::string& out, Point corner) const {
     const Point middle = corner + Point{size() / 2, size() / 2 + 12};
@@ -162,7 +162,7 @@ class VmGraph {
   }
 
   void draw_label(std::string& out, Point middle, const Edge& edge) const {
-    const Point at = curve(middle, edge).at(edge.from == edge.to ? 0.5 : 0.36);
+    const Point at = curve(middle, edge).at(edge.from == edge.to ? 0.5 : 0.27);
     fmt::format_to(
         std::back_inserter(out),
         "<text class=\"l f{0}\" x=\"{1:.1f}\" y=\"{2:.1f}\">{3}</text><text class=\"l f{0}\" x=\"{1:.1f}\" "

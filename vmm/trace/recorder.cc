@@ -29,7 +29,8 @@ void TraceRecorder::detach() { attached = {}; }
 
 void TraceRecorder::record(const sched::TraceEvent& event) {
   if (attached.recorder == this) return attached.ring->push(event);
-  if (full_ && rings_.back()->pushed() - drained_.back() >= rings_.back()->capacity()) full_();
+  // One place is always the next event's: who copies does not trust it.
+  if (full_ && rings_.back()->pushed() - drained_.back() >= rings_.back()->capacity() - 1) full_();
   const std::lock_guard lock(others_);
   rings_.back()->push(event);
 }

@@ -222,7 +222,7 @@ TEST_CASE(
   REQUIRE(run_simulated(spec, control));
   const auto content = kept.content();
   REQUIRE(content.lost == 0);
-  REQUIRE(content.events.size() > 50'000);
+  REQUIRE(content.events.size() > 20'000);
 
   const char* path = "kvmux_streamed_test.trace";
   auto file = TraceFile::create(path);
