@@ -18,23 +18,40 @@ double longest_turn(const Tuning& tuning, uint32_t runnable) {
   return turn * (1.0 + static_cast<double>(tuning.slice_jitter_permille) / 1000.0);
 }
 
+bool is_below(const Setup& setup, GroupId at, GroupId group) {
+  while (at != group && at != kRootGroup) at = setup.groups[index_of(at)].parent;
+  return at == group;
+}
+
+// What a group weighs among its siblings.
+double entitlement(const Setup& setup, GroupId group) {
+  uint32_t vcpus = 0;
+  for (const VmSetup& vm : setup.vms) vcpus += is_below(setup, vm.parent, group) ? vm.vcpus : 0;
+  const VmShare mode = setup.vms.front().policy.features.vm_share;
+  return static_cast<double>(setup.groups[index_of(group)].weight.value *
+                             entitlement_factor(mode, vcpus, setup.workers));
+}
+
+double entitlement(const Setup& setup, const VmSetup& vm) {
+  return static_cast<double>(
+      vm.weight.value * entitlement_factor(vm.policy.features.vm_share, vm.vcpus, setup.workers));
+}
+
 // A VM's share of all, from the root down to its group.
 double share_of(const Setup& setup, const VmSetup& vm) {
-  const auto among_siblings = [&](GroupId parent, Weight weight) {
+  const auto among_siblings = [&](GroupId parent, double own) {
     double sum = 0;
-    for (const GroupSetup& group : setup.groups) {
-      if (group.parent == parent) sum += static_cast<double>(group.weight.value);
+    for (uint32_t i = 0; i < setup.groups.size(); ++i) {
+      if (setup.groups[i].parent == parent) sum += entitlement(setup, GroupId{i});
     }
     for (const VmSetup& other : setup.vms) {
-      if (other.parent == parent) sum += static_cast<double>(other.weight.value);
+      if (other.parent == parent) sum += entitlement(setup, other);
     }
-    return sum > 0 ? static_cast<double>(weight.value) / sum : 1.0;
+    return sum > 0 ? own / sum : 1.0;
   };
-  double share = among_siblings(vm.parent, vm.weight);
-  for (GroupId at = vm.parent; at != kRootGroup && index_of(at) < setup.groups.size();) {
-    const GroupSetup& group = setup.groups[index_of(at)];
-    share *= among_siblings(group.parent, group.weight);
-    at = group.parent;
+  double share = among_siblings(vm.parent, entitlement(setup, vm));
+  for (GroupId at = vm.parent; at != kRootGroup; at = setup.groups[index_of(at)].parent) {
+    share *= among_siblings(setup.groups[index_of(at)].parent, entitlement(setup, at));
   }
   return share;
 }

@@ -14,6 +14,9 @@ constexpr std::array<std::string_view, 4> kIpiWords{"none", "v2", "v3", "kvmux"}
 constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "gang",
                                                       "host",  "host-yield", "host-kvm"};
 
+constexpr std::array<std::string_view, 2> kLevelWords{"nested", "flat"};
+constexpr std::array<std::string_view, 5> kShareWords{"smp", "up", "concur", "max", "tasks"};
+
 // What a feature needs of the run queue.
 enum class Needs : uint8_t { kNothing, kMoves, kVirtualTime };
 
@@ -28,7 +31,8 @@ constexpr FeatureField field(std::string_view name, std::span<const std::string_
           .words = words,
           .needs_virtual_time = needs == Needs::kVirtualTime,
           .needs_moves = needs == Needs::kMoves,
-          .whole_run = std::is_same_v<Value, StealRule>,
+          .whole_run = std::is_same_v<Value, StealRule> || std::is_same_v<Value, QueueLevels> ||
+                       std::is_same_v<Value, VmShare>,
           .get = [](const Features& features) { return static_cast<size_t>(features.*Member); },
           .set = [](Features& features, size_t index) { features.*Member = static_cast<Value>(index); }};
 }
@@ -68,6 +72,12 @@ constexpr std::array kFeatures{
     field<&Features::donate>("donate", kSwitch, "a likely lock holder runs briefly, then the yielder again",
                              Needs::kVirtualTime, "loan"),
     field<&Features::steal>("steal", kStealRuleNames, "from whom an idle worker takes work", Needs::kMoves),
+    field<&Features::levels>("queue", kLevelWords, "a timeline a group, or one of vCPUs alone (Linux 7.3)",
+                             Needs::kVirtualTime),
+    field<&Features::vm_share>("vm-share", kShareWords,
+                               "what a VM weighs: its weight; that on each worker; times the vCPUs that can run "
+                               "at once, times workers, times runnable vCPUs",
+                               Needs::kVirtualTime),
 };
 
 bool is_old(std::string_view old_name, std::string_view key) { return !old_name.empty() && old_name == key; }

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sched/base/vm_share.h"
 #include "sched/ipi/kind.h"
 #include "sched/policy/rules.h"
 #include "sched/policy/tuning.h"
@@ -30,8 +31,16 @@ enum class QueueKind : uint8_t {
   kHostKvm,    // the same with KVM's own LAPIC and PAUSE-loop handling
 };
 
+// Of an EEVDF run queue; holds for a whole run.
+enum class QueueLevels : uint8_t {
+  kNested,  // a timeline a group: a VM competes with VMs, its vCPUs with each other
+  kFlat,    // one timeline of vCPUs, whose weights follow from their groups' (Linux 7.3)
+};
+
 struct Features {
   QueueKind queue = QueueKind::kEevdf;
+  QueueLevels levels = QueueLevels::kNested;
+  VmShare vm_share = VmShare::kSmp;
   bool spin = false;  // a spin exit leads to a directed yield
   CandidateRule candidates = CandidateRule::kMainline;
   IpiModelKind ipi = IpiModelKind::kNone;

@@ -32,8 +32,10 @@ EevdfQueue::EevdfQueue(Hierarchy& hierarchy, const EevdfConstants& constants, ui
       resolution_(hierarchy.resolution()),
       constants_(constants),
       rng_(seed),
-      slots_(hierarchy.size()),
-      slot_of_(hierarchy.size()) {}
+      slots_(constants.flat ? 0 : hierarchy.size()),
+      slot_of_(hierarchy.size()) {
+  if (constants.flat) flat_.emplace(hierarchy);
+}
 
 const Timeline& EevdfQueue::timeline(GroupId group) const {
   static const Timeline never_used;
@@ -106,8 +108,9 @@ void EevdfQueue::place(Entity& entity, const Vcpu& vcpu, Timeline& timeline) {
 
 void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
   charge(now);
-  vcpu.weight = kDefaultWeight;
   vcpu.tie = index_of(vcpu.id);
+  if (flat_) return enqueue_flat(vcpu);
+  vcpu.weight = kDefaultWeight;
   Entity* entity = &vcpu;
   for (GroupId group = vcpu.group;; group = hierarchy_.parent(group)) {
     Timeline& timeline = timeline_above(group);
@@ -118,6 +121,7 @@ void EevdfQueue::enqueue(Vcpu& vcpu, Nanos now) {
       if (group != kRootGroup) hierarchy_.add_load(group, entity->weight.value);
     }
     if (group == kRootGroup) return;
+    hierarchy_.count_runnable(group, 1);
     entity = timeline.owner();
     if (entity->queued) {
       refresh_share(*entity);
@@ -161,8 +165,10 @@ void EevdfQueue::dequeue(Vcpu& vcpu, Nanos now) {
       leaving = timeline.members() == 0;
     }
     entity = timeline.owner();
+    if (entity != nullptr) hierarchy_.count_runnable(group_of(*entity), -1);
     if (entity != nullptr && !leaving) refresh_share(*entity);
   }
+  if (flat_) flat_->leave(vcpu);
 }
 
 Vcpu* EevdfQueue::pick(Nanos now) {
@@ -175,7 +181,7 @@ Vcpu* EevdfQueue::pick(Nanos now) {
   Timeline* timeline = &root_;
   for (;;) {
     Entity* entity = timeline->pick();
-    if (entity->is_group()) refresh_share(*entity);
+    refresh_weight(*entity);
     timeline->set_current(*entity);
     if (!entity->is_group()) {
       current_ = &vcpu_of(*entity);
@@ -202,12 +208,11 @@ void EevdfQueue::charge(Nanos now) {
   const Nanos ran = now - charged_until_;
   if (ran <= Nanos::zero()) return;
   charged_until_ = now;
+  if (flat_) flat_->add_service(*current_, ran);
   for (Entity* e = current_; e != nullptr; e = parent_of(*e)) {
     Timeline& timeline = *e->timeline;
-    if (e->is_group()) {
-      refresh_share(*e);
-      hierarchy_.add_service(group_of(*e), ran);
-    }
+    refresh_weight(*e);
+    if (e->is_group()) hierarchy_.add_service(group_of(*e), ran);
     timeline.advance_current(virtual_of(ran, *e));
     if (e->vruntime >= e->deadline) {
       new_request(*e, *current_);
@@ -243,32 +248,20 @@ bool EevdfQueue::preempts(const Vcpu& woken) const {
 
 uint32_t EevdfQueue::movable(std::span<Vcpu*> out) const { return waiting_below(root_, out); }
 
-// Group weights follow load: on change, keep the entity's lag in real service and rescale its request.
+// Weights that follow load, before they count: a group's, and on a flat queue a vCPU's.
+void EevdfQueue::refresh_weight(Entity& entity) {
+  if (entity.is_group()) return refresh_share(entity);
+  if (!flat_) return;
+  const Weight weight = flat_->weight_of(vcpu_of(entity));
+  if (weight != entity.weight) reweigh(entity, weight);
+}
+
 void EevdfQueue::refresh_share(Entity& entity) {
   const Weight weight = hierarchy_.share(group_of(entity), entity.own->load());
   if (weight == entity.weight) return;
   const GroupId parent = hierarchy_.parent(group_of(entity));
   if (parent != kRootGroup) hierarchy_.add_load(parent, weight.value - entity.weight.value);
-  const Vruntime average = entity.timeline->average();
-  const int64_t from = entity.weight.value;
-  const Vruntime limit = to_virtual(resolved(entity.slice, entity) * constants_.lag_limit_slices, weight);
-  // Only what it is owed is bounded, as when it leaves: siblings that come and go change the share, and a
-  // debt that was cut each time would soon be forgiven.
-  const Vruntime lag = std::min(scale(average - entity.vruntime, from, weight.value), limit);
-  // At least a tick: a deadline lies ahead, or a turn could end at the instant at which it begins.
-  constexpr Vruntime kTick{1};
-  const Vruntime rest = std::max(kTick, scale(entity.deadline - entity.vruntime, from, weight.value));
-  entity.request = std::max(kTick, scale(entity.request, from, weight.value));
-  entity.timeline->replace(entity, average - lag, average - lag + rest, weight);
-}
-
-Weight EevdfQueue::load_of(const Vcpu& vcpu) const {
-  // The vCPU's part of its chain's weight at the root.
-  int64_t part = vcpu.weight.value;
-  for (const Entity* e = &vcpu; e->timeline->owner() != nullptr; e = e->timeline->owner()) {
-    part = e->timeline->owner()->weight.value * part / std::max<int64_t>(1, e->timeline->load().value);
-  }
-  return {part};
+  reweigh(entity, weight);
 }
 
 uint64_t EevdfQueue::steps() const {

@@ -1,5 +1,5 @@
-// Hierarchical EEVDF on one worker: a timeline for the root and one for every group, an entity for every
-// group.
+// EEVDF on one worker: hierarchical, with a timeline for the root and one for every group, an entity for every
+// group; or flat, with the root's timeline alone, on which vCPUs weigh what their groups make of them.
 //
 // Invariants: a group's entity is queued exactly while its timeline has members; from pick() on, every
 // timeline on the running vCPU's chain has a current; a group entity's weight is its share of the group's
@@ -7,9 +7,11 @@
 // construction.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "sched/base/rng.h"
+#include "sched/queue/flat_shares.h"
 #include "sched/queue/hierarchy.h"
 #include "sched/queue/run_queue.h"
 #include "sched/queue/timeline.h"
@@ -20,6 +22,7 @@ namespace sched {
 struct EevdfConstants {
   int64_t slice_jitter_permille;  // each request is drawn from its length · (1 ± this)
   int64_t lag_limit_slices;       // bound of the lag that an entity keeps while it is off the queue
+  bool flat = false;
 };
 
 // A group on one worker.
@@ -91,22 +94,26 @@ class EevdfQueue final : public RunQueue {
  private:
   Timeline& timeline_above(GroupId parent);
 
-  // Weights of groups are finer than those of vCPUs by the hierarchy's resolution.
-  Nanos resolved(Nanos time, const Entity& entity) const {
-    return entity.is_group() ? time * resolution_ : time;
+  // Weights of groups, and all on a flat queue, are finer than those of vCPUs by the hierarchy's resolution.
+  int64_t resolution_of(const Entity& entity) const {
+    return entity.is_group() || constants_.flat ? resolution_ : 1;
   }
+  Nanos resolved(Nanos time, const Entity& entity) const { return time * resolution_of(entity); }
   Vruntime virtual_of(Nanos exec, const Entity& entity) const {
     return to_virtual(resolved(exec, entity), entity.weight);
   }
   Nanos real_of(Vruntime service, const Entity& entity) const {
-    const Nanos time = to_real(service, entity.weight);
-    return entity.is_group() ? (time + Nanos{resolution_ - 1}) / resolution_ : time;
+    const int64_t resolution = resolution_of(entity);
+    return (to_real(service, entity.weight) + Nanos{resolution - 1}) / resolution;
   }
   Nanos turn_length(const Entity& entity, const Vcpu& vcpu) const;
   void charge(Nanos now);
   void place(Entity& entity, const Vcpu& vcpu, Timeline& timeline);
   void leave(Entity& entity);
+  void enqueue_flat(Vcpu& vcpu);
   void refresh_share(Entity& group_entity);
+  void refresh_weight(Entity& entity);
+  void reweigh(Entity& entity, Weight weight);
   void new_request(Entity& entity, const Vcpu& vcpu);
   Vruntime bounded(Vruntime lag, const Entity& entity) const;
 
@@ -115,6 +122,7 @@ class EevdfQueue final : public RunQueue {
   const EevdfConstants constants_;
   Rng rng_;
   Timeline root_;
+  std::optional<FlatShares> flat_;  // of a flat queue
   // A group takes the next slot when its first vCPU comes here. A worker's groups, few of a large host's, so
   // lie side by side; at their numbers' places each would have a page and a TLB entry of its own.
   std::vector<GroupEntity> slots_;     // never resized, because timelines point at their entities

@@ -12,6 +12,7 @@
 #include <deque>
 
 #include "sched/base/types.h"
+#include "sched/base/vm_share.h"
 
 namespace sched {
 
@@ -24,7 +25,8 @@ class Hierarchy {
     constexpr uint32_t kFewWorkers = 64;
     return std::bit_ceil((workers + kFewWorkers - 1) / kFewWorkers);
   }
-  explicit Hierarchy(int64_t resolution = 1) : resolution_(resolution) {}
+  explicit Hierarchy(int64_t resolution = 1, VmShare mode = VmShare::kSmp, uint32_t workers = 1)
+      : resolution_(resolution), mode_(mode), workers_(workers) {}
   int64_t resolution() const { return resolution_; }
 
   GroupId add(GroupId parent, Weight weight, Nanos slice) {
@@ -58,12 +60,22 @@ class Hierarchy {
   }
   Nanos service(GroupId group) const { return Nanos{at(group).service.load(std::memory_order_relaxed)}; }
 
-  // The weight that the group has on a worker where its load is `local`: weight · local / total.
+  // vCPUs of the group that are runnable, on whatever worker: queues say so where counts_runnable().
+  bool counts_runnable() const { return mode_ == VmShare::kConcur || mode_ == VmShare::kTasks; }
+  void count_runnable(GroupId group, int64_t change) {
+    if (!counts_runnable()) return;
+    groups_[index_of(group)].runnable.fetch_add(change, std::memory_order_relaxed);
+  }
+
+  // The weight that the group has on a worker where its load is `local`: a part of what it has in all, by the part
+  // of its load that is there.
   Weight share(GroupId group, Weight local) const {
     const Group& g = at(group);
+    if (mode_ == VmShare::kUp) return g.weight;
     const int64_t total = std::max(g.load.load(std::memory_order_relaxed), local.value);
     if (total <= 0) return g.weight;
-    return std::clamp(Weight{g.weight.value * local.value / total}, kMinWeight, g.weight);
+    const Weight whole = whole_weight(g);
+    return std::clamp(Weight{whole.value * local.value / total}, kMinWeight, whole);
   }
 
  private:
@@ -74,10 +86,32 @@ class Hierarchy {
     Nanos slice;
     std::atomic<int64_t> load{0};     // Σ over workers of the weights queued directly in the group
     std::atomic<int64_t> service{0};  // ns
+    std::atomic<int64_t> runnable{0};
   };
+  // On all workers together.
+  Weight whole_weight(const Group& g) const {
+    const int64_t runnable = std::max<int64_t>(1, g.runnable.load(std::memory_order_relaxed));
+    switch (mode_) {
+      case VmShare::kConcur:
+        return {g.weight.value * std::min<int64_t>(runnable, workers_)};
+      case VmShare::kTasks:
+        return {g.weight.value * runnable};
+      case VmShare::kMax:
+        return {std::min(g.weight.value * workers_, std::max(g.weight.value, kNiceMinus20 * resolution_))};
+      case VmShare::kUp:
+      case VmShare::kSmp:
+        break;
+    }
+    return g.weight;
+  }
+
   const Group& at(GroupId group) const { return groups_[index_of(group)]; }
 
+  static constexpr int64_t kNiceMinus20 = 88'761;  // the weight of Linux' highest priority
+
   const int64_t resolution_;
+  const VmShare mode_;
+  const int64_t workers_;
   bool counts_service_ = false;
   std::deque<Group> groups_;  // a deque, because an atomic cannot move
 };

@@ -15,7 +15,7 @@ using namespace sched_test;
 
 namespace {
 
-constexpr std::string_view kMovingPresets[] = {"rr",  "fair", "yield", "hier", "deboost",
+constexpr std::string_view kMovingPresets[] = {"rr",  "fair", "yield", "linux-7.3", "hier", "deboost",
                                                "ipi", "v2",   "v3",    "kvmux"};
 constexpr Nanos kBound = 50us;
 

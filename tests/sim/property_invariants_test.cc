@@ -29,7 +29,8 @@ void check_run(std::initializer_list<std::string_view> presets, uint64_t seed, i
 // stays halted with an interrupt to take; time moves on. Each preset alone, and all of them in one machine.
 TEST_CASE("property: invariants hold at every moment under every preset") {
   for_each_seed(1000, [](uint64_t seed) {
-    for (const std::string_view name : {"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux"}) {
+    for (const std::string_view name :
+         {"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux", "linux-7.3"}) {
       check_run({name}, seed, 40);
     }
     check_run({"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux"}, seed, 40);

@@ -45,10 +45,24 @@ std::string Plan::describe() const {
 }
 
 double Plan::least_share(uint32_t vm) const {
-  const auto sum_below = [this](GroupId parent) {
+  const auto of_vm = [this](const VmPlan& v) {
+    return v.setup.weight.value * entitlement_factor(v.setup.policy.features.vm_share,
+                                                     static_cast<int64_t>(v.vcpus.size()), setup.workers);
+  };
+  const auto of_group = [this](uint32_t group) {
+    int64_t vcpus = 0;
+    for (const VmPlan& v : vms) {
+      for (GroupId at = v.setup.parent; at != kRootGroup; at = setup.groups[index_of(at)].parent) {
+        vcpus += index_of(at) == group ? static_cast<int64_t>(v.vcpus.size()) : 0;
+      }
+    }
+    const VmShare mode = vms.front().setup.policy.features.vm_share;
+    return setup.groups[group].weight.value * entitlement_factor(mode, vcpus, setup.workers);
+  };
+  const auto sum_below = [&](GroupId parent) {
     int64_t sum = 0;
-    for (const GroupSetup& g : setup.groups) sum += g.parent == parent ? g.weight.value : 0;
-    for (const VmPlan& v : vms) sum += v.setup.parent == parent ? v.setup.weight.value : 0;
+    for (uint32_t g = 0; g < setup.groups.size(); ++g) sum += setup.groups[g].parent == parent ? of_group(g) : 0;
+    for (const VmPlan& v : vms) sum += v.setup.parent == parent ? of_vm(v) : 0;
     return static_cast<double>(sum);
   };
   const VmPlan& plan = vms[vm];
@@ -63,11 +77,11 @@ double Plan::least_share(uint32_t vm) const {
     return static_cast<double>(plan.setup.weight.value) / size / all;
   }
   double share = 1 / size;
-  Weight weight = plan.setup.weight;
+  int64_t weight = of_vm(plan);
   for (GroupId parent = plan.setup.parent;; parent = setup.groups[index_of(parent)].parent) {
-    share *= static_cast<double>(weight.value) / sum_below(parent);
+    share *= static_cast<double>(weight) / sum_below(parent);
     if (parent == kRootGroup) return share;
-    weight = setup.groups[index_of(parent)].weight;
+    weight = of_group(index_of(parent));
   }
 }
 

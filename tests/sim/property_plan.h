@@ -53,8 +53,8 @@ struct Plan {
 // The preset's features and constants.
 Policy preset(std::string_view name);
 
-inline constexpr std::string_view kOurPresets[] = {"rr",  "fair", "yield", "hier",  "deboost",
-                                                   "ipi", "v2",   "v3",    "kvmux", "gang"};
+inline constexpr std::string_view kOurPresets[] = {"rr",  "fair", "yield", "hier",  "deboost",  "ipi",
+                                                   "v2",  "v3",   "kvmux", "gang",  "linux-7.3"};
 inline constexpr Behaviour kAllBehaviours[] = {Behaviour::kCompute,      Behaviour::kSpins,
                                                Behaviour::kYieldsTight,  Behaviour::kSleeps,
                                                Behaviour::kSleepsAtTick, Behaviour::kSendsIpis};

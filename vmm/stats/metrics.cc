@@ -157,8 +157,11 @@ std::vector<double> vm_shares(const RunSpec& spec, const RunResult& result) {
   for (size_t i = 0; i < count; ++i) {
     const VmResult& vm = result.vms[i];
     if (!vm.failure.empty()) continue;
+    const VmSpec& its = spec.vms[i];
     const double got = alike ? vm.ops_per_second : seconds(totals(vm).on_worker());
-    shares.push_back(got / static_cast<double>(spec.vms[i].weight.value));
+    const int64_t factor =
+        sched::entitlement_factor(its.policy.features.vm_share, its.vcpus, spec.workers);
+    shares.push_back(got / static_cast<double>(its.weight.value * factor));
   }
   return shares;
 }

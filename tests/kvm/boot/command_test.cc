@@ -76,7 +76,7 @@ TEST_CASE("a Multiboot image starts its processors with the LAPICs inside KVM") 
   check_multiboot("split");
 }
 
-// The writers of outputs are older than the sandbox, the workers younger.
+// The writers of outputs are older than the sandbox, the workers and what watches them younger.
 TEST_CASE("no thread is without a filter while a guest runs") {
   REQUIRE_KVM(system);
   REQUIRE_OR_SKIP(vmm::sandbox::is_on(), "no sandbox here");
@@ -97,7 +97,7 @@ TEST_CASE("no thread is without a filter while a guest runs") {
   }
   std::erase_if(
       kinds, [](const std::string& name) { return name.starts_with("kvm-"); });  // KVM's own, for the process
-  CHECK(kinds == std::set<std::string>{"kvmux", "kvmux-w", "kvmux-writer"});
+  CHECK(kinds == std::set<std::string>{"kvmux", "kvmux-w", "kvmux-watch", "kvmux-writer"});
   program.signal(SIGTERM);
   CHECK(program.wait_for_end() == 130);
 }

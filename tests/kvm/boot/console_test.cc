@@ -301,7 +301,7 @@ TEST_CASE("a reader that has gone and a full disk are said, and the terminal is 
 
 TEST_CASE("a stopped guest console gives the terminal back, a crash as well") {
   REQUIRE_KVM(system);
-  for (const int signal : {SIGQUIT, SIGSEGV, SIGBUS, SIGSYS, SIGUSR1}) {
+  for (const int signal : {SIGQUIT, SIGSEGV, SIGBUS, SIGSYS, SIGUSR2}) {
     Program program(Program::On::kTerminal, {"boot", guest_path("echo.elf"), "--mem", "8M"});
     REQUIRE_MESSAGE(program.wait_for("type something\n"), program.output());
     program.signal(signal);
@@ -309,4 +309,15 @@ TEST_CASE("a stopped guest console gives the terminal back, a crash as well") {
     CHECK(program.wait_for_end() == (signal == SIGSYS ? 3 : -signal));
     CHECK(is_cooked(program.settings()));
   }
+}
+
+TEST_CASE("SIGUSR1 asks for a dump, and the terminal stays the guest's") {
+  REQUIRE_KVM(system);
+  Program program(Program::On::kTerminal, {"boot", guest_path("echo.elf"), "--mem", "8M"});
+  REQUIRE_MESSAGE(program.wait_for("type something\n"), program.output());
+  program.signal(SIGUSR1);
+  CHECK(program.wait_for("SIGUSR1: what the machine does"));
+  CHECK(is_raw(program.settings()));
+  program.type("\x01x");
+  CHECK(program.wait_for_end() == 0);
 }

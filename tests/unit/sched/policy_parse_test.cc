@@ -90,6 +90,8 @@ TEST_CASE("presets: features as specified") {
       {"rr", queue(QueueKind::kRoundRobin)},
       {"fair", Features{}},
       {"yield", yield},
+      {"linux-7.3",
+       with(yield, [](Features& f) { f.levels = QueueLevels::kFlat, f.vm_share = VmShare::kConcur; })},
       {"hier", with(yield, [](Features& f) { f.hier = true; })},
       {"deboost", with(yield, [](Features& f) { f.deboost = true; })},
       {"ipi", ipi},

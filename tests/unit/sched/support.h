@@ -41,8 +41,10 @@ inline Tuning plain_tuning() {
 }
 
 // What a run gives its queues.
-inline EevdfConstants constants_of(const Tuning& tuning) {
-  return {tuning.slice_jitter_permille, tuning.lag_limit_slices};
+inline EevdfConstants constants_of(const Tuning& tuning, bool flat = false) {
+  return {.slice_jitter_permille = tuning.slice_jitter_permille,
+          .lag_limit_slices = tuning.lag_limit_slices,
+          .flat = flat};
 }
 inline const int64_t kCreditDepth = Tuning{}.credit_depth;
 
@@ -120,6 +122,9 @@ struct SchedulerRig {
 class QueueRig {
  public:
   explicit QueueRig(Tuning tuning = plain_tuning()) : tuning_(tuning) {}
+  // Flat queues, or nested ones.
+  explicit QueueRig(VmShare mode, uint32_t workers = 1, bool flat = true)
+      : tuning_(plain_tuning()), flat_(flat), hierarchy_(1, mode, workers) {}
 
   GroupId group(Weight weight = kDefaultWeight, GroupId parent = kRootGroup) {
     return hierarchy_.add(parent, weight, tuning_.slice);
@@ -133,13 +138,14 @@ class QueueRig {
   }
   EevdfQueue& queue(size_t index = 0) {
     while (queues_.size() <= index)
-      queues_.emplace_back(hierarchy_, constants_of(tuning_), 1 + queues_.size());
+      queues_.emplace_back(hierarchy_, constants_of(tuning_, flat_), 1 + queues_.size());
     return queues_[index];
   }
   Hierarchy& hierarchy() { return hierarchy_; }
 
  private:
   Tuning tuning_;
+  bool flat_ = false;
   Hierarchy hierarchy_;
   std::deque<Vcpu> vcpus_;
   std::deque<EevdfQueue> queues_;
