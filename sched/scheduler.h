@@ -142,6 +142,7 @@ class Scheduler {
 
  private:
   void set_turns(const VmInfo& vm);
+  void set_slices(const VmInfo& vm, Nanos slice);
   bool loses_wakeup();
   const VmInfo& vm_at(VmId vm) const { return vms_[index_of(vm)]; }
   void number_vms(const Setup& setup);

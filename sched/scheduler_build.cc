@@ -42,19 +42,22 @@ Scheduler::~Scheduler() = default;
 
 void Scheduler::number_vms(const Setup& setup) {
   for (const GroupSetup& group : setup.groups) hierarchy_.add(group.parent, group.weight, setup.tuning.slice);
+  const Cgroups cgroups = features_of_run(setup).cgroups;
   uint32_t first = 0;
   for (const VmSetup& config : setup.vms) {
+    const Nanos slice = config.policy.tuning.slice;
     const VmInfo& vm = vms_.emplace_back(
         VmInfo{.id = VmId{static_cast<uint32_t>(vms_.size())},
                .policy = config.policy,
                .first = first,
                .size = config.vcpus,
-               .group = hierarchy_.add(config.parent, config.weight, config.policy.tuning.slice)});
+               .group = cgroups == Cgroups::kNone ? config.parent
+                                                  : hierarchy_.add(config.parent, config.weight, slice)});
     for (uint32_t i = 0; i < vm.size; ++i) {
       Vcpu& vcpu = workers_.vcpu(vm.vcpu(i));
       vcpu.id = vm.vcpu(i);
       vcpu.vm = vm.id;
-      vcpu.group = vm.group;
+      vcpu.group = cgroups == Cgroups::kVcpu ? hierarchy_.add(vm.group, kDefaultWeight, slice) : vm.group;
       vcpu.index = i;
     }
     set_turns(vm);

@@ -14,6 +14,14 @@ void Scheduler::set_turns(const VmInfo& vm) {
   }
 }
 
+// Of its groups.
+void Scheduler::set_slices(const VmInfo& vm, Nanos slice) {
+  const Cgroups cgroups = vm.policy.features.cgroups;
+  if (cgroups != Cgroups::kNone) hierarchy_.set_slice(vm.group, slice);
+  for (uint32_t i = 0; i < vm.size && cgroups == Cgroups::kVcpu; ++i)
+    hierarchy_.set_slice(workers_.vcpu(vm.vcpu(i)).group, slice);
+}
+
 void Scheduler::change_policies(std::span<const Policy> policies, Nanos now) {
   SCHED_CHECK(policies.size() == vms_.size());
   for (VmInfo& vm : vms_) {
@@ -23,7 +31,7 @@ void Scheduler::change_policies(std::span<const Policy> policies, Nanos now) {
       ++vm.changes;
       workers_.tracer().say(TraceKind::kPolicy, now, kNoWorker, vm.vcpu(0), {.value = vm.changes});
       yields_->change(vm, next, now);
-      hierarchy_.set_slice(vm.group, next.tuning.slice);
+      set_slices(vm, next.tuning.slice);
     }
     vm.policy = next;
     setup_.vms[index_of(vm.id)].policy = next;

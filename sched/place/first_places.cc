@@ -30,10 +30,13 @@ bool may_pack(const Setup& setup) {
                                              [](const VmSetup& vm) { return vm.policy.features.pack; });
 }
 
-// Whole VMs that are not as many on every worker are fair only because they move on.
+// Whole VMs that are not as many on every worker are fair only because they move on. They are chosen among the
+// groups on a worker's run queue.
 bool may_stay_whole(const Setup& setup) {
   const auto alike = [&](const VmSetup& vm) {
-    return vm.policy.features.affinity && vm.weight == setup.vms.front().weight;
+    const Features& features = vm.policy.features;
+    return features.affinity && features.levels == QueueLevels::kNested && features.cgroups == Cgroups::kVm &&
+           vm.weight == setup.vms.front().weight;
   };
   return may_pack(setup) && setup.queue == QueueKind::kEevdf &&
          setup.tuning.migration_cost < setup.tuning.dear_move && setup.vms.size() >= setup.workers &&

@@ -32,7 +32,9 @@ Placement::Placement(const Setup& setup, const std::vector<VmInfo>& vms, Workers
       homes_(vms.size()),
       vm_of_group_(hierarchy.size()),
       moved_at_(workers.vcpus()) {
-  for (const VmInfo& vm : vms) vm_of_group_[index_of(vm.group)] = index_of(vm.id);
+  for (const VmInfo& vm : vms) {
+    if (vm.group != kRootGroup) vm_of_group_[index_of(vm.group)] = index_of(vm.id);
+  }
   places_ = first_places(setup);
   for (uint32_t i = 0; i < workers.vcpus(); ++i) workers.vcpu(VcpuId{i}).last_worker = places_.of_vcpu[i];
   set_homes(Nanos{});

@@ -34,7 +34,7 @@ double entitlement(const Setup& setup, GroupId group) {
 
 double entitlement(const Setup& setup, const VmSetup& vm) {
   return static_cast<double>(
-      vm.weight.value * entitlement_factor(vm.policy.features.vm_share, vm.vcpus, setup.workers));
+      vm.weight.value * entitlement_factor(vm.policy.features, vm.vcpus, setup.workers));
 }
 
 // A VM's share of all, from the root down to its group.

@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "ga
                                                       "host",  "host-yield", "host-kvm"};
 
 constexpr std::array<std::string_view, 2> kLevelWords{"nested", "flat"};
+constexpr std::array<std::string_view, 3> kCgroupWords{"vm", "none", "vcpu"};
 constexpr std::array<std::string_view, 5> kShareWords{"smp", "up", "concur", "max", "tasks"};
 
 // What a feature needs of the run queue.
@@ -32,7 +33,7 @@ constexpr FeatureField field(std::string_view name, std::span<const std::string_
           .needs_virtual_time = needs == Needs::kVirtualTime,
           .needs_moves = needs == Needs::kMoves,
           .whole_run = std::is_same_v<Value, StealRule> || std::is_same_v<Value, QueueLevels> ||
-                       std::is_same_v<Value, VmShare>,
+                       std::is_same_v<Value, VmShare> || std::is_same_v<Value, Cgroups>,
           .get = [](const Features& features) { return static_cast<size_t>(features.*Member); },
           .set = [](Features& features, size_t index) { features.*Member = static_cast<Value>(index); }};
 }
@@ -78,6 +79,9 @@ constexpr std::array kFeatures{
                                "what a VM weighs: its weight; that on each worker; times the vCPUs that can run "
                                "at once, times workers, times runnable vCPUs",
                                Needs::kVirtualTime),
+    field<&Features::cgroups>("cgroups", kCgroupWords,
+                              "a group a VM, none at all, or in it one a vCPU as libvirt makes them",
+                              Needs::kVirtualTime),
 };
 
 bool is_old(std::string_view old_name, std::string_view key) { return !old_name.empty() && old_name == key; }

@@ -37,10 +37,18 @@ enum class QueueLevels : uint8_t {
   kFlat,    // one timeline of vCPUs, whose weights follow from their groups' (Linux 7.3)
 };
 
+// Which groups vCPUs are in, as cgroups are for a host's threads; holds for a whole run.
+enum class Cgroups : uint8_t {
+  kVm,    // a VM's vCPUs in one
+  kNone,  // all side by side; a VM has as much as it has vCPUs
+  kVcpu,  // in the VM's, each in one of its own, as libvirt puts them
+};
+
 struct Features {
   QueueKind queue = QueueKind::kEevdf;
   QueueLevels levels = QueueLevels::kNested;
   VmShare vm_share = VmShare::kSmp;
+  Cgroups cgroups = Cgroups::kVm;
   bool spin = false;  // a spin exit leads to a directed yield
   CandidateRule candidates = CandidateRule::kMainline;
   IpiModelKind ipi = IpiModelKind::kNone;
@@ -62,6 +70,11 @@ struct Features {
   bool donate = false;  // a likely lock holder gets a short turn, then the yielder again
   StealRule steal = StealRule::kNext;
 };
+
+// What a VM of so many runnable vCPUs is entitled to, as a multiple of its weight.
+constexpr int64_t entitlement_factor(const Features& features, int64_t vcpus, int64_t workers) {
+  return features.cgroups == Cgroups::kNone ? vcpus : entitlement_factor(features.vm_share, vcpus, workers);
+}
 
 // Does the policy look at whether a vCPU spins or was preempted at CPL 0?
 inline bool needs_cpl(const Features& features) {

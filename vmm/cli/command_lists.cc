@@ -35,7 +35,7 @@ std::string feature_list(const sched::Features& features) {
   std::string text;
   if (!features.spin) return text;
   for (const sched::FeatureField& field : sched::feature_fields()) {
-    const bool is_switch = field.words.size() == 2;
+    const bool is_switch = field.words[1] == "on";
     if (field.get(features) == 0 || field.name == "spin") continue;
     text += " ";
     text += is_switch ? std::string{field.name}

@@ -94,6 +94,10 @@ Result<void> check_change(const sched::Policy& from, const sched::Policy& to) {
     return refuse(fmt::format("their run queues ({} and {}) hold for the whole run", sched::queue_name(queue),
                               sched::queue_name(to.features.queue)));
   }
+  for (const sched::FeatureField& field : sched::feature_fields()) {
+    if (field.whole_run && field.get(from.features) != field.get(to.features))
+      return refuse(fmt::format("{} holds for the whole run", field.name));
+  }
   if (queue == sched::QueueKind::kGang && from.tuning.slice != to.tuning.slice) {
     return refuse("the slots of run queue 'gang' are slices of the whole run");
   }
@@ -163,6 +167,12 @@ Result<void> check_irqchip(const RunSpec& spec) {
 Result<void> check_weights(const RunSpec& spec) {
   for (const VmSpec& vm : spec.vms) {
     const bool equal = vm.weight == sched::kDefaultWeight && vm.group.empty();
+    if (!equal && vm.policy.features.cgroups == sched::Cgroups::kNone) {
+      return usage_error(vm.group.empty() ? "--weight" : "--group",
+                         fmt::format("'{}' has no groups that VMs' weights could belong to; accepted is "
+                                     "cgroups=vm or cgroups=vcpu",
+                                     vm.policy.name));
+    }
     if (equal || !sched::is_host_queue(vm.policy.features.queue)) continue;
     return usage_error(
         vm.group.empty() ? "--weight" : "--group",

@@ -160,7 +160,7 @@ std::vector<double> vm_shares(const RunSpec& spec, const RunResult& result) {
     const VmSpec& its = spec.vms[i];
     const double got = alike ? vm.ops_per_second : seconds(totals(vm).on_worker());
     const int64_t factor =
-        sched::entitlement_factor(its.policy.features.vm_share, its.vcpus, spec.workers);
+        sched::entitlement_factor(its.policy.features, its.vcpus, spec.workers);
     shares.push_back(got / static_cast<double>(its.weight.value * factor));
   }
   return shares;

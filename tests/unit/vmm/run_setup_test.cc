@@ -84,3 +84,25 @@ TEST_CASE("the spin window follows the exit cost within its range, unless it is 
     CHECK(spin_window_of(spec, Nanos{67'000}) == Nanos{0});
   }
 }
+
+TEST_CASE("setup: without groups there are no weights of VMs, and what holds for a whole run does not change in it") {
+  RunSpec spec = spec_of({"fair,cgroups=none", "fair,cgroups=none"});
+  CHECK(make_setup(spec, kWindow));
+  spec.vms[1].weight = sched::Weight{2048};
+  const auto weighed = make_setup(spec, kWindow);
+  REQUIRE_FALSE(weighed);
+  CHECK(weighed.error().text().find("cgroups=vm") != std::string::npos);
+  for (const char* to : {"yield,queue=flat", "yield,vm-share=concur", "yield,cgroups=vcpu", "linux-7.3"}) {
+    CAPTURE(to);
+    RunSpec changing = spec_of({"yield"});
+    VmChange other;
+    other.policy = *sched::parse_policy(to);
+    changing.changes.push_back({.at = changing.duration / 2, .vms = {other}});
+    const auto refused = make_setup(changing, kWindow);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().text().find("holds for the whole run") != std::string::npos);
+  }
+  const auto apart = make_setup(spec_of({"yield", "yield,queue=flat"}), kWindow);
+  REQUIRE_FALSE(apart);
+  CHECK(apart.error().text().find("queue") != std::string::npos);
+}
