@@ -104,7 +104,7 @@ case "${1-}" in
     build all
     log=$build_dir/tests.log
     status=0
-    ctest --test-dir "$build_dir" --no-tests=error --output-on-failure --output-log "$log" -V "$@" >/dev/null || status=$?
+    ctest --test-dir "$build_dir" --no-tests=error --output-on-failure --output-log "$log" -V -j "$(nproc)" "$@" >/dev/null || status=$?
     # Of the verbose log: failures in full, how many KVM cases ran and were skipped and why, and ctest's closing lines.
     grep -E 'ERROR|FAILED|\bSKIP|KVM test cases' "$log" || true
     sed -n '/tests passed/,$p' "$log"

@@ -19,6 +19,14 @@ Features features_of_run(const Setup& setup) {
   return setup.vms.empty() ? Features{} : setup.vms.front().policy.features;
 }
 
+// On a flat queue a VM's weight is dealt out to its vCPUs: of the smallest, each still has a part that differs from
+// its neighbour's.
+int64_t resolution_for(const Setup& setup) {
+  constexpr int64_t kFlat = 64;
+  const bool flat = features_of_run(setup).levels == QueueLevels::kFlat;
+  return Hierarchy::resolution_for(setup.workers) * (flat ? kFlat : 1);
+}
+
 uint32_t count_vcpus(const Setup& setup) {
   uint32_t n = 0;
   for (const VmSetup& vm : setup.vms) n += vm.vcpus;
@@ -29,7 +37,7 @@ uint32_t count_vcpus(const Setup& setup) {
 
 Scheduler::Scheduler(const Setup& setup, Host& host)
     : setup_(setup),
-      hierarchy_(Hierarchy::resolution_for(setup.workers), features_of_run(setup).vm_share, setup.workers),
+      hierarchy_(resolution_for(setup), features_of_run(setup).vm_share, setup.workers),
       workers_(setup.workers, count_vcpus(setup), host) {
   if (!may_move(setup)) workers_.pin();
   number_vms(setup);

@@ -5,16 +5,21 @@
 namespace sched {
 namespace {
 
-// VMs side by side, each vCPU as wide as its part of its VM's weight, and the whole cut into equal pieces; a
+// What the VM is to have of all workers, in proportion.
+int64_t part_of(const Setup& setup, const VmSetup& vm) {
+  return vm.weight.value * entitlement_factor(vm.policy.features, vm.vcpus, setup.workers);
+}
+
+// VMs side by side, each vCPU as wide as its part of what its VM is to have, and the whole cut into equal pieces; a
 // vCPU on a cut belongs to the piece that has its middle.
 std::vector<WorkerId> side_by_side(const Setup& setup, std::vector<double>& load) {
   double whole = 0;
-  for (const VmSetup& vm : setup.vms) whole += static_cast<double>(vm.weight.value);
+  for (const VmSetup& vm : setup.vms) whole += static_cast<double>(part_of(setup, vm));
   const double piece = whole / setup.workers;
   std::vector<WorkerId> places;
   double left = 0;
   for (const VmSetup& vm : setup.vms) {
-    const double width = static_cast<double>(vm.weight.value) / vm.vcpus;
+    const double width = static_cast<double>(part_of(setup, vm)) / vm.vcpus;
     for (uint32_t i = 0; i < vm.vcpus; ++i, left += width) {
       const auto worker = std::min(setup.workers - 1, static_cast<uint32_t>((left + width / 2) / piece));
       places.push_back(WorkerId{worker});
@@ -36,7 +41,7 @@ bool may_stay_whole(const Setup& setup) {
   const auto alike = [&](const VmSetup& vm) {
     const Features& features = vm.policy.features;
     return features.affinity && features.levels == QueueLevels::kNested && features.cgroups == Cgroups::kVm &&
-           vm.weight == setup.vms.front().weight;
+           part_of(setup, vm) == part_of(setup, setup.vms.front());
   };
   return may_pack(setup) && setup.queue == QueueKind::kEevdf &&
          setup.tuning.migration_cost < setup.tuning.dear_move && setup.vms.size() >= setup.workers &&

@@ -257,6 +257,7 @@ void EevdfQueue::refresh_weight(Entity& entity) {
 }
 
 void EevdfQueue::refresh_share(Entity& entity) {
+  entity.slice = hierarchy_.slice(group_of(entity));  // policies may have changed
   const Weight weight = hierarchy_.share(group_of(entity), entity.own->load());
   if (weight == entity.weight) return;
   const GroupId parent = hierarchy_.parent(group_of(entity));

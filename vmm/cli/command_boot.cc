@@ -206,16 +206,16 @@ Result<int> execute(const BootOptions& options, Services& services) {
   loaded.spec.confine_caller = true;
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return Failure(tracer.error());
-  if (*tracer != nullptr) {
-    const auto recorder = (*tracer)->begin(loaded.spec);
-    if (!recorder) return Failure(recorder.error());
-    loaded.spec.trace = *recorder;
-  }
-  if (*tracer != nullptr) services.control.keep_trace = (*tracer)->keeper();
   services.choose_cpus(setup->spec.workers, setup->cpus);
   auto view = open_view(options, services);
   if (!view) return Failure(view.error());
   if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());
+  if (*tracer != nullptr) {
+    const auto recorder = (*tracer)->begin(loaded.spec);
+    if (!recorder) return Failure(recorder.error());
+    loaded.spec.trace = *recorder;
+    services.control.keep_trace = (*tracer)->keeper();
+  }
   if (*view != nullptr) {
     if (auto started = (*view)->start(); !started) return Failure(started.error());
     (*view)->set_title(fmt::format("boot  {}, {}", options.image, loaded.spec.policy.name));

@@ -116,6 +116,15 @@ Result<TraceRecorder*> RunTracer::begin(const BootSpec& spec) {
   return begin(sched::is_host_queue(spec.policy.features.queue) ? spec.vcpus : spec.workers, events_);
 }
 
+// What was written stays, with an end, or nothing behind it could be read.
+void RunTracer::give_up() {
+  if (stream_ == nullptr) return;
+  Trace about = about_;
+  about.command = command_;
+  if (stream_->finish(std::move(about))) ++sections_;
+  stream_.reset();
+}
+
 Result<void> RunTracer::add(Trace trace) {
   trace.command = command_;
   if (stream_ != nullptr) {
@@ -190,7 +199,10 @@ Result<RunResult> traced_run(const RunSpec& spec, RunTracer* tracer, const std::
   auto result = services.run(spec, services.control);
   services.control.trace = nullptr;
   services.control.keep_trace = nullptr;
-  if (!result) return result;
+  if (!result) {
+    tracer->give_up();
+    return result;
+  }
   if (const auto written = tracer->end(spec, *result, title); !written) return Failure(written.error());
   return result;
 }

@@ -46,6 +46,8 @@ class RunTracer {
   // For what watches the run: writes a section of what there is of this time, and says where. Until end(), by one
   // thread at a time that is not the main thread's caller of end().
   [[nodiscard]] std::function<std::string(const std::string& title, Nanos from, Nanos to)> keeper();
+  // It has failed: its section ends with what there is of it.
+  void give_up();
   // It has ended: its section is written. `title`: which of the command's runs; empty: the only one.
   [[nodiscard]] Result<void> end(const RunSpec& spec, const RunResult& result, const std::string& title);
   [[nodiscard]] Result<void> end(const BootSpec& spec, const BootResult& result);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "vmm/live/frame.h"
@@ -23,6 +24,8 @@ class LiveFeatures {
   // The VMs' policies with the feature of this key, which has() it, at its next word; checked. They are in
   // force from here on. Or why that cannot be.
   [[nodiscard]] Result<std::vector<VmChange>> switch_feature(char key);
+  // Somebody else has changed them.
+  void go_on_with(std::vector<VmChange> vms) { now_ = std::move(vms); }
   // "pull=on": what the last switch was to.
   [[nodiscard]] const std::string& last() const { return last_; }
 

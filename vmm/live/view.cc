@@ -29,7 +29,7 @@ Result<UniqueFd> open_terminal() {
     return usage_error("--live",
                        "the standard input is no terminal; accepted is one to draw on and to read keys from");
   }
-  constexpr int kMode = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  constexpr int kMode = O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   if (::ttyname_r(STDIN_FILENO, name.data(), name.size()) == 0) {
     if (UniqueFd fd(::open(name.data(), kMode)); fd.get() >= 0) return fd;
   }
@@ -138,6 +138,14 @@ void LiveView::begins(const ObservedRun& run) {
 void LiveView::ends() {
   const std::lock_guard lock(mutex_);
   run_.reset();
+}
+
+// A key that nobody has taken up yet meant the policies before.
+void LiveView::changed(std::span<const VmChange> vms) {
+  const std::lock_guard lock(mutex_);
+  if (of_ == Of::kCompare) return;
+  features_.go_on_with({vms.begin(), vms.end()});
+  wanted_.reset();
 }
 
 std::optional<std::vector<VmChange>> LiveView::take_change() {

@@ -60,6 +60,7 @@ class LiveView final : public RunObserver {
   // RunObserver
   void begins(const ObservedRun& run) override;
   void ends() override;
+  void changed(std::span<const VmChange> vms) override;
   [[nodiscard]] std::optional<std::vector<VmChange>> take_change() override;
 
  private:

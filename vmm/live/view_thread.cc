@@ -139,16 +139,21 @@ void LiveView::wait_for_keys(Nanos until) {
       wake_.wait_for(lock, left, [this] { return ending_; });
       return;
     }
-    pollfd typed{STDIN_FILENO, POLLIN, 0};
+    pollfd typed{terminal_.get(), POLLIN, 0};
     const auto patience = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
     if (::poll(&typed, 1, patience) <= 0) {
       keys_.forget();
       continue;
     }
     std::array<uint8_t, 256> bytes;
-    const ssize_t got = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    // Does not block: what poll() saw may have been thrown away since (Ctrl-C flushes).
+    const ssize_t got = ::read(terminal_.get(), bytes.data(), bytes.size());
     if (got <= 0) {
-      has_keys_ = got < 0 && (errno == EINTR || errno == EAGAIN);
+      const bool in_background = errno == EIO && (typed.revents & POLLHUP) == 0;
+      has_keys_ = got < 0 && (errno == EINTR || errno == EAGAIN || in_background);
+      if (!in_background) return;
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, left, [this] { return ending_; });
       return;
     }
     const std::lock_guard lock(mutex_);

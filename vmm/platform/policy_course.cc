@@ -23,7 +23,11 @@ Nanos PolicyCourse::next() const {
 }
 
 void PolicyCourse::look(Nanos now) {
-  if (now >= next()) change(spec_.changes[done_++].vms);
+  if (now >= next()) {
+    const std::vector<VmChange>& vms = spec_.changes[done_++].vms;
+    change(vms);
+    observation_.changed(vms);
+  }
   if (const auto asked_for = observation_.take_change()) change(*asked_for);
 }
 

@@ -29,6 +29,8 @@ class RunObserver {
   // Engine's calls for any thread; when ends() returns, nobody does any more.
   virtual void begins(const ObservedRun& run) = 0;
   virtual void ends() = 0;
+  // Likewise: the VMs have gone on with these, which nobody has asked for by take_change().
+  virtual void changed(std::span<const VmChange>) {}
   // Likewise, at least ten times a second: what the VMs are to go on with, checked to be possible
   // (check_together()); once.
   [[nodiscard]] virtual std::optional<std::vector<VmChange>> take_change() = 0;
@@ -46,6 +48,9 @@ class Observation {
   void end() {
     if (observer_ != nullptr) observer_->ends();
     observer_ = nullptr;
+  }
+  void changed(std::span<const VmChange> vms) {
+    if (observer_ != nullptr) observer_->changed(vms);
   }
   [[nodiscard]] std::optional<std::vector<VmChange>> take_change() {
     return observer_ == nullptr ? std::nullopt : observer_->take_change();

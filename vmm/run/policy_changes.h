@@ -20,16 +20,12 @@ class PolicyChanges {
 
   // At the pause barrier; the window is cut there.
   void make(const PolicyChange& change) {
-    engine_.pause();
-    sections_.take({.at = change.at, .change = &change}, take_snapshot(engine_, vms_));
-    engine_.reset_peaks();
-    engine_.change_policies(change.vms, monotonic_now());
-    engine_.resume();
-    made_.push_back(change);
+    cut(change);
+    observation_.changed(change.vms);
   }
   void make_those_asked_for() {
     if (auto vms = observation_.take_change()) {
-      make({.at = monotonic_now() - begin_, .vms = std::move(*vms)});
+      cut({.at = monotonic_now() - begin_, .vms = std::move(*vms)});
       any_asked_for_ = true;
     }
   }
@@ -39,6 +35,15 @@ class PolicyChanges {
   }
 
  private:
+  void cut(const PolicyChange& change) {
+    engine_.pause();
+    sections_.take({.at = change.at, .change = &change}, take_snapshot(engine_, vms_));
+    engine_.reset_peaks();
+    engine_.change_policies(change.vms, monotonic_now());
+    engine_.resume();
+    made_.push_back(change);
+  }
+
   Engine& engine_;
   const std::vector<TinyVm>& vms_;
   Observation& observation_;

@@ -97,7 +97,7 @@ class Dump {
       return;
     }
     const auto ms = [](sched::Vruntime v) { return static_cast<double>(v.ticks) / 1e6; };
-    line("    {}: vruntime {:.3f} ms, deadline {:.3f}, lag {:+.3f}{}, of its VM {:+.3f}", who,
+    line("    {}: vruntime {:.3f} ms, deadline {:.3f}, lag {:+.3f}{}, of its group {:+.3f}", who,
          ms(vcpu.vruntime), ms(vcpu.deadline), ms(vcpu.lag), vcpu.eligible ? " (eligible)" : "",
          ms(vcpu.group_lag));
   }

@@ -190,3 +190,17 @@ TEST_CASE("cgroups=vcpu: a VM has its weight's share, and a vCPU alone in its gr
   queue.put(0ns);
   CHECK(queue.pick(0ns) == &yielder);
 }
+
+TEST_CASE("flat: a VM of the least weight has no more than its weight, however many vCPUs it has") {
+  const char* policy = "fair,queue=flat";
+  Setup setup = setup_of(1, {{.vcpus = 16, .preset = policy, .weight = Weight{64}}, {.vcpus = 1, .preset = policy}});
+  SchedulerRig rig(setup);
+  rig.start_all();
+  Nanos now{};
+  for (VcpuId at = rig.pick(kW0, now); now < 4s; at = rig.next(kW0, now)) {
+    REQUIRE(at != kNoVcpu);
+    now += 1ms;
+  }
+  const double share = 1 - static_cast<double>(rig.stats(16, now).times.running.count()) / static_cast<double>(now.count());
+  CHECK(share == doctest::Approx(64.0 / (64 + 1024)).epsilon(0.05));
+}

@@ -96,3 +96,20 @@ TEST_CASE("patience: turns last so many slices, until a vCPU of the VM is known 
   CHECK(longest_turn(rig, kSender, now, later) <= 1ms);
   CHECK(longest_turn(rig, kOther, now, later + 50ms) == 3ms);
 }
+
+TEST_CASE("pack and affinity: what a VM is to have decides, and vm-share and cgroups are a part of that") {
+  // By weight alone, all four are alike and each has a worker to itself.
+  const auto whole = [](std::string_view policy) {
+    return first_places(setup_of(4, {{4, policy}, {4, policy}, {1, policy}, {1, policy}})).whole;
+  };
+  CHECK(whole("kvmux"));
+  CHECK_FALSE(whole("kvmux,vm-share=concur"));
+  CHECK_FALSE(whole("kvmux,cgroups=none"));
+  CHECK_FALSE(whole("kvmux,queue=flat"));
+  // Without groups all vCPUs are alike: as many on each worker.
+  const auto places =
+      first_places(setup_of(3, {{4, "kvmux,cgroups=none"}, {8, "kvmux,cgroups=none"}})).of_vcpu;
+  for (uint32_t worker = 0; worker < 3; ++worker) {
+    CHECK(std::count(places.begin(), places.end(), WorkerId{worker}) == 4);
+  }
+}

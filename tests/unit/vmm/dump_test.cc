@@ -74,7 +74,7 @@ TEST_CASE("a dump tells of workers, queues, vCPUs and their histories, a line ea
   CHECK(has(text, "kvmux:   queue 0: 1 runnable, no tick\n"));
   CHECK(has(
       text,
-      "kvmux:     vCPU 0.0, current: vruntime 812.204 ms, deadline 815.004, lag -0.100, of its VM +0.000\n"));
+      "kvmux:     vCPU 0.0, current: vruntime 812.204 ms, deadline 815.004, lag -0.100, of its group +0.000\n"));
   CHECK(has(text, "kvmux:   queue 1: locked by"));
   CHECK(has(text, "kvmux:   vCPU 0.1: halted for 1.0 s, worker 0; ran "));
   CHECK(has(text, "kvmux:     LAPIC: vector 0x40 pending\n"));

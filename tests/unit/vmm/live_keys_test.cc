@@ -144,3 +144,12 @@ TEST_CASE("live console: keeps so many lines and bytes, from the beginning of a 
   pane.add(bytes_of(std::string(1 << 20, 'x')));  // one line without end
   CHECK(pane.last(1).front().size() <= 1000);
 }
+
+TEST_CASE("live features: a key builds on what others have changed") {
+  LiveFeatures features(policies({"yield"}));
+  features.go_on_with(policies({"kvmux"}));
+  CHECK(word(features, "pull") == "on");
+  const auto switched = features.switch_feature('d');
+  REQUIRE(switched);
+  CHECK(switched->front().policy.name == "kvmux,deboost=on");
+}
