@@ -47,14 +47,18 @@ void StateHistory::note(RunState state, Nanos now, WorkerId worker) {
   number_.store(number + 2, std::memory_order_release);
 }
 
-// Until nothing has changed meanwhile. The bound is for a writer that is stopped amid a change (by a debugger,
-// say): what is read then is half of one change and half of the other.
+// Until nothing has changed meanwhile. The bound, some milliseconds, is for a writer that is stopped amid a change (by
+// a debugger, or by a host that gives its CPU to others): what is read then is half of one change and half of the
+// other.
 template <class Copy>
 void StateHistory::read(Copy copy) const {
-  constexpr int kTries = 1000;
+  constexpr int kTries = 200'000;
   for (int i = 0; i < kTries; ++i) {
     const uint64_t before = number_.load(std::memory_order_acquire);
-    if ((before & 1) != 0 && i + 1 < kTries) continue;
+    if ((before & 1) != 0 && i + 1 < kTries) {
+      __builtin_ia32_pause();
+      continue;
+    }
     copy(before / 2);
     if (number_.load(std::memory_order_relaxed) == before) return;
   }

@@ -77,6 +77,7 @@ std::string draw_keys(Dice& dice) {
   const auto features = sched::feature_fields();
   for (uint64_t n = dice.chance(50) ? 0 : dice.below(6); n > 0; --n) {
     const sched::FeatureField& feature = dice.pick(features);
+    if (feature.whole_run) continue;  // draw_queue_keys()
     keys += fmt::format(",{}={}", feature.name, dice.pick(feature.words));
   }
   const auto constants = sched::tuning_fields();
@@ -101,8 +102,19 @@ std::string draw_policy(Draft& draft) {
   return draft.wild ? preset : preset + draft.queue_keys;
 }
 
-std::string draw_queue_keys(Dice& dice) {
+// Alike for all VMs, presets that have their own included. Without groups there are no weights: never drawn.
+std::string draw_levels(Dice& dice) {
   std::string keys;
+  for (const sched::FeatureField& feature : sched::feature_fields()) {
+    if (!feature.whole_run || feature.words.size() < 2) continue;
+    const std::string_view word = dice.chance(60) ? feature.words[0] : dice.pick(feature.words);
+    keys += fmt::format(",{}={}", feature.name, word == "none" ? "vm" : word);
+  }
+  return keys;
+}
+
+std::string draw_queue_keys(Dice& dice, QueueKind queue) {
+  std::string keys = queue == QueueKind::kEevdf ? draw_levels(dice) : "";
   for (const sched::TuningField& field : sched::tuning_fields()) {
     const bool of_the_queue = field.name == "slice-jitter" || field.name == "lag-limit" ||
                               field.name == "migration-cost" || field.name == "balance-interval";
@@ -258,7 +270,7 @@ Machine draw_machine(uint64_t seed, uint64_t number, const Surroundings& surroun
   do draft.queue = draw_queue(dice);
   while (draft.queue == QueueKind::kHostKvm && !surroundings.split_irqchip);
   draft.host = sched::is_host_queue(draft.queue);
-  if (!draft.host) draft.queue_keys = draw_queue_keys(dice);
+  if (!draft.host) draft.queue_keys = draw_queue_keys(dice, draft.queue);
   draw_how(draft);
   draw_vms(draft);
   if (!draft.host || draft.wild) draw_groups(draft);

@@ -39,11 +39,14 @@ class Pulse {
 
   // Any thread.
   Moment moment() const {
-    constexpr int kTries = 1000;  // the owner may have been stopped amid a change
+    constexpr int kTries = 200'000;  // some milliseconds: the owner may have been stopped amid a change
     Moment moment;
     for (int i = 0; i < kTries; ++i) {
       const uint64_t before = number_.load(std::memory_order_acquire);
-      if ((before & 1) != 0 && i + 1 < kTries) continue;
+      if ((before & 1) != 0 && i + 1 < kTries) {
+        __builtin_ia32_pause();
+        continue;
+      }
       moment.place = static_cast<Place>(place_.load(std::memory_order_acquire));
       moment.vcpu = sched::VcpuId{vcpu_.load(std::memory_order_acquire)};
       moment.since = Nanos(since_.load(std::memory_order_acquire));
