@@ -1,6 +1,6 @@
 // Looking on without a lock (sched/base/history.h, vmm/run/pulse.h): one thread changes, another reads. What is
 // read is of one moment: the times that it names add up to that moment. Writers take a microsecond between two
-// changes, which no vCPU and no worker does: a reader gives up after a thousand changes within its few loads.
+// changes: a reader that each time finds another one gives up after some milliseconds.
 #include "race_support.h"
 #include "sched/base/history.h"
 #include "vmm/run/pulse.h"
