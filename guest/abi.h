@@ -26,7 +26,8 @@
 #endif
 
 #define KVMUX_ABI_MAGIC 0x3176586d764b4bedULL
-#define KVMUX_ABI_VERSION 1u
+#define KVMUX_ABI_VERSION 1u  /* of what is here since the first version, and has not changed */
+#define KVMUX_ABI_REVISION 2u /* what has been added: 2: struct kvmux_sync */
 
 /* Segment selectors of the GDT that a vCPU starts with (SYSRET order). */
 #define KVMUX_SEL_KERNEL_CODE 0x08u
@@ -56,7 +57,7 @@ enum kvmux_wait {
   KVMUX_WAIT_GOES_ON = 2 /* it has rung in this wait before */
 };
 
-enum kvmux_lock_kind { KVMUX_LOCK_TTAS = 0, KVMUX_LOCK_TICKET = 1, KVMUX_LOCK_MCS = 2 };
+enum kvmux_lock_kind { KVMUX_LOCK_TTAS = 0, KVMUX_LOCK_TICKET = 1, KVMUX_LOCK_MCS = 2, KVMUX_LOCK_PV = 3 };
 
 #define KVMUX_FANOUT_ALL 0xffffffffu
 
@@ -104,6 +105,7 @@ struct kvmux_boot_info {
    * is alone waits in vain: whoever could end the wait does not run. */
   uint64_t vcpus_running;
   uint64_t marks; /* address of vcpu_count mark rings; 0: nobody reads them */
+  uint64_t revision; /* KVMUX_ABI_REVISION of the host; 0: it is older than that word */
 };
 
 /* Marks: what a vCPU does, written into a ring in memory without an exit, for traces (docs/trace.md). value:
@@ -143,6 +145,43 @@ enum kvmux_vcpu_state { KVMUX_VCPU_NOT_STARTED = 0, KVMUX_VCPU_RUNNING = 1, KVMU
  * 8 * (o - 2) + the three bits below the leading one, where o = index of the leading one. */
 #define KVMUX_HIST_BUCKETS 512u
 
+/* What a vCPU waits for, busily. */
+enum kvmux_waits {
+  KVMUX_WAITS_NOT = 0,
+  KVMUX_WAITS_LOCK = 1,    /* its owner; where nobody owns it, who is first in line */
+  KVMUX_WAITS_BARRIER = 2, /* all that have not arrived in this generation */
+  KVMUX_WAITS_ACKS = 3,    /* those in `acks` */
+  KVMUX_WAITS_WORK = 4     /* whoever works: an item, or room for one */
+};
+
+/* What the host tells, in kvmux_sync.told. */
+#define KVMUX_TELLS_PREEMPTED 1u
+#define KVMUX_TELLS_TURN_END 2u
+#define KVMUX_HEARS_ASKS 4u
+
+#define KVMUX_SYNC_VERSION 2u
+#define KVMUX_SYNC_ACKS 1024u
+
+/* Revision 2: what a vCPU publishes for the host's scheduler, and what it is told. All of it may be left alone:
+ * no policy for use depends on it. Written with plain 64-bit stores. */
+struct kvmux_sync {
+  uint64_t version;  /* KVMUX_SYNC_VERSION: the vCPU keeps the words that follow */
+  uint64_t critical; /* critical sections that it is inside of */
+  uint64_t holds;    /* the lock that it owns, by an address or a number below 2^56; 0: none. Whoever hands a lock
+                        over by name may store it for the next owner */
+  uint64_t waits;    /* enum kvmux_waits, and the lock or barrier << 8 */
+  uint64_t place;    /* lock: its ticket, from 1 on, or 0: any order; barrier: the generation */
+  uint64_t asks;     /* please do not preempt me for so many nanoseconds; 0: no matter. It has its price */
+  uint64_t unused[2];
+  /* By the host. */
+  uint64_t told;      /* KVMUX_TELLS_*, KVMUX_HEARS_* */
+  uint64_t preempted; /* 1: this vCPU is runnable and has no CPU */
+  uint64_t turn_end;  /* when its turn is over, by its TSC, as far as known at the last entry; all ones: never */
+  uint64_t unused_told[5];
+  /* By the vCPU. */
+  uint64_t acks[KVMUX_SYNC_ACKS / 64]; /* bit i: it waits for an acknowledgement of vCPU i */
+};
+
 /* One per vCPU, written by that vCPU only (plain stores), read by the host at any time. All counters only
  * grow. */
 struct kvmux_vcpu_results {
@@ -158,7 +197,8 @@ struct kvmux_vcpu_results {
   uint64_t errors;                       /* broken expectations that a self-checking workload saw */
   uint64_t user[54];                     /* free for a guest of your own */
   uint32_t ack_hist[KVMUX_HIST_BUCKETS]; /* send → acknowledge, TSC ticks */
-  uint8_t pad[4096 - 64 * 8 - KVMUX_HIST_BUCKETS * 4];
+  struct kvmux_sync sync;                /* revision 2 */
+  uint8_t pad[4096 - 64 * 8 - KVMUX_HIST_BUCKETS * 4 - 256];
 };
 
 /* A named check of a self-checking guest, printed and kept in the JSON. */
@@ -172,6 +212,8 @@ struct kvmux_check {
 #ifdef __cplusplus
 static_assert(sizeof(kvmux_vcpu_results) == 4096, "one page a vCPU");
 static_assert(sizeof(kvmux_check) == 64, "part of the contract");
+static_assert(sizeof(kvmux_sync) == 256, "part of the contract");
+static_assert(offsetof(kvmux_vcpu_results, sync) == 2560, "part of the contract");
 static_assert(offsetof(kvmux_boot_info, workload) == 120, "part of the contract");
 static_assert(offsetof(kvmux_boot_info, vcpus_running) == 512, "part of the contract");
 static_assert(offsetof(kvmux_boot_info, marks) == 520, "part of the contract");
@@ -179,6 +221,8 @@ static_assert(sizeof(kvmux_mark_ring) <= KVMUX_MARK_RING_BYTES, "part of the con
 #else
 _Static_assert(sizeof(struct kvmux_vcpu_results) == 4096, "one page a vCPU");
 _Static_assert(sizeof(struct kvmux_check) == 64, "part of the contract");
+_Static_assert(sizeof(struct kvmux_sync) == 256, "part of the contract");
+_Static_assert(offsetof(struct kvmux_vcpu_results, sync) == 2560, "part of the contract");
 _Static_assert(offsetof(struct kvmux_boot_info, workload) == 120, "part of the contract");
 _Static_assert(offsetof(struct kvmux_boot_info, vcpus_running) == 512, "part of the contract");
 _Static_assert(offsetof(struct kvmux_boot_info, marks) == 520, "part of the contract");

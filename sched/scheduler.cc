@@ -61,7 +61,7 @@ std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
   MutexLock lock(worker.mutex);
   Vcpu* vcpu = worker.queue->current();
   SCHED_CHECK(vcpu != nullptr);
-  if (worker.queue->tick(now)) return std::nullopt;
+  if (worker.queue->tick(now) && !yields_->extends(worker, *vcpu, now)) return std::nullopt;
   if (now >= worker.turn_limit && yields_->end_donation(worker, *vcpu, now)) return std::nullopt;
   workers_.arm(worker, now, true);
   return Turn{vcpu->id, worker.armed};
@@ -81,6 +81,7 @@ std::optional<WorkerId> Scheduler::leave_current(Worker& worker, RunState next, 
   workers_.progress(vcpu->id).off_since.store(now.count(), std::memory_order_relaxed);
   workers_.change_state(*vcpu, next, now, worker.id);
   worker.running = nullptr;
+  yields_->tell_preempted(*vcpu, next == RunState::kQueued);
   return yields_->end_turn(worker, *vcpu, now);
 }
 
@@ -147,6 +148,7 @@ bool Scheduler::yield(WorkerId id, Nanos now, const YieldCause& cause) {
 
 void Scheduler::wake(Vcpu& vcpu, Nanos now) {
   const WorkerId to = placement_->for_waking(vcpu);
+  yields_->tell_preempted(vcpu, true);
   workers_.tracer().say(TraceKind::kWake, now, to, vcpu.id);
   workers_.enqueue(vcpu, to, now);
 }

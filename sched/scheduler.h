@@ -45,6 +45,9 @@ class Scheduler {
   // Before the run: it says there what it does.
   void trace_into(TraceSink* sink) { workers_.tracer().into(sink); }
 
+  // Before the run: what a guest publishes of its vCPUs and where it is told. The pages outlive the run.
+  void guest_publishes(VmId vm, const GuestPages& pages) { yields_->guest_publishes(vm_at(vm), pages); }
+
   uint32_t workers() const { return workers_.count(); }
   uint32_t vcpus() const { return workers_.vcpus(); }
   VcpuId vcpu_id(VmId vm, uint32_t index) const { return vm_at(vm).vcpu(index); }

@@ -42,7 +42,7 @@ Scheduler::Scheduler(const Setup& setup, Host& host)
   if (!may_move(setup)) workers_.pin();
   number_vms(setup);
   placement_.emplace(setup, vms_, workers_, hierarchy_);
-  yields_.emplace(workers_, vms_, setup.spin_window);
+  yields_.emplace(workers_, vms_, setup.spin_window, setup.judges_yields);
   build_queues(setup);
 }
 

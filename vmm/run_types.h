@@ -69,6 +69,7 @@ struct RunSpec {
   std::string cost_profile;           // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
   bool quiet_console = false;         // guests' console lines are not printed
   Nanos stall{};                      // what gets nowhere for so long is reported (vmm/watch/); 0: nothing is
+  bool judges_yields = false;         // each is held against what its guest publishes (`kvmux yields`)
   uint32_t loses_wakeups = 0;         // plants a fault: the scheduler forgets every so-many-th wake-up
   std::vector<PolicyChange> changes;  // in ascending order; each begins another section of the result
   // Sections are turns of a switchback: each counts only from so much after its beginning on. 0: they are

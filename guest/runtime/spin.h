@@ -9,6 +9,7 @@
 #define KVMUX_GUEST_RUNTIME_SPIN_H_
 
 #include "guest/runtime/marks.h"
+#include "guest/runtime/sync.h"
 #include "guest/runtime/vcpu.h"
 
 #ifdef __cplusplus
@@ -21,11 +22,16 @@ uint64_t spin_turns(const uint64_t* word, uint64_t value, uint64_t turns);
 }
 #endif
 
-/* Whoever could end the wait of a vCPU that is alone does not run: an eighth of the window is enough to see
- * that it is not over yet. */
+/* Whoever could end the wait of a vCPU that is alone does not run, nor does an owner that is known to be off its
+ * CPU: an eighth of the window is enough to see that the wait is not over yet. */
+static inline int spin_is_in_vain(const struct vcpu* self) {
+  return __atomic_load_n(&self->boot->vcpus_running, __ATOMIC_RELAXED) == 1 ||
+         (self->lock_owner != 0 && sync_owner_is_preempted(self, self->lock_owner));
+}
+
 static inline void spin_start_window(struct vcpu* self) {
-  const int alone = __atomic_load_n(&self->boot->vcpus_running, __ATOMIC_RELAXED) == 1;
-  self->spin_left = alone && self->spin_rings ? self->spin_window / 8 + 1 : self->spin_window;
+  const int in_vain = self->spin_rings && spin_is_in_vain(self);
+  self->spin_left = in_vain ? self->spin_window / 8 + 1 : self->spin_window;
 }
 
 static inline void spin_begin(struct vcpu* self) {

@@ -35,11 +35,13 @@ void* heap(struct vcpu* self, uint64_t bytes) {
 
 void start_together(struct vcpu* self) {
   mark(self, KVMUX_MARK_ARRIVES, &arrived);
+  sync_waits(self, KVMUX_WAITS_BARRIER, &arrived, 1);
   __atomic_fetch_add(&arrived, 1, __ATOMIC_RELEASE);
   spin_begin(self);
   for (uint64_t seen = load_word(&arrived); seen < self->boot->vcpu_count; seen = load_word(&arrived)) {
     spin_while_equal(self, &arrived, seen);
   }
+  sync_wait_over(self);
   mark_wait_over(self);
 }
 
@@ -62,6 +64,7 @@ static struct vcpu* set_up(const struct kvmux_boot_info* boot, uint64_t index) {
   self->boot = boot;
   self->index = index;
   self->results = kvmux_results(boot, index);
+  self->results->sync.version = KVMUX_SYNC_VERSION;
   self->ipis_handled = &self->results->ipis_handled;
   self->marks = kvmux_marks(boot, index);
   self->lapic_eoi = (uint32_t*)(boot->lapic + LAPIC_EOI);

@@ -19,6 +19,7 @@
 struct mcs_node {
   uint64_t locked;
   uint64_t next;
+  uint64_t awake; /* PV: ends its sleep */
 };
 
 struct vcpu {
@@ -39,6 +40,8 @@ struct vcpu {
   uint64_t next_sleeper;
   struct kvmux_mark_ring* marks; /* null: nobody reads them */
   uint64_t wait_marked;          /* the wait that goes on has been marked */
+  uint64_t hold_ticks;           /* of the TSC, in hold_ns */
+  const uint64_t* lock_owner;    /* while it waits for a lock: where its owner's index + 1 is; null: for none */
 
   CACHE_LINE struct mcs_node mcs;
   CACHE_LINE uint64_t inbox;    /* what other vCPUs leave here before they wake this one */

@@ -16,6 +16,7 @@ static inline void work_configure(struct vcpu* self) {
   self->rng = rng_seed(self->boot->seed, self->index);
   self->think_iters = iters_of_ns(self->boot, self->boot->workload.think_ns);
   self->hold_iters = iters_of_ns(self->boot, self->boot->workload.hold_ns);
+  self->hold_ticks = self->boot->workload.hold_ns / 1000u * self->boot->tsc_khz / 1000u;
 }
 
 static inline void work(struct vcpu* self, uint64_t iters) {

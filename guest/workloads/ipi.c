@@ -54,6 +54,7 @@ static void draw_targets(struct vcpu* self, struct target* targets, uint64_t oth
 static void note(struct vcpu* self, struct target* target) {
   target->noted = (uint32_t)load_word(&kvmux_results(self->boot, target->receiver)->ipis_handled);
   target->sent = kvmux_tsc();
+  sync_await(self, target->receiver, 1);
 }
 
 static void send(struct vcpu* self, struct target* targets, uint64_t others, uint64_t count) {
@@ -78,6 +79,7 @@ static void record_ack(struct vcpu* self, const struct target* target) {
 /* Waiting targets are kept in front. */
 static void wait_for_acks(struct vcpu* self, struct target* targets, uint64_t waiting) {
   mark(self, KVMUX_MARK_AWAITS_ACKS, 0);
+  sync_waits(self, KVMUX_WAITS_ACKS, 0, 0);
   spin_begin(self);
   while (waiting != 0) {
     const uint64_t before = waiting;
@@ -86,12 +88,14 @@ static void wait_for_acks(struct vcpu* self, struct target* targets, uint64_t wa
       first_seen = load_word(ack_word(self, targets[i].receiver));
       if ((int32_t)((uint32_t)first_seen - targets[i].noted) <= 0) continue;
       record_ack(self, &targets[i]);
+      sync_await(self, targets[i].receiver, 0);
       const struct target acked = targets[i];
       targets[i] = targets[--waiting];
       targets[waiting] = acked;
     }
     if (waiting == before) spin_burst(self, ack_word(self, targets[0].receiver), first_seen, BURST_TURNS);
   }
+  sync_wait_over(self);
   mark_wait_over(self);
 }
 

@@ -22,7 +22,8 @@ static void hold(struct vcpu* self, struct guarded* guarded) {
 void run(struct vcpu* self) {
   const struct kvmux_workload* params = &self->boot->workload;
   const uint64_t count = params->lock_count == 0 ? 1 : params->lock_count;
-  if (params->lock_kind > KVMUX_LOCK_MCS) refuse(self, "lock: unknown lock kind");
+  if (params->lock_kind > KVMUX_LOCK_PV) refuse(self, "lock: unknown lock kind");
+  if (params->lock_kind == KVMUX_LOCK_PV) require_xapic_ids(self);
   struct guarded* locks = heap(self, count * sizeof(struct guarded));
   if (self->index == 0) {
     for (uint64_t i = 0; i < count; ++i) lock_init(&locks[i].lock, params->lock_kind);

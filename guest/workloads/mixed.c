@@ -102,6 +102,12 @@ static int take(struct vcpu* self, const struct pipeline* line, uint64_t stage, 
   return 1;
 }
 
+static void spin_for_work(struct vcpu* self, const uint64_t* word, uint64_t value) {
+  sync_waits(self, KVMUX_WAITS_WORK, 0, 0);
+  spin_burst(self, word, value, BURST_TURNS);
+  sync_wait_over(self);
+}
+
 static int serve_from(struct vcpu* self, const struct pipeline* line, uint64_t lowest);
 
 /* Puts an item into a stage's queue. While that is full, a vCPU with stages behind it serves those: the queue
@@ -118,7 +124,7 @@ static void put(struct vcpu* self, const struct pipeline* line, uint64_t stage, 
     if (serve_from(self, line, stage)) {
       spin_begin(self);
     } else {
-      spin_burst(self, &queue->count, CAPACITY, BURST_TURNS);
+      spin_for_work(self, &queue->count, CAPACITY);
     }
   }
   mark(self, KVMUX_MARK_PUTS, queue);
@@ -169,7 +175,7 @@ static void serve_round(struct vcpu* self, const struct pipeline* line) {
     if (first_time && line->first + line->step >= line->stages && rng_below(&self->rng, SLEEP_ONE_IN) == 0) {
       sleep_on(self, queue, line->round);
     } else {
-      spin_burst(self, &queue->count, 0, BURST_TURNS);
+      spin_for_work(self, &queue->count, 0);
     }
   }
 }
@@ -188,14 +194,17 @@ static void meet(struct vcpu* self, const struct pipeline* line) {
   const uint64_t now = load_word(&generation);
   mark_wait_over(self);
   mark(self, KVMUX_MARK_ARRIVES, &generation);
+  sync_waits(self, KVMUX_WAITS_BARRIER, &generation, now + 1);
   if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == self->boot->vcpu_count) {
     finish_round(self, line);
     store_word(&arrived, 0);
+    sync_wait_over(self);
     store_word(&generation, now + 1);
     return;
   }
   spin_begin(self);
   spin_while_equal(self, &generation, now);
+  sync_wait_over(self);
   mark_wait_over(self);
 }
 

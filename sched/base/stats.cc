@@ -27,7 +27,13 @@ void for_each_sum(A& a, B& b, Fn fn) {
   fn(a.yield_hits, b.yield_hits);
   fn(a.yield_misses, b.yield_misses);
   fn(a.yield_harmful, b.yield_harmful);
-  for (size_t i = 0; i < a.yields_done.size(); ++i) fn(a.yields_done[i], b.yields_done[i]);
+  fn(a.right_possible, b.right_possible);
+  fn(a.extensions, b.extensions);
+  fn(a.urged, b.urged);
+  for (size_t i = 0; i < a.yields_done.size(); ++i) {
+    fn(a.yields_done[i], b.yields_done[i]);
+    fn(a.yields_right[i], b.yields_right[i]);
+  }
 }
 
 }  // namespace

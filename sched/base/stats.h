@@ -24,6 +24,8 @@ enum class YieldReason : uint8_t {
   kChain,             // kvmux: the end of a wait chain
   kHolder,            // kvmux: it left its worker last and does not spin: the likely owner of a lock
   kWaiter,            // kvmux: it waits itself, and longest: the next owner of a fair lock
+  kOwner,             // critical, oracle: it owns a lock, as its guest publishes
+  kNeeded,            // oracle: it is what the yielder waits for, neither lock nor IPI
   kCount,
 };
 inline constexpr size_t kYieldReasons = static_cast<size_t>(YieldReason::kCount);
@@ -48,6 +50,12 @@ struct VcpuStatsOf {
   Cell<uint64_t> spin_exits{};
   Cell<uint64_t> yields_tried{};                            // attempts on a candidate
   std::array<Cell<uint64_t>, kYieldReasons> yields_done{};  // by reason
+  // Against what the guest publishes (Setup::judges_yields): to one that the yielder needed, by reason; and
+  // spin exits at which one waited that it needed.
+  std::array<Cell<uint64_t>, kYieldReasons> yields_right{};
+  Cell<uint64_t> right_possible{};
+  Cell<uint64_t> extensions{};     // turns that went on past their end
+  Cell<uint64_t> urged{};          // receivers of its IPIs that were made urgent
   Cell<uint64_t> yields_local{};   // target was on the yielder's worker, or pulled there
   Cell<uint64_t> yields_remote{};  // target was nominated on another worker
   Cell<uint64_t> pulls{};          // target was brought here

@@ -10,6 +10,8 @@ namespace sched {
 namespace {
 
 constexpr std::array<std::string_view, 2> kSwitch{"off", "on"};
+constexpr std::array<std::string_view, 3> kDeboostWords{"off", "on", "past"};
+constexpr std::array<std::string_view, 3> kExtendWords{"off", "critical", "asked"};
 constexpr std::array<std::string_view, 4> kIpiWords{"none", "v2", "v3", "kvmux"};
 constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "gang",
                                                       "host",  "host-yield", "host-kvm"};
@@ -49,7 +51,9 @@ constexpr std::array kFeatures{
     field<&Features::forfeit>("forfeit", kSwitch, "the yielder gives up the rest of its request",
                               Needs::kVirtualTime),
     field<&Features::hier>("hier", kSwitch, "proportional forfeit up the hierarchy", Needs::kVirtualTime),
-    field<&Features::deboost>("deboost", kSwitch, "vruntime penalty on the yielder", Needs::kVirtualTime),
+    field<&Features::deboost>("deboost", kDeboostWords,
+                              "vruntime penalty on the yielder: the series', or past its target every time",
+                              Needs::kVirtualTime),
     field<&Features::rate_limit_first>("rate-limit-first", kSwitch,
                                        "rejected attempts use up the penalty interval too"),
     field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain", Needs::kVirtualTime),
@@ -72,6 +76,15 @@ constexpr std::array kFeatures{
         "hint"),
     field<&Features::donate>("donate", kSwitch, "a likely lock holder runs briefly, then the yielder again",
                              Needs::kVirtualTime, "loan"),
+    field<&Features::extend>("extend", kExtendWords,
+                             "who goes on at the end of its turn: inside a critical section, or having asked",
+                             Needs::kVirtualTime),
+    field<&Features::urgent>("urgent", kSwitch,
+                             "an IPI's receivers run first and shortly, and its sender until they have",
+                             Needs::kVirtualTime),
+    field<&Features::tell_preempted>("tell-preempted", kSwitch,
+                                     "guests are told which of their vCPUs wait for a CPU"),
+    field<&Features::tell_turn_end>("tell-turn-end", kSwitch, "a vCPU is told when its turn will end"),
     field<&Features::steal>("steal", kStealRuleNames, "from whom an idle worker takes work", Needs::kMoves),
     field<&Features::levels>("queue", kLevelWords, "a timeline a group, or one of vCPUs alone (Linux 7.3)",
                              Needs::kVirtualTime),

@@ -3,6 +3,7 @@
 //   yield/candidates/*  whom a spinning vCPU yields to        (features: spin, candidates, relaxed)
 //   place/steal/*       from whom an idle worker takes work   (steal)
 //   yield/effect.cc     what the yield does to the run queue  (buddy, forfeit, hier, deboost, credit)
+//   yield/extension.cc  who goes on past the end of its turn  (extend, urgent)
 //   ipi/*.cc            what is remembered of IPIs            (ipi)
 //
 // Plain data, any thread; built before a run and constant during it. Source of the presets: Linux 6.19, the
@@ -44,6 +45,20 @@ enum class Cgroups : uint8_t {
   kVcpu,  // in the VM's, each in one of its own, as libvirt puts them
 };
 
+// The vruntime penalty of a yielder.
+enum class Deboost : uint8_t {
+  kOff,
+  kOn,    // the series': a part of its slice and of the gap to its target, capped, at most one in an interval
+  kPast,  // just past its target, every time (Ishiguro et al. 2021)
+};
+
+// Who goes on for a while when its turn is over.
+enum class Extend : uint8_t {
+  kOff,
+  kCritical,  // who is inside a critical section, as its guest publishes
+  kAsked,     // who has asked for it: at a price
+};
+
 struct Features {
   QueueKind queue = QueueKind::kEevdf;
   QueueLevels levels = QueueLevels::kNested;
@@ -57,7 +72,7 @@ struct Features {
   bool buddy = false;             // nominate the target as next on its queue
   bool forfeit = false;           // the yielder gives up the rest of its request
   bool hier = false;              // proportional forfeit up the hierarchy
-  bool deboost = false;           // vruntime penalty on the yielder at the lowest common ancestor
+  Deboost deboost = Deboost::kOff;  // vruntime penalty on the yielder at the lowest common ancestor
   bool rate_limit_first = false;  // count rejected attempts against the penalty interval (v2 does)
   bool credit = false;            // lag credit to the target's chain
   bool pull = false;         // bring the target to the yielder's worker and run it there at once
@@ -68,6 +83,10 @@ struct Features {
   bool running_hint =
       false;            // a guest is told how many of its vCPUs run: one that is alone need not busy-wait
   bool donate = false;  // a likely lock holder gets a short turn, then the yielder again
+  Extend extend = Extend::kOff;
+  bool urgent = false;  // an IPI's receivers run first and shortly, and its sender until they have
+  bool tell_preempted = false;  // a guest is told which of its vCPUs are off a CPU though runnable
+  bool tell_turn_end = false;   // a vCPU is told when its turn will end
   StealRule steal = StealRule::kNext;
 };
 

@@ -16,7 +16,10 @@
 #define SCHED_CANDIDATE_RULES(rule) \
   rule(kMainline, mainline, true) \
   rule(kPriorities, priorities, true) \
-  rule(kKvmux, kvmux, false)
+  rule(kKvmux, kvmux, false) \
+  rule(kVee21, vee21, true) \
+  rule(kCritical, critical, true) \
+  rule(kOracle, oracle, false)
 
 // rule(value, name). Holds for a whole run, because workers are shared by all VMs.
 #define SCHED_STEAL_RULES(rule) \

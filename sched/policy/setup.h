@@ -45,6 +45,7 @@ struct Setup {
   Tuning tuning;                        // of the queues themselves
   Nanos spin_window{50'000};  // of busy-waiting, then a spin exit: the unit of wait-gap and donate-windows
   uint64_t seed = 1;
+  bool judges_yields = false;  // hold each against what its guest publishes (VcpuStats::yields_right)
   // Tests of what watches the scheduler: every so-many-th wake-up is forgotten. 0: none.
   uint32_t loses_wakeups = 0;
 };

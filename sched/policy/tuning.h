@@ -50,6 +50,10 @@ struct Tuning {
   int64_t donate_try_every = 16;  // epochs; one of them goes the other way
   int64_t donate_clearly = 125;   // the other way takes over if its epoch was this many per cent as long
   int64_t donate_mean_over = 4;   // epochs in the moving mean that it is compared with
+  // Past the end of a turn.
+  Nanos extend_most{200'000};     // extend, urgent: the longest that a vCPU goes on
+  int64_t extend_price = 100;     // extend=asked: charged on top, of the time asked for, in per cent
+  Nanos urgent_slice{500'000};    // urgent: a receiver's turn
   // Yield on send.
   int64_t send_sure = 4;          // score at which a sender counts as one that waits
   int64_t send_most = 8;          // where the score saturates

@@ -73,6 +73,8 @@ class EevdfQueue final : public RunQueue {
   // Gives every level of the target's chain that is not eligible a small positive lag: a slice where as many
   // as `full_depth` are queued, else the same part of one. True if any was.
   bool credit(Vcpu& target, int64_t full_depth);
+  // The running vCPU is charged for so much more than it has run.
+  void surcharge(Nanos extra) { charged_until_ -= extra; }
   // The running vCPU's protection ends: the next tick() says its turn is over.
   void cancel_protection() { turn_over_ = true; }
   // Would somebody else run if the worker chose now, with the running vCPU still protected? Also if nobody

@@ -64,6 +64,7 @@ Action IpiProgram::next(uint32_t vcpu, Nanos now) {
     case Step::kWait:
       sender.step = Step::kDone;
       port_.mark(vcpu, TraceMark::kAwaitsAcks);
+      port_.waits_for(vcpu, GuestWait::kAcks);
       return Action::spin();
     case Step::kDone:
       port_.count_operation(vcpu);

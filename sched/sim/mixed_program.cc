@@ -9,7 +9,7 @@ MixedProgram::MixedProgram(const Workload& workload, uint32_t vcpus, uint64_t se
       round_(uint64_t{std::max(1u, workload.batch)} * ((vcpus + stages_ - 1) / stages_)),
       hold_(workload.hold),
       thinker_(workload.think, vcpus, seed),
-      locks_(workload.lock, stages_, vcpus, seed, port),
+      locks_(workload.lock, stages_, vcpus, workload.hold, seed, port),
       barrier_(vcpus, port),
       watching_(vcpus),
       queues_(stages_),
@@ -52,6 +52,7 @@ bool MixedProgram::poll(uint32_t vcpu, Nanos) {
 
 Action MixedProgram::wait(uint32_t vcpu, bool new_wait) {
   vcpus_[vcpu].waits_for = WaitsFor::kChange;
+  port_.waits_for(vcpu, GuestWait::kWork);
   watching_.insert(vcpu);
   return Action::spin(new_wait);
 }

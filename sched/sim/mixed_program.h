@@ -14,6 +14,9 @@ class MixedProgram final : public Program {
   Action next(uint32_t vcpu, Nanos now) override;
   bool poll(uint32_t vcpu, Nanos now) override;
   bool sleeps(uint32_t vcpu) override { return !vcpus_[vcpu].woken; }
+  bool waits_in_vain(uint32_t vcpu) const override {
+    return vcpus_[vcpu].waits_for == WaitsFor::kLock && locks_.waits_in_vain(vcpu);
+  }
 
  private:
   static constexpr uint32_t kNobody = 0xffffffffu;

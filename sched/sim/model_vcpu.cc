@@ -26,10 +26,16 @@ void ModelVcpu::run(Nanos elapsed) {
 
 Nanos ModelVcpu::left() const { return const_cast<ModelVcpu*>(this)->layer_left(); }
 
-// An eighth for one that is alone, as in guest/runtime/spin.h.
+// An eighth for one that waits in vain, as in guest/runtime/spin.h.
 void ModelVcpu::start_window() {
-  const bool alone = timing_.told && port_.running == 1 && timing_.window != kForever;
-  window_left_ = alone ? timing_.window / 8 : timing_.window;
+  constexpr Nanos kPortion{1'000'000};
+  if (timing_.window == kForever) {
+    window_left_ = action_.one_window ? kPortion : kForever;
+    return;
+  }
+  const bool in_vain = (timing_.told && port_.running == 1) ||
+                       (port_.is_told(index_, kTellsPreempted) && program_.waits_in_vain(index_));
+  window_left_ = in_vain ? timing_.window / 8 : timing_.window;
 }
 
 void ModelVcpu::watch(Nanos now) {
@@ -50,6 +56,7 @@ bool ModelVcpu::look(Nanos now) {
 
 void ModelVcpu::end_wait() {
   base_ = Base::kReady;
+  port_.waits_no_more(index_);
   port_.mark(index_, TraceMark::kWaitOver);
 }
 
@@ -106,10 +113,19 @@ std::optional<Exit> ModelVcpu::finish_base(Nanos now) {
       base_ = Base::kReady;
       return std::nullopt;
     case Base::kSpin:
+      if (action_.one_window) {
+        port_.spinning.erase(index_);
+        base_ = Base::kReady;
+        return std::nullopt;
+      }
       wait_ = wait_ == Wait::kUnknown ? Wait::kBegins : Wait::kGoesOn;
       return Exit::kSpin;  // the next window starts at the entry
     case Base::kSend:
       return Exit::kIpi;
+    case Base::kRing:
+      wait_ = Wait::kUnknown;
+      base_ = Base::kReady;
+      return Exit::kSpin;
     case Base::kTrap:
       if (program_.sleeps(index_)) {
         base_ = Base::kHalted;
@@ -156,6 +172,10 @@ void ModelVcpu::begin_action(Nanos now) {
       return;
     case Action::Kind::kHalt:
       begin_halt();
+      return;
+    case Action::Kind::kRing:
+      base_ = Base::kRing;
+      base_left_ = {};
       return;
   }
 }

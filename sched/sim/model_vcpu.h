@@ -83,6 +83,7 @@ class ModelVcpu {
     kWork,
     kSpin,
     kSend,
+    kRing,
     kTrap,  // on its way to HLT, interrupts off
     kHalted,
     kBack,  // from HLT

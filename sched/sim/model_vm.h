@@ -20,7 +20,9 @@ class Simulator::ModelVm final : public Port {
         receivers(model.vcpus),
         simulator_(simulator) {}
 
-  void look(uint32_t vcpu) override { simulator_.look(simulator_.seats_[first + vcpu]); }
+  void look(uint32_t vcpu) override {
+    if (spinning.contains(vcpu)) simulator_.look(simulator_.seats_[first + vcpu]);
+  }
 
   void mark(uint32_t vcpu, TraceMark what, uint64_t value) override {
     if (simulator_.trace_ == nullptr) return;

@@ -25,9 +25,11 @@ bool Barrier::arrive(uint32_t vcpu) {
   port_.mark(vcpu, TraceMark::kArrives);
   if (++arrived_ < vcpus_) {
     waiting_.insert(vcpu);
+    port_.waits_for(vcpu, GuestWait::kBarrier, 1, generation_);
     return false;
   }
   arrived_ = 0;
+  ++generation_;
   released_.clear();
   released_.take(waiting_);
   released_.for_each_also_in(port_.spinning, [this](uint32_t other) { port_.look(other); });
@@ -41,6 +43,12 @@ Acknowledgements::Acknowledgements(uint32_t vcpus, Port& port) : port_(port) {
   }
 }
 
+void Acknowledgements::await(uint32_t sender, uint32_t receiver, bool awaits) {
+  auto& word = port_.pages[sender].acks[receiver / 64];
+  const uint64_t bit = uint64_t{1} << receiver % 64;
+  GuestPage::store(word, awaits ? GuestPage::load(word) | bit : GuestPage::load(word) & ~bit);
+}
+
 // One at a time to the same receiver: a second one is the same bit in its IRR, as far as waiting goes.
 void Acknowledgements::sent(uint32_t sender, uint32_t receiver, Nanos now) {
   Receiver& r = receivers_[receiver];
@@ -50,6 +58,7 @@ void Acknowledgements::sent(uint32_t sender, uint32_t receiver, Nanos now) {
   s.unseen.erase(receiver);
   s.sent_at[receiver] = now;
   r.waiters.insert(sender);
+  await(sender, receiver, true);
   if (!open) ++s.waiting;
 }
 
@@ -75,13 +84,14 @@ void Acknowledgements::handled(uint32_t receiver, bool has_work) {
 void Acknowledgements::acknowledge(Bits& waiters, uint32_t receiver) {
   waiters.for_each([&](uint32_t sender) {
     senders_[sender].unseen.insert(receiver);
+    await(sender, receiver, false);
     if (port_.spinning.contains(sender)) port_.look(sender);
   });
   waiters.clear();
 }
 
-Locks::Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port& port)
-    : kind_(kind), port_(port), rng_(seed), locks_(count), wanted_(vcpus) {
+Locks::Locks(LockKind kind, uint32_t count, uint32_t vcpus, Nanos hold, uint64_t seed, Port& port)
+    : kind_(kind), hold_(hold), port_(port), rng_(seed), locks_(count), wanted_(vcpus) {
   for (Lock& lock : locks_) {
     if (kind == LockKind::kTtas) {
       lock.waiting = Bits(vcpus);
@@ -98,6 +108,7 @@ bool Locks::acquire(uint32_t index, uint32_t vcpu) {
     return true;
   }
   wanted_[vcpu] = index;
+  port_.waits_for(vcpu, GuestWait::kLock, name(index), kind_ == LockKind::kTtas ? 0 : ++tickets_);
   if (kind_ == LockKind::kTtas) {
     lock.waiting.insert(vcpu);
   } else {
@@ -117,8 +128,17 @@ bool Locks::poll(uint32_t vcpu) {
   return true;
 }
 
+bool Locks::waits_in_vain(uint32_t vcpu) const {
+  const uint32_t owner = locks_[wanted_[vcpu]].owner;
+  return owner != kNobody && owner != vcpu && GuestPage::load(port_.pages[owner].preempted) != 0;
+}
+
 void Locks::own(uint32_t index, uint32_t vcpu) {
   locks_[index].owner = vcpu;
+  GuestPage& page = port_.pages[vcpu];
+  GuestPage::store(page.holds, name(index));
+  GuestPage::store(page.critical, 1);
+  if (port_.is_told(vcpu, kHearsAsks)) GuestPage::store(page.asks, static_cast<uint64_t>(2 * hold_.count()));
   port_.mark(vcpu, TraceMark::kTakesLock, index);
 }
 
@@ -126,6 +146,10 @@ void Locks::release(uint32_t index, uint32_t vcpu) {
   Lock& lock = locks_[index];
   SCHED_CHECK(lock.owner == vcpu);
   lock.owner = kNobody;
+  GuestPage& page = port_.pages[vcpu];
+  GuestPage::store(page.holds, 0);
+  GuestPage::store(page.critical, 0);
+  GuestPage::store(page.asks, 0);
   port_.mark(vcpu, TraceMark::kReleasesLock, index);
   if (kind_ == LockKind::kTtas) {
     const uint32_t looking = lock.waiting.count_also_in(port_.spinning);

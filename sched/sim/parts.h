@@ -35,6 +35,7 @@ class Barrier {
   Port& port_;
   const uint32_t vcpus_;
   uint32_t arrived_ = 0;
+  uint64_t generation_ = 1;
   Bits waiting_;
   Bits released_;  // scratch of arrive()
 };
@@ -66,6 +67,7 @@ class Acknowledgements {
     Bits working;
   };
   void acknowledge(Bits& waiters, uint32_t receiver);
+  void await(uint32_t sender, uint32_t receiver, bool awaits);
 
   Port& port_;
   std::vector<Sender> senders_;
@@ -74,19 +76,24 @@ class Acknowledgements {
 
 // The spin locks of a VM, all of one kind. A vCPU holds or waits for one at a time. TTAS: whoever looks first
 // when it is free takes it, and of those who look all the time the draw decides. Ticket and MCS: first come,
-// first served, also if the first is preempted; they differ in cache traffic only, which is not modelled.
+// first served, also if the first is preempted; they differ in cache traffic only, which is not modelled. PV: the
+// same, but its program has who waits for long go to sleep, and wakes it.
 class Locks {
  public:
-  Locks(LockKind kind, uint32_t count, uint32_t vcpus, uint64_t seed, Port& port);
+  Locks(LockKind kind, uint32_t count, uint32_t vcpus, Nanos hold, uint64_t seed, Port& port);
 
   bool is_owner(uint32_t lock, uint32_t vcpu) const { return locks_[lock].owner == vcpu; }
   // True: taken. Else the vCPU spins until poll() says that it has it.
   bool acquire(uint32_t lock, uint32_t vcpu);
   bool poll(uint32_t vcpu);
   void release(uint32_t lock, uint32_t vcpu);
+  // Nobody: kNobody.
+  uint32_t owner(uint32_t lock) const { return locks_[lock].owner; }
+  bool waits_in_vain(uint32_t vcpu) const;
+
+  static constexpr uint32_t kNobody = 0xffffffffu;
 
  private:
-  static constexpr uint32_t kNobody = 0xffffffffu;
   struct Lock {
     uint32_t owner = kNobody;
     uint32_t head = 0;  // of the queue
@@ -96,8 +103,11 @@ class Locks {
   };
 
   void own(uint32_t index, uint32_t vcpu);
+  static constexpr uint64_t name(uint32_t lock) { return uint64_t{lock} + 1; }
 
   const LockKind kind_;
+  const Nanos hold_;
+  uint64_t tickets_ = 0;
   Port& port_;
   Rng rng_;
   std::vector<Lock> locks_;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "sched/base/guest_page.h"
 #include "sched/base/trace.h"
 #include "sched/base/types.h"
 #include "sched/sim/bits.h"
@@ -24,14 +25,18 @@ struct Action {
     kSpin,  // busy-waits until poll() says that the wait is over
     kSend,  // writes the ICR: an IPI to `receiver`
     kHalt,  // HLT, again and again while sleeps() holds
+    kRing,  // rings the bell once, waiting for nothing in particular
   };
   Kind kind = Kind::kWork;
   bool new_wait = true;  // kSpin: the spin window starts anew
+  bool one_window = false;  // kSpin: for a window at most, without a bell at its end
   uint32_t receiver = 0;
   Nanos time{};
 
   static Action work(Nanos time) { return {.kind = Kind::kWork, .time = time}; }
   static Action spin(bool new_wait = true) { return {.kind = Kind::kSpin, .new_wait = new_wait}; }
+  static Action spin_once() { return {.kind = Kind::kSpin, .one_window = true}; }
+  static Action ring() { return {.kind = Kind::kRing}; }
   static Action send(uint32_t receiver) { return {.kind = Kind::kSend, .receiver = receiver}; }
   static Action halt() { return {.kind = Kind::kHalt}; }
 };
@@ -62,7 +67,9 @@ constexpr uint32_t ack_bucket(uint64_t ns) {
 // What a program sees of the vCPUs that execute it.
 class Port {
  public:
-  explicit Port(uint32_t vcpus) : spinning(vcpus), counters(vcpus) {}
+  explicit Port(uint32_t vcpus) : spinning(vcpus), counters(vcpus), pages(new GuestPage[vcpus]()) {
+    for (uint32_t i = 0; i < vcpus; ++i) GuestPage::store(pages[i].version, 2);
+  }
   virtual ~Port() = default;
 
   // What this vCPU waits for may have come true: if it executes its wait right now, poll() is called at once.
@@ -81,9 +88,20 @@ class Port {
     ++counters[sender].ipis_acked;
   }
 
+  // What the vCPU publishes of itself, as guest/runtime/sync.h does.
+  void waits_for(uint32_t vcpu, GuestWait wait, uint64_t name = 0, uint64_t place = 0) {
+    GuestPage::store(pages[vcpu].place, place);
+    GuestPage::store(pages[vcpu].waits, static_cast<uint64_t>(wait) | name << 8);
+  }
+  void waits_no_more(uint32_t vcpu) { GuestPage::store(pages[vcpu].waits, 0); }
+  bool is_told(uint32_t vcpu, uint64_t what) const {
+    return (GuestPage::load(pages[vcpu].told) & what) != 0;
+  }
+
   uint32_t running = 0;  // vCPUs on a worker; kept by the simulator
   Bits spinning;         // executes its wait right now; kept by the simulator
   std::vector<Counters> counters;
+  std::unique_ptr<GuestPage[]> pages;
   std::array<uint64_t, kAckBuckets> acks{};
 };
 
@@ -98,6 +116,8 @@ class Program {
   virtual bool poll(uint32_t, Nanos) { return true; }
   // Is there still nothing in this vCPU's inbox?
   virtual bool sleeps(uint32_t) { return false; }
+  // Is the owner of the lock that it waits for off its CPU, as the host tells? Then the wait is in vain.
+  virtual bool waits_in_vain(uint32_t) const { return false; }
 
   // The interrupt stub of this vCPU counts an interrupt.
   virtual void handled(uint32_t, Nanos) {}
@@ -112,7 +132,7 @@ class Program {
 };
 
 enum class GuestKind : uint8_t { kLock, kIpi, kMixed, kCompute, kPingpong };
-enum class LockKind : uint8_t { kTtas, kTicket, kMcs };
+enum class LockKind : uint8_t { kTtas, kTicket, kMcs, kPv };
 
 // The parameters of guest/abi.h's struct kvmux_workload, with the same meaning.
 struct Workload {

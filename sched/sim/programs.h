@@ -18,17 +18,27 @@ class ComputeProgram final : public Program {
   std::vector<bool> started_;
 };
 
-// Think, take one of the locks, hold it, release it.
+// Think, take one of the locks, hold it, release it. With a PV lock, who waits for a window halts, and who hands it
+// the lock wakes it.
 class LockProgram final : public Program {
  public:
   LockProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
   Action next(uint32_t vcpu, Nanos now) override;
   bool poll(uint32_t vcpu, Nanos now) override;
+  bool sleeps(uint32_t vcpu) override { return !locks_.is_owner(lock_[vcpu], vcpu); }
+  bool waits_in_vain(uint32_t vcpu) const override {
+    return steps_[vcpu] == Step::kHold && locks_.waits_in_vain(vcpu);
+  }
 
  private:
-  enum class Step : uint8_t { kStart, kThink, kAcquire, kHold, kRelease };
+  enum class Step : uint8_t { kStart, kThink, kAcquire, kTimely, kHold, kRelease, kReleased };
+
+  bool too_late_to_acquire(uint32_t vcpu, Nanos now) const;
+  Action acquire(uint32_t vcpu);
+  Action hold(uint32_t vcpu);
 
   Port& port_;
+  const bool pv_;
   const uint32_t lock_count_;
   const Nanos hold_;
   Thinker thinker_;
@@ -36,6 +46,7 @@ class LockProgram final : public Program {
   Barrier barrier_;
   std::vector<Step> steps_;
   std::vector<uint32_t> lock_;  // by vCPU: the one of this turn
+  std::vector<bool> asleep_;    // PV: waits in HLT
 };
 
 // Think, send IPIs, spin until all receivers have acknowledged; with senders > 0 the rest computes.

@@ -9,7 +9,7 @@ namespace sched::sim {
 ReplayProgram::ReplayProgram(std::shared_ptr<const ReplayScript> script, uint64_t seed, Port& port)
     : port_(port),
       script_(std::move(script)),
-      locks_(script_->lock, script_->locks, static_cast<uint32_t>(script_->vcpus.size()), seed, port),
+      locks_(script_->lock, script_->locks, static_cast<uint32_t>(script_->vcpus.size()), Nanos{}, seed, port),
       barrier_(static_cast<uint32_t>(script_->vcpus.size()), port),
       acks_(static_cast<uint32_t>(script_->vcpus.size()), port),
       things_(script_->things),
@@ -51,6 +51,7 @@ std::optional<Action> ReplayProgram::begin(uint32_t vcpu, const ReplayStep& step
     case Kind::kTake:
       if (take(step.what)) return std::nullopt;
       watching_.insert(vcpu);
+      port_.waits_for(vcpu, GuestWait::kWork);
       return wait(vcpu, step);
     case Kind::kSleep:
       if (take(step.what)) return std::nullopt;
@@ -61,7 +62,9 @@ std::optional<Action> ReplayProgram::begin(uint32_t vcpu, const ReplayStep& step
     case Kind::kSend:
       return send(vcpu, step.what, now);
     case Kind::kAwaitAcks:
-      return acks_.all_seen(vcpu, now) ? std::nullopt : wait(vcpu, step);
+      if (acks_.all_seen(vcpu, now)) return std::nullopt;
+      port_.waits_for(vcpu, GuestWait::kAcks);
+      return wait(vcpu, step);
     case Kind::kOperation:
       port_.count_operation(vcpu);
       return std::nullopt;

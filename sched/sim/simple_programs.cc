@@ -14,19 +14,45 @@ Action ComputeProgram::next(uint32_t vcpu, Nanos) {
 
 LockProgram::LockProgram(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port)
     : port_(port),
+      pv_(workload.lock == LockKind::kPv),
       lock_count_(std::max(1u, workload.locks)),
       hold_(workload.hold),
       thinker_(workload.think, vcpus, seed),
-      locks_(workload.lock, lock_count_, vcpus, seed, port),
+      locks_(workload.lock, lock_count_, vcpus, hold_, seed, port),
       barrier_(vcpus, port),
       steps_(vcpus, Step::kStart),
-      lock_(vcpus, 0) {}
+      lock_(vcpus, 0),
+      asleep_(vcpus) {}
 
 bool LockProgram::poll(uint32_t vcpu, Nanos) {
   return steps_[vcpu] == Step::kThink ? barrier_.over(vcpu) : locks_.poll(vcpu);
 }
 
-Action LockProgram::next(uint32_t vcpu, Nanos) {
+// I-Spinlock: a lock is not taken that would be held when the turn is over.
+bool LockProgram::too_late_to_acquire(uint32_t vcpu, Nanos now) const {
+  if (!port_.is_told(vcpu, kTellsTurnEnd)) return false;
+  const uint64_t end = GuestPage::load(port_.pages[vcpu].turn_end);
+  return end != ~uint64_t{0} && static_cast<int64_t>(end) < (now + hold_).count();
+}
+
+Action LockProgram::acquire(uint32_t vcpu) {
+  steps_[vcpu] = Step::kHold;
+  if (locks_.acquire(lock_[vcpu], vcpu)) return hold(vcpu);
+  return pv_ ? Action::spin_once() : Action::spin();
+}
+
+Action LockProgram::hold(uint32_t vcpu) {
+  if (pv_ && !locks_.is_owner(lock_[vcpu], vcpu)) {
+    asleep_[vcpu] = true;
+    return Action::halt();
+  }
+  asleep_[vcpu] = false;
+  port_.waits_no_more(vcpu);
+  steps_[vcpu] = Step::kRelease;
+  return Action::work(hold_);
+}
+
+Action LockProgram::next(uint32_t vcpu, Nanos now) {
   switch (steps_[vcpu]) {
     case Step::kStart:
       steps_[vcpu] = Step::kThink;
@@ -37,15 +63,22 @@ Action LockProgram::next(uint32_t vcpu, Nanos) {
       return thinker_.think(vcpu);
     case Step::kAcquire:
       if (lock_count_ > 1) lock_[vcpu] = static_cast<uint32_t>(thinker_.rng(vcpu).below(lock_count_));
-      steps_[vcpu] = Step::kHold;
-      if (!locks_.acquire(lock_[vcpu], vcpu)) return Action::spin();
+      steps_[vcpu] = Step::kTimely;
+      if (too_late_to_acquire(vcpu, now)) return Action::ring();
       [[fallthrough]];
+    case Step::kTimely:
+      return acquire(vcpu);
     case Step::kHold:
-      steps_[vcpu] = Step::kRelease;
-      return Action::work(hold_);
-    case Step::kRelease:
+      return hold(vcpu);
+    case Step::kRelease: {
       locks_.release(lock_[vcpu], vcpu);
       port_.count_operation(vcpu);
+      steps_[vcpu] = Step::kReleased;
+      const uint32_t next = locks_.owner(lock_[vcpu]);
+      if (next != Locks::kNobody && asleep_[next]) return Action::send(next);
+      [[fallthrough]];
+    }
+    case Step::kReleased:
       steps_[vcpu] = Step::kAcquire;
       return thinker_.think(vcpu);
   }

@@ -18,6 +18,7 @@ Simulator::Simulator(const Config& config)
   add_vms(config);
   SCHED_CHECK(scheduler_.vcpus() == seats_.size());
   if (threads_ != Threads::kWorkers) shuffle_threads(config.seed);
+  for (const auto& vm : vms_) publish_pages(*vm);
   add_workers(config.seed);
   // The model of a host deals vCPUs numbers of its own.
   if (threads_ == Threads::kWorkers) scheduler_.trace_into(trace_);
@@ -41,6 +42,13 @@ void Simulator::add_vms(const Config& config) {
       seat_of_.push_back(vm.first + i);
     }
   }
+}
+
+// A host knows nothing of guests.
+void Simulator::publish_pages(const ModelVm& vm) {
+  if (threads_ != Threads::kWorkers) return;
+  auto* const first = reinterpret_cast<std::byte*>(vm.pages.get());
+  scheduler_.guest_publishes(vm.id, GuestPages(first, sizeof(GuestPage), vm.vcpus));
 }
 
 void Simulator::add_workers(uint64_t seed) {

@@ -142,12 +142,14 @@ class Simulator final : private Host {
   void add_vms(const Config& config);
   void add_workers(uint64_t seed);
   void shuffle_threads(uint64_t seed);
+  void publish_pages(const ModelVm& vm);
   void step(Worker& worker);
 
   // The worker's turn (turn.cc).
   void dispatch(Worker& worker);
   void take_turn(Worker& worker, bool fresh);
   void enter(Worker& worker);
+  void tell_turn_end(const Worker& worker);
   void in_guest(Worker& worker);
   void go_on(Worker& worker);
   void leave(Worker& worker, Exit exit);

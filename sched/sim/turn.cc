@@ -89,6 +89,15 @@ bool Simulator::turn_over(Worker& worker) {
   return !scheduler_.tick(worker.id, now_);
 }
 
+// The virtual TSC counts nanoseconds; kForever is what no TSC reaches.
+void Simulator::tell_turn_end(const Worker& worker) {
+  const ModelVm& vm = worker.seat->vm;
+  const uint32_t vcpu = worker.seat->cpu.index();
+  if (!vm.is_told(vcpu, kTellsTurnEnd)) return;
+  const bool ends = worker.tick_at != kForever;
+  GuestPage::store(vm.pages[vcpu].turn_end, ends ? static_cast<uint64_t>(worker.tick_at.count()) : ~uint64_t{0});
+}
+
 void Simulator::enter(Worker& worker) {
   if (worker.tick_wanted || worker.irq_posted || worker.tick_at <= now_) {
     worker.seat->entry = costs_.handle;  // KVM_RUN comes back at once
@@ -99,6 +108,7 @@ void Simulator::enter(Worker& worker) {
   worker.kick_at = kForever;
   worker.entered = now_;
   trace(worker, TraceKind::kEnter);
+  tell_turn_end(worker);
   worker.seat->cpu.enter(now_);
   go_on(worker);
 }

@@ -66,7 +66,8 @@ void Workers::say_lag(const Worker& worker, const Vcpu& vcpu, Nanos now) const {
 }
 
 void Workers::arm(Worker& worker, Nanos now, bool again) {
-  const Nanos end = std::min(worker.queue->turn_end(), worker.turn_limit);
+  const Nanos end = worker.extended_until != Nanos{} ? worker.extended_until
+                                                     : std::min(worker.queue->turn_end(), worker.turn_limit);
   if (end == worker.armed && !again) return;
   worker.armed = end;
   host_.arm_tick(worker.id, end, now);

@@ -36,6 +36,7 @@ struct alignas(64) Worker {
   Vcpu* running SCHED_GUARDED_BY(self) = nullptr;       // queue->current()
   Nanos armed SCHED_GUARDED_BY(mutex) = kForever;       // the tick that the host was asked for
   Nanos turn_limit SCHED_GUARDED_BY(mutex) = kForever;  // a tick is due then, whatever the queue says
+  Nanos extended_until SCHED_GUARDED_BY(mutex){};       // the turn goes on past its end; 0: it does not
   std::atomic<int64_t> load{0};                         // a hint for balancing
 };
 

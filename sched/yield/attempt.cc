@@ -33,7 +33,8 @@ Result HandoverAttempt::operator()(uint32_t index, YieldReason reason) {
 
 Handover HandoverAttempt::hand_over(const Vcpu& target, YieldReason reason) const {
   const bool for_ack = reason == YieldReason::kIpiReceiver || reason == YieldReason::kChain;
-  const bool for_lock = reason == YieldReason::kHolder || reason == YieldReason::kWaiter;
+  const bool for_lock = reason == YieldReason::kHolder || reason == YieldReason::kWaiter ||
+                        reason == YieldReason::kOwner;
   if (for_ack && vm_.policy.features.switch_back && computes(target)) return lend(Handover::Kind::kForAck);
   if (for_lock && donation_) return lend(Handover::Kind::kForLock, *donation_);
   return {};
@@ -158,6 +159,7 @@ void HandoverAttempt::say(TraceKind kind, const Vcpu& target, uint8_t why, uint6
 
 void HandoverAttempt::note_done(const Vcpu& target, YieldReason reason) {
   ++me_.stats.yields_done[static_cast<size_t>(reason)];
+  if (right_ != nullptr && right_->test(target.index)) ++me_.stats.yields_right[static_cast<size_t>(reason)];
   if (workers_.status(target.id).view().worker() == here_.id) ++me_.stats.yields_local;
   const Progress& progress = workers_.progress(target.id);
   mine_.outcome = {.stage = take_off_ ? YieldOutcome::Stage::kAway : YieldOutcome::Stage::kBack,

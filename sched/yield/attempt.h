@@ -13,6 +13,7 @@
 #include "sched/yield/candidate.h"
 #include "sched/yield/effect.h"
 #include "sched/yield/memory.h"
+#include "sched/yield/needed.h"
 
 namespace sched {
 
@@ -24,6 +25,11 @@ class HandoverAttempt final : public YieldAttempt {
   void yielder_is_alone() { alone_ = true; }
   // A likely lock holder gets a turn of this length, then the yielder goes on.
   void donate(Nanos length) { donation_ = length; }
+  // These wait for a worker, and the yielder needs one of them: counts whether it is yielded to.
+  void judge_by(const VcpuBits& right) {
+    right_ = &right;
+    ++me_.stats.right_possible;
+  }
 
   Result operator()(uint32_t index, YieldReason reason) override;
   // The yielder leaves its worker.
@@ -52,6 +58,7 @@ class HandoverAttempt final : public YieldAttempt {
   const Nanos now_;
   bool alone_ = false;
   std::optional<Nanos> donation_;
+  const VcpuBits* right_ = nullptr;
   bool take_off_ = false;
   TraceYield how_ = TraceYield::kHere;   // the attempt that is done
   Handover hands_;                       // what the attempt gives

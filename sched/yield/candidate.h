@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 
+#include "sched/base/guest_page.h"
 #include "sched/base/stats.h"
 #include "sched/base/status.h"
 #include "sched/ipi/model.h"
@@ -26,6 +27,7 @@ struct SpinScan {
   const IpiModel* ipi;    // may be null
   bool handovers;         // a yield to a vCPU that waits itself is worth a try
   uint32_t spins_before;  // spin exits of this wait that did not end it
+  GuestPages pages = {};  // what the guest publishes, if it does
   Nanos now;
 };
 

@@ -23,11 +23,13 @@ bool watches_sends(const VmInfo& vm, const VmYields& yields) {
 
 }  // namespace
 
-DirectedYields::DirectedYields(Workers& workers, const std::vector<VmInfo>& vms, Nanos spin_window)
+DirectedYields::DirectedYields(Workers& workers, const std::vector<VmInfo>& vms, Nanos spin_window, bool judges)
     : workers_(workers),
       vms_(vms),
       spin_window_(spin_window),
-      memory_(vms, workers.count(), workers.vcpus()) {}
+      judges_(judges),
+      memory_(vms, workers.count(), workers.vcpus()),
+      pages_(vms.size()) {}
 
 // A guest that says nothing of its waits spins for whole windows: a spin exit much later than one window
 // after it came back is about something else.
@@ -75,8 +77,9 @@ bool DirectedYields::yield(Worker& worker, const YieldCause& cause, Nanos now) {
   SCHED_CHECK(worker.running != nullptr);
   Vcpu& me = *worker.running;
   const bool at_send = cause.kind == YieldCause::Kind::kSend;
-  if (at_send && !foresees_wait(worker, me, now)) return false;
   const VmInfo& vm = vm_of(me);
+  if (at_send && vm.policy.features.urgent) urge_receivers(worker, me, now);
+  if (at_send && !foresees_wait(worker, me, now)) return false;
   bool over = false;
   bool alone = false;
   bool carries = false;  // a run queue without virtual time has nothing that a yield could act on
@@ -106,6 +109,8 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   if (alone) attempt.yielder_is_alone();
   if (donates) attempt.donate(spin_window_ * vm.policy.tuning.donate_windows);
   const SpinScan scan = scan_of(worker, me, cause, now);
+  const VcpuBits right = judges_ ? queued_that_it_needs(me, at_send) : VcpuBits{};
+  if (right.any()) attempt.judge_by(right);
   const auto target =
       at_send ? yield_to_awaited(vm.policy, scan, attempt) : directed_yield(vm.policy, scan, attempt);
   if (target) yields.last_boosted.store(*target, std::memory_order_relaxed);
@@ -123,6 +128,7 @@ SpinScan DirectedYields::scan_of(const Worker& worker, const Vcpu& me, const Yie
   scan.start_after = yields.last_boosted.load(std::memory_order_relaxed);
   scan.ipi = yields.ipi.get();
   scan.now = now;
+  scan.pages = pages_[index_of(vm.id)];
   if (cause.kind == YieldCause::Kind::kSend) return scan;
   scan.in_kernel = cause.in_kernel && needs_cpl(vm.policy.features);
   scan.handovers = yields.handovers.worth_a_try(me.stats.spin_exits);
@@ -153,6 +159,18 @@ bool DirectedYields::awaits_queued(const Vcpu& me, Nanos now) {
       return true;
   }
   return false;
+}
+
+// At a send the wait for the receivers has not begun.
+VcpuBits DirectedYields::queued_that_it_needs(const Vcpu& me, bool at_send) const {
+  const VmInfo& vm = vm_of(me);
+  const GuestPages& pages = pages_[index_of(vm.id)];
+  VcpuBits needed = at_send ? awaited_by(pages, me.index) : needed_by(pages, me.index);
+  if (needed.none()) return needed;
+  for (uint32_t i = 0; i < vm.size; ++i) {
+    if (workers_.status(vm.vcpu(i)).view().state() != RunState::kQueued) needed.reset(i);
+  }
+  return needed;
 }
 
 bool DirectedYields::awaits(const VmInfo& vm, uint32_t sender, uint32_t receiver, Nanos now) const {

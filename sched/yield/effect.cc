@@ -30,6 +30,13 @@ Vruntime deboost(const YieldContext& c) {
   return c.queue.penalize(*yielder, value) ? value : Vruntime{};
 }
 
+// Where the target is ahead, nothing is left to do.
+Vruntime deboost_past(const YieldContext& c) {
+  const auto [yielder, target] = c.queue.siblings(c.target);
+  const Vruntime value = target->vruntime - yielder->vruntime + Vruntime{1};
+  return c.queue.penalize(*yielder, value) ? value : Vruntime{};
+}
+
 // SCHEDULING: credit. The worker reschedules as after any yield: for a nominee that is eligible, or if the
 // running vCPU is not. That its protection ends as well, which would not happen by itself, is what the limit
 // is for: once in the interval. Not counted where it makes no difference.
@@ -44,7 +51,8 @@ YieldEffects apply_local_yield(const YieldContext& c) {
   const Features& features = c.policy.features;
   YieldEffects effects;
   if (features.buddy) c.queue.nominate(c.target, nomination(c.policy));
-  if (features.deboost) effects.penalty = deboost(c);
+  if (features.deboost == Deboost::kOn) effects.penalty = deboost(c);
+  if (features.deboost == Deboost::kPast) effects.penalty = deboost_past(c);
   if (features.credit) effects.credited = c.queue.credit(c.target, c.policy.tuning.credit_depth);
   if (features.forfeit && !c.lent) c.queue.forfeit();
   if (features.hier) c.queue.forfeit_ancestors();
@@ -67,7 +75,7 @@ YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& limit, const Po
 
 void apply_yielder_only(EevdfQueue& queue, DeboostState& deboost, const Policy& policy, Nanos now) {
   // The series counts an attempt against its rate limit before it looks where the target is.
-  if (policy.features.deboost && policy.features.rate_limit_first) {
+  if (policy.features.deboost == Deboost::kOn && policy.features.rate_limit_first) {
     deboost.admit(now, policy.tuning.penalty_interval);
   }
   if (policy.features.forfeit) queue.forfeit();

@@ -15,12 +15,13 @@ struct Handover {
   enum class Kind : uint8_t {
     kGiven,   // the yielder's turn is over
     kForAck,  // until the receiver has acknowledged the IPIs of the yielder, which goes on then
-    kForLock  // for `length`; the yielder goes on then
+    kForLock,  // for `length`; the yielder goes on then
+    kUrgent    // for `length`: to take an interrupt
   };
   Kind kind = Kind::kGiven;
   VcpuId donor = kNoVcpu;        // the yielder, which goes on afterwards
   uint32_t donor_runs = 0;       // its progress: if that has moved, it has gone on by itself
-  Nanos length{};                // kForLock
+  Nanos length{};                // kForLock, kUrgent
   std::optional<WorkerId> back;  // where the receiver waits afterwards, if not where it ran
 };
 

@@ -13,7 +13,9 @@ void DirectedYields::begin_turn(Worker& worker, Vcpu& vcpu, Nanos now) {
   vcpu.slices_per_request =
       memory_.of(vm).awaiting.load(std::memory_order_relaxed) == 0 ? vm.policy.tuning.quantum_multiplier : 1;
   mine.turn = std::exchange(mine.next_turn, {});
-  if (mine.turn.kind == Handover::Kind::kForLock) worker.turn_limit = now + mine.turn.length;
+  if (mine.turn.length > Nanos{}) worker.turn_limit = now + mine.turn.length;
+  worker.extended_until = {};
+  tell_preempted(vcpu, false);
   memory_.after_donation(vcpu.id).store(false, std::memory_order_relaxed);
   // Did the target of its last yield run meanwhile? From now on that can be told.
   if (mine.outcome.stage == YieldOutcome::Stage::kAway) mine.outcome.stage = YieldOutcome::Stage::kBack;
@@ -23,6 +25,7 @@ std::optional<WorkerId> DirectedYields::end_turn(Worker& worker, Vcpu& vcpu, Nan
   VcpuYields& mine = memory_.of(worker, vcpu);
   note_outcome(worker, vcpu, mine, false, now);
   worker.turn_limit = kForever;
+  worker.extended_until = {};
   const Handover turn = std::exchange(mine.turn, {});
   const std::optional<WorkerId> asked = std::exchange(mine.move_to, std::nullopt);
   return asked ? asked : turn.back;
@@ -62,7 +65,7 @@ void DirectedYields::switch_back(Vcpu& receiver, Nanos now) {
   workers_.kick(worker.id);
 }
 
-// A donated turn is over: whoever gave it runs next, if it still waits. A lock holder that was taken off
+// An urgent turn is over, or a donated one: whoever gave it runs next, if it still waits. A lock holder that was taken off
 // needs only the rest of its critical section; with a fair lock, one that goes on would queue up again behind
 // those who wait, and every handover from then on would take a switch.
 bool DirectedYields::end_donation(Worker& worker, Vcpu& receiver, Nanos now) {
@@ -71,6 +74,7 @@ bool DirectedYields::end_donation(Worker& worker, Vcpu& receiver, Nanos now) {
   memory_.of(vm).donations.count_exit(now);
   worker.turn_limit = kForever;
   const Handover turn = std::exchange(its.turn, {.back = its.turn.back});
+  if (turn.kind == Handover::Kind::kUrgent) return worker.queue->waiting() > 0;
   if (went_on(turn)) return false;
   const Status::View status = workers_.status(turn.donor).view();
   if (status.state() != RunState::kQueued || status.worker() != worker.id || !status.spinning()) return false;

@@ -14,13 +14,13 @@ void Driver::remember_nominees(const EevdfQueue& queue) {
   for (uint32_t g = 0; g < groups(); ++g) remember(queue.timeline(GroupId{g}));
 }
 
-// A nominee that runs now was within its limit when it was picked: eligible, or in a policy that pulls no
+// A nominee that runs now was within its limit when it was picked: eligible, or in a policy that pulls or urges no
 // further ahead of the average than the nomination lag.
 void Driver::check_nominees(WorkerId worker, VcpuId picked) {
   // A vCPU that came or went with this pick has moved averages and shares.
   if (s_.inspect(worker, [](RunQueue& queue) { return queue.runnable(); }) != runnable_before_) return;
   const Policy& policy = s_.policy(s_.vm_of(picked));
-  const Nanos slack = policy.features.pull ? policy.tuning.nomination_lag : 0ns;
+  const Nanos slack = policy.features.pull || policy.features.urgent ? policy.tuning.nomination_lag : 0ns;
   for (const Nominee& nominee : nominees_) {
     if (nominee.timeline->current() != nominee.entity) continue;
     // One tick for the rounding of the average.

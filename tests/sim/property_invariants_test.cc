@@ -30,10 +30,10 @@ void check_run(std::initializer_list<std::string_view> presets, uint64_t seed, i
 TEST_CASE("property: invariants hold at every moment under every preset") {
   for_each_seed(1000, [](uint64_t seed) {
     for (const std::string_view name :
-         {"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux", "linux-7.3"}) {
+         {"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux", "linux-7.3", "vee21", "cosched-ipi"}) {
       check_run({name}, seed, 40);
     }
-    check_run({"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux"}, seed, 40);
+    check_run({"fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux", "vee21", "cosched-ipi"}, seed, 40);
   });
 }
 

@@ -53,8 +53,8 @@ struct Plan {
 // The preset's features and constants.
 Policy preset(std::string_view name);
 
-inline constexpr std::string_view kOurPresets[] = {"rr",  "fair", "yield", "hier",  "deboost",  "ipi",
-                                                   "v2",  "v3",   "kvmux", "gang",  "linux-7.3"};
+inline constexpr std::string_view kOurPresets[] = {
+    "rr", "fair", "yield", "hier", "deboost", "ipi", "v2", "v3", "kvmux", "gang", "linux-7.3", "vee21", "cosched-ipi"};
 inline constexpr Behaviour kAllBehaviours[] = {Behaviour::kCompute,      Behaviour::kSpins,
                                                Behaviour::kYieldsTight,  Behaviour::kSleeps,
                                                Behaviour::kSleepsAtTick, Behaviour::kSendsIpis};
@@ -68,7 +68,7 @@ void for_each_seed(uint64_t count, const std::function<void(uint64_t)>& property
 
 // For what is checked at every event: a REQUIRE costs more than the event itself.
 inline void must(bool holds, const char* what) {
-  if (!holds) FAIL(what);
+  if (!holds) FAIL(std::string(what));
 }
 
 }  // namespace sched_test

@@ -61,7 +61,7 @@ TEST_CASE("a ticket lock goes to the first in the queue, looking or not; a TTAS 
   for (const LockKind kind : {LockKind::kTicket, LockKind::kMcs, LockKind::kTtas}) {
     CAPTURE(static_cast<int>(kind));
     FakePort port(4);
-    Locks locks(kind, 1, 4, 1, port);
+    Locks locks(kind, 1, 4, Nanos{}, 1, port);
     CHECK(locks.acquire(0, 0));
     CHECK_FALSE(locks.acquire(0, 1));
     CHECK_FALSE(locks.acquire(0, 2));

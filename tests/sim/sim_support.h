@@ -82,8 +82,9 @@ inline uint64_t operations(const Simulator& simulator, uint32_t first, uint32_t 
 
 inline constexpr std::array kAllGuests{GuestKind::kLock, GuestKind::kIpi, GuestKind::kMixed,
                                        GuestKind::kCompute, GuestKind::kPingpong};
-inline constexpr std::array<std::string_view, 11> kOurPresets{
-    "rr", "fair", "yield", "linux-7.3", "hier", "deboost", "ipi", "v2", "v3", "kvmux", "gang"};
+inline constexpr std::array<std::string_view, 15> kOurPresets{
+    "rr", "fair",  "yield",    "linux-7.3",   "hier",  "deboost", "ipi", "v2",
+    "v3", "vee21", "critical", "cosched-ipi", "kvmux", "oracle",  "gang"};
 inline constexpr Nanos kMs{1'000'000};
 inline constexpr Nanos kSecond{1'000'000'000};
 

@@ -55,6 +55,7 @@ std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
   std::vector<Command> commands{add_run(app, Backend::kKvm),
                                 add_compare(app, Backend::kKvm),
                                 add_sweep(app, Backend::kKvm),
+                                add_yields(app, Backend::kKvm),
                                 add_boot(app),
                                 add_gate(app),
                                 add_merge(app),
@@ -69,7 +70,8 @@ std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
   CLI::App* sim = app.add_subcommand("sim", "the same in the simulator: virtual time, no KVM needed");
   sim->allow_extras();
   for (const Command& command :
-       {add_run(*sim, Backend::kSim), add_compare(*sim, Backend::kSim), add_sweep(*sim, Backend::kSim)}) {
+       {add_run(*sim, Backend::kSim), add_compare(*sim, Backend::kSim), add_sweep(*sim, Backend::kSim),
+        add_yields(*sim, Backend::kSim)}) {
     commands.push_back(command);
   }
   // Unknown words are reported here, with what was probably meant.

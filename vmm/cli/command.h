@@ -61,6 +61,7 @@ struct Command {
 Command add_run(CLI::App& parent, Backend backend);
 Command add_compare(CLI::App& parent, Backend backend);
 Command add_sweep(CLI::App& parent, Backend backend);
+Command add_yields(CLI::App& parent, Backend backend);
 Command add_boot(CLI::App& parent);
 Command add_gate(CLI::App& parent);
 Command add_merge(CLI::App& parent);

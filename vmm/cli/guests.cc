@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::array<std::string_view, 3> kLockWords{"ttas", "ticket", "mcs"};
+constexpr std::array<std::string_view, 4> kLockWords{"ttas", "ticket", "mcs", "pv"};
 constexpr Nanos kMaxWork = 10s;
 constexpr uint64_t kThinkFanoutAllNs = 500'000;
 

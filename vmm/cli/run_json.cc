@@ -77,6 +77,15 @@ Json sched_json(const sched::VcpuStats& s) {
   for (size_t i = 0; i < sched::kYieldReasons; ++i) {
     done[std::string{yield_reason_name(static_cast<sched::YieldReason>(i))}] = s.yields_done[i];
   }
+  if (s.right_possible != 0) {
+    Json& right = json["yields_right"] = {{"possible", s.right_possible}};
+    for (size_t i = 0; i < sched::kYieldReasons; ++i) {
+      if (s.yields_right[i] == 0) continue;
+      right[std::string{yield_reason_name(static_cast<sched::YieldReason>(i))}] = s.yields_right[i];
+    }
+  }
+  json["extensions"] = s.extensions;
+  json["urged"] = s.urged;
   json["yields_local"] = s.yields_local;
   json["yields_remote"] = s.yields_remote;
   json["pulls"] = s.pulls;

@@ -36,6 +36,10 @@ constexpr std::array kKeys{
     Key{"affinity", 'a'},
     Key{"donate", 'o'},
     Key{"running-hint", 'n'},
+    Key{"extend", 'x'},
+    Key{"urgent", 'u'},
+    Key{"tell-preempted", 'm'},
+    Key{"tell-turn-end", 'v'},
 };
 
 const sched::FeatureField* feature_of(char key) {

@@ -17,6 +17,7 @@
 #include "sched/workers/look.h"
 #include "vmm/run/board.h"
 #include "vmm/run/machine_view.h"
+#include "sched/base/guest_page.h"
 #include "vmm/run/notifier.h"
 #include "vmm/run/pause_barrier.h"
 #include "vmm/run/trouble.h"
@@ -33,6 +34,7 @@ struct RunningVm {
   uint32_t handicap_percent = 0;                   // handicap.h
   std::atomic<uint64_t>* vcpus_running = nullptr;  // in guest memory; null: the guest is not told
   std::atomic<uint64_t>* hint_place = nullptr;     // where it would be told
+  sched::GuestPages pages = {};                    // what the guest publishes, and where it is told; may be empty
 };
 
 class Engine : public Notifier {

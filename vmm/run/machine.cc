@@ -31,7 +31,10 @@ void Machine::stop() {
 }
 
 Result<void> Machine::start() {
-  for (const RunningVm& running : vms_) keep_registers(*running.vm);
+  for (const RunningVm& running : vms_) {
+    keep_registers(*running.vm);
+    scheduler_.guest_publishes(running.vm->id(), running.pages);
+  }
   // The workers wait at the pause barrier until all are there: they kick each other.
   barrier_.close();
   const WorkerContext context{scheduler_, *this,    barrier_, vms_,        sample_spins_,

@@ -79,7 +79,8 @@ Result<void> build(const RunSpec& spec, const RunControl& control, Bench& bench)
          .board = tiny.board.get(),
          .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
          .vcpus_running = spec.vms[i].policy.features.running_hint ? tiny.vcpus_running() : nullptr,
-         .hint_place = tiny.vcpus_running()});
+         .hint_place = tiny.vcpus_running(),
+         .pages = tiny.pages()});
   }
   return {};
 }

@@ -234,6 +234,7 @@ Result<sched::Setup> make_setup(const RunSpec& spec, Nanos spin_window) {
   setup.tuning = *shared_tuning(spec);  // checked above
   setup.seed = spec.seed;
   setup.loses_wakeups = spec.loses_wakeups;
+  setup.judges_yields = spec.judges_yields;
   if (spin_window > Nanos::zero()) setup.spin_window = spin_window;
   Groups groups(setup.groups);
   if (const auto ok = add_groups(spec, groups, setup); !ok) return tl::unexpected(ok.error());

@@ -52,7 +52,7 @@ Result<sim::VmModel> model_of(const VmSpec& vm) {
   model.handicap_percent = vm.handicap_percent.value_or(0);
   model.workload = {.think = nanos(w.think_ns),
                     .hold = nanos(w.hold_ns),
-                    .lock = static_cast<sim::LockKind>(std::min<uint32_t>(w.lock_kind, KVMUX_LOCK_MCS)),
+                    .lock = static_cast<sim::LockKind>(std::min<uint32_t>(w.lock_kind, KVMUX_LOCK_PV)),
                     .locks = w.lock_count,
                     .fanout = w.fanout,
                     .senders = w.senders,

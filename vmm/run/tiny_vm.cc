@@ -44,6 +44,7 @@ kvmux_boot_info boot_info(const TinyVmSetup& setup, const TinyVm& tiny, Gpa imag
   info.pauses_per_ms = static_cast<uint64_t>(setup.calibration.pauses_per_ms);
   info.spin_window_ns = static_cast<uint64_t>(setup.spin_window.count());
   info.workload = setup.spec.workload;
+  info.revision = KVMUX_ABI_REVISION;
   std::memcpy(info.args, setup.spec.args.data(), std::min(setup.spec.args.size(), sizeof(info.args) - 1));
   return info;
 }
@@ -82,6 +83,17 @@ kvmux_vcpu_results TinyVm::results(VcpuIndex index) const {
 std::atomic<uint64_t>* TinyVm::vcpus_running() const {
   std::byte* info = vm->memory().host_base() + plan.boot_info().value;
   return reinterpret_cast<std::atomic<uint64_t>*>(info + offsetof(kvmux_boot_info, vcpus_running));
+}
+
+sched::GuestPages TinyVm::pages() const {
+  static_assert(sizeof(sched::GuestPage) == sizeof(kvmux_sync));
+  static_assert(offsetof(sched::GuestPage, told) == offsetof(kvmux_sync, told));
+  static_assert(offsetof(sched::GuestPage, acks) == offsetof(kvmux_sync, acks));
+  static_assert(sched::kTellsPreempted == KVMUX_TELLS_PREEMPTED && sched::kTellsTurnEnd == KVMUX_TELLS_TURN_END &&
+                sched::kHearsAsks == KVMUX_HEARS_ASKS);
+  static_assert(static_cast<int>(sched::GuestWait::kWork) == KVMUX_WAITS_WORK);
+  std::byte* first = vm->memory().host_base() + plan.results(VcpuIndex{0}).value;
+  return {first + offsetof(kvmux_vcpu_results, sync), sizeof(kvmux_vcpu_results), vm->vcpu_count()};
 }
 
 Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Notifier& notifier,

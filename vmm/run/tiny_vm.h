@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "sched/base/guest_page.h"
 #include "vmm/load/layout.h"
 #include "vmm/run/guest_pages.h"
 #include "vmm/run/tiny_board.h"
@@ -20,6 +21,8 @@ struct TinyVm {
 
   // What the guest is told in kvmux_boot_info. It may write there as well, and fools only itself.
   std::atomic<uint64_t>* vcpus_running() const;
+  // What its vCPUs publish for schedulers (struct kvmux_sync), and where they are told.
+  sched::GuestPages pages() const;
   // A copy of what the guest's vCPU has reported.
   kvmux_vcpu_results results(VcpuIndex index) const;
 };

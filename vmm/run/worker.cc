@@ -190,6 +190,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     vcpu.account.entry += entered - now;
     if (injects) trace_.injected(vcpu, entered);
     trace_.entered(vcpu, entered);
+    tell_turn_end(vm, vcpu, now);
     const int error = kicks_.run(vcpu.kvm);
     const Nanos exited = monotonic_now();
     vcpu.account.guest += exited - entered;
@@ -281,6 +282,17 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
     if (context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) return true;
   }
   return !context_.scheduler.tick(id_, now).has_value();
+}
+
+// A turn that begins to end while the guest runs on is known at its next entry.
+void Worker::tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) const {
+  if (!context_.scheduler.policy(vcpu.vm).features.tell_turn_end || vm.pages.empty()) return;
+  const Nanos end = kicks_.tick_at();
+  const Nanos left = std::max(Nanos{}, end - now);
+  const auto ticks = static_cast<double>(left.count()) * static_cast<double>(vm.vm->tsc_khz()) / 1e6;
+  const bool ends = end != sched::kForever;
+  sched::GuestPage::store(vm.pages[index_of(vcpu.index)].turn_end,
+                          ends ? vcpu.clock(now).tsc + static_cast<uint64_t>(ticks) : ~uint64_t{0});
 }
 
 // Before the vCPU enters the guest, or its lease goes: alarms.h.

@@ -89,6 +89,7 @@ class Worker {
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
   bool sampled_in_pause_loop(Vcpu& vcpu) const;
   void keep_alarm(Vcpu& vcpu);
+  void tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) const;
   void post_due(Nanos now, const Vcpu* running);
   void wait_for_work();
   Vcpu& vcpu_of(sched::VcpuId id) const;

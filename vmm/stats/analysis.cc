@@ -210,9 +210,22 @@ void judge_family(const Family& family, double margin) {
   }
 }
 
+double regret(const BlockRuns& block, size_t slot, const CellInfo& cell) {
+  double best = 0;
+  size_t policies = 0;
+  for (size_t i = 0; i < cell.labels.size(); ++i) {
+    const double one = metric_of(block, i, kThroughput);
+    if (static_cast<int>(i) == cell.reference || std::isnan(one)) continue;
+    best = std::max(best, one);
+    ++policies;
+  }
+  return policies > 1 && best > 0 ? 1 - metric_of(block, slot, kThroughput) / best : kMissing;
+}
+
 }  // namespace
 
 double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, const MetricInfo& metric) {
+  if (metric.name == kRegret) return regret(block, slot, cell);
   if (metric.name != kEfficiency) return metric_of(block, slot, metric.name);
   if (cell.reference < 0) return kMissing;
   const double alone = metric_of(block, static_cast<size_t>(cell.reference), kThroughput);

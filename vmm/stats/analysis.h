@@ -63,7 +63,8 @@ std::vector<CellFindings> analyse(std::span<const CellInfo> cells, const RunTabl
 // The slot that ratios are taken to: the one of this label, else the first.
 size_t baseline_slot(const CellInfo& cell, const std::string& label);
 
-// The value of one run of a block, NaN if it has none; `efficiency` looks at the reference run as well.
+// The value of one run of a block, NaN if it has none; `efficiency` looks at the reference run as well,
+// `regret` at all of them.
 double metric_value(const BlockRuns& block, size_t slot, const CellInfo& cell, const MetricInfo& metric);
 
 }  // namespace vmm

@@ -96,7 +96,8 @@ RunDetail detail_from(const Json& json) {
 
 std::string_view yield_reason_name(sched::YieldReason reason) {
   constexpr std::array<std::string_view, sched::kYieldReasons> kNames{
-      "ipi_receiver", "pending_interrupt", "preempted", "relaxed", "chain", "holder", "waiter"};
+      "ipi_receiver", "pending_interrupt", "preempted", "relaxed", "chain",
+      "holder",       "waiter",            "owner",     "needed"};
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -90,6 +90,8 @@ constexpr std::array kMetrics{
                "finished operations a second, all VMs together", throughput},
     MetricInfo{kEfficiency, "efficiency", Unit::kShare, Better::kHigher,
                "throughput against one VM with a vCPU a worker, alone on the workers", nullptr},
+    MetricInfo{kRegret, "regret", Unit::kShare, Better::kLower,
+               "1 - throughput / that of the best of all policies in the block", nullptr},
     MetricInfo{"useful", "useful", Unit::kShare, Better::kHigher,
                "share of the workers' time that went into counted work", useful},
     MetricInfo{"ipi_p50", "IPI p50", Unit::kNanos, Better::kLower,

@@ -37,6 +37,8 @@ inline constexpr std::string_view kThroughput = "throughput";
 inline constexpr std::string_view kStolen = "stolen";
 // Throughput of all VMs together against one VM with a vCPU a worker, alone on the workers.
 inline constexpr std::string_view kEfficiency = "efficiency";
+// What is lost against the best of all policies of the block.
+inline constexpr std::string_view kRegret = "regret";
 
 // Columns of the time ledger, in the order in which they are printed.
 struct LedgerColumn {

@@ -28,7 +28,13 @@ void add(sched::VcpuStats& sum, const sched::VcpuStats& one) {
   sum.wakeups += one.wakeups;
   sum.spin_exits += one.spin_exits;
   sum.yields_tried += one.yields_tried;
-  for (size_t i = 0; i < sched::kYieldReasons; ++i) sum.yields_done[i] += one.yields_done[i];
+  for (size_t i = 0; i < sched::kYieldReasons; ++i) {
+    sum.yields_done[i] += one.yields_done[i];
+    sum.yields_right[i] += one.yields_right[i];
+  }
+  sum.right_possible += one.right_possible;
+  sum.extensions += one.extensions;
+  sum.urged += one.urged;
   sum.yields_local += one.yields_local;
   sum.yields_remote += one.yields_remote;
   sum.pulls += one.pulls;

@@ -20,6 +20,13 @@ constexpr Features kvmux() {
   return features;
 }
 
+constexpr Features oracle() {
+  Features features = kvmux();
+  features.candidates = CandidateRule::kOracle;
+  features.extend = Extend::kCritical;
+  return features;
+}
+
 // Longer turns: being taken off in mid-work is what makes others spin, and an M:N preemption costs two exits.
 // A nominee may be two such slices ahead, as many as elsewhere. Where more than eight vCPUs share a worker,
 // turns shrink, down to what Linux gives, or the last would wait for seconds.
@@ -37,6 +44,9 @@ constexpr std::array kPresets{
            "awaited sets and chains, likely lock holders; targets are brought here, changing places or with "
            "a donated turn",
            kvmux(), kvmux_tuning()},
+    Preset{"oracle",
+           "not for use: kvmux that knows of guests who publish it whom a vCPU waits for, to measure guesses by",
+           oracle(), kvmux_tuning()},
 };
 
 }  // namespace

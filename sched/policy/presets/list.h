@@ -11,6 +11,7 @@
   file(queues) \
   file(linux) \
   file(series) \
+  file(rivals) \
   file(kvmux) \
   file(gang) \
   file(host)

@@ -9,7 +9,7 @@ namespace {
 
 constexpr Features deboost() {
   Features features = mainline_yield();
-  features.deboost = true;
+  features.deboost = Deboost::kOn;
   return features;
 }
 
@@ -17,7 +17,7 @@ constexpr Features deboost() {
 // attempt that is rejected later on uses up the rate limit all the same.
 constexpr Features v2() {
   Features features = ipi_aware(IpiModelKind::kV2);
-  features.deboost = true;
+  features.deboost = Deboost::kOn;
   features.reset_tries = false;
   features.rate_limit_first = true;
   return features;

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define ABI_FIGURES 30
+#define ABI_FIGURES 36
 extern const size_t kAbiOfC[ABI_FIGURES];
 uint32_t hist_bucket_of_c(uint64_t ticks);
 

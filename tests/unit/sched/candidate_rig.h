@@ -101,6 +101,7 @@ class Vm {
                            ipi.waits.empty() ? nullptr : &ipi,
                            handovers,
                            spins_before,
+                           pages,
                            0ns},
                           attempts);
   }
@@ -113,6 +114,7 @@ class Vm {
   bool in_kernel = true;
   bool handovers = true;
   uint32_t spins_before = 0;
+  GuestPages pages;
 
  private:
   std::unique_ptr<Status[]> statuses_;

@@ -93,11 +93,21 @@ TEST_CASE("presets: features as specified") {
       {"linux-7.3",
        with(yield, [](Features& f) { f.levels = QueueLevels::kFlat, f.vm_share = VmShare::kConcur; })},
       {"hier", with(yield, [](Features& f) { f.hier = true; })},
-      {"deboost", with(yield, [](Features& f) { f.deboost = true; })},
+      {"deboost", with(yield, [](Features& f) { f.deboost = Deboost::kOn; })},
       {"ipi", ipi},
       {"v2",
-       with(ipi, [](Features& f) { f.deboost = true, f.reset_tries = false, f.rate_limit_first = true; })},
+       with(ipi, [](Features& f) { f.deboost = Deboost::kOn, f.reset_tries = false, f.rate_limit_first = true; })},
       {"v3", with(ipi, [](Features& f) { f.ipi = IpiModelKind::kV3, f.credit = true; })},
+      {"vee21", with(yield,
+                     [](Features& f) {
+                       f.forfeit = false, f.candidates = CandidateRule::kVee21, f.ipi = IpiModelKind::kV2,
+                       f.deboost = Deboost::kPast;
+                     })},
+      {"critical", with(yield,
+                        [](Features& f) {
+                          f.candidates = CandidateRule::kCritical, f.extend = Extend::kCritical;
+                        })},
+      {"cosched-ipi", with(yield, [](Features& f) { f.ipi = IpiModelKind::kKvmux, f.urgent = true; })},
       {"gang", queue(QueueKind::kGang)},
       {"host", queue(QueueKind::kHost)},
       {"host-yield", queue(QueueKind::kHostYield)},
@@ -138,7 +148,7 @@ TEST_CASE("policy: an ablation changes its keys and nothing else") {
   const auto policy = parse_policy("v2,deboost=off,ipi-window=10ms,yield-tries=5,slice=3ms");
   REQUIRE(policy.has_value());
   CHECK(policy->name == "v2,deboost=off,ipi-window=10ms,yield-tries=5,slice=3ms");
-  CHECK_FALSE(policy->features.deboost);
+  CHECK(policy->features.deboost == sched::Deboost::kOff);
   CHECK(policy->features.relaxed);
   CHECK(policy->features.ipi == IpiModelKind::kV2);
   CHECK(policy->tuning.ipi_window == 10ms);

@@ -39,7 +39,7 @@ TEST_CASE("--at: keys add up, a policy takes the place of the one before, in the
   REQUIRE(spec.changes.size() == 3);
   CHECK(spec.changes[0].at == 50ms);
   CHECK(spec.changes[0].vms[1].policy.name == "v2,deboost=off,ipi-window=10ms");
-  CHECK_FALSE(spec.changes[0].vms[0].policy.features.deboost);
+  CHECK(spec.changes[0].vms[0].policy.features.deboost == sched::Deboost::kOff);
   CHECK(spec.changes[0].vms[0].policy.tuning.ipi_window == 10ms);
   CHECK(spec.changes[1].at == 100ms);
   CHECK(spec.changes[1].vms[0].policy.name == "yield");

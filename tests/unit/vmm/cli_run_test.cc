@@ -52,7 +52,7 @@ TEST_CASE("run: flags reach the spec") {
   CHECK(vm.workload.think_ns == 500'000);
   CHECK(vm.workload.hold_ns == 7000);
   CHECK(vm.policy.tuning.slice == 3ms);
-  CHECK_FALSE(vm.policy.features.deboost);  // the policy's own key wins over the flag
+  CHECK(vm.policy.features.deboost == sched::Deboost::kOff);  // the policy's own key wins over the flag
   CHECK(vm.policy.features.relaxed);
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("run: VMs of one run may differ") {
   CHECK(vms[0].guest == "ipi");
   CHECK(vms[0].vcpus == 4);
   CHECK(vms[0].policy.name == "v2,deboost=off");
-  CHECK_FALSE(vms[0].policy.features.deboost);
+  CHECK(vms[0].policy.features.deboost == sched::Deboost::kOff);
   CHECK(vms[0].weight.value == 2048);
   CHECK(vms[1].workload.lock_kind == KVMUX_LOCK_TICKET);
   CHECK(vms[1].workload.think_ns == 1'000'000);

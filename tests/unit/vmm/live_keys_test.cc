@@ -79,25 +79,25 @@ TEST_CASE("live features: each that may change during a run has a key of its own
 }
 
 TEST_CASE("live features: a key switches the feature of all VMs, again and again") {
-  LiveFeatures features(policies({"v2", "yield"}));
-  CHECK(word(features, "deboost") == "mixed");
+  LiveFeatures features(policies({"kvmux", "yield"}));
+  CHECK(word(features, "donate") == "mixed");
   CHECK(word(features, "spin") == "on");
-  REQUIRE(features.has('d'));
-  auto vms = features.switch_feature('d');
+  REQUIRE(features.has('o'));
+  auto vms = features.switch_feature('o');
   REQUIRE(vms);
-  CHECK((*vms)[0].policy.features.deboost == false);
-  CHECK((*vms)[1].policy.features.deboost == false);
-  CHECK((*vms)[0].policy.name == "v2,deboost=off");
-  CHECK((*vms)[1].policy.name == "yield,deboost=off");
-  CHECK(word(features, "deboost") == "off");
-  CHECK(features.last() == "deboost=off");
-  vms = features.switch_feature('d');
+  CHECK((*vms)[0].policy.features.donate == false);
+  CHECK((*vms)[1].policy.features.donate == false);
+  CHECK((*vms)[0].policy.name == "kvmux,donate=off");
+  CHECK((*vms)[1].policy.name == "yield,donate=off");
+  CHECK(word(features, "donate") == "off");
+  CHECK(features.last() == "donate=off");
+  vms = features.switch_feature('o');
   REQUIRE(vms);
-  CHECK((*vms)[0].policy.name == "v2,deboost=on");
+  CHECK((*vms)[0].policy.name == "kvmux,donate=on");
   vms = features.switch_feature('i');  // words follow one another
   REQUIRE(vms);
-  CHECK((*vms)[0].policy.name == "v2,deboost=on,ipi=v3");
-  CHECK(word(features, "ipi") == "v3");
+  CHECK((*vms)[0].policy.name == "kvmux,donate=on,ipi=none");
+  CHECK(word(features, "ipi") == "none");
   CHECK_FALSE(features.has('q'));
   CHECK_FALSE(features.has('z'));
 }

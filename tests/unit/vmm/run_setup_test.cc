@@ -42,7 +42,7 @@ TEST_CASE("groups are made once, parents first, with the weights that were asked
   CHECK(setup->vms[1].parent == sched::GroupId{4});
   CHECK(setup->vms[2].parent == sched::kRootGroup);
   CHECK(setup->vms[2].weight == sched::Weight{4096});
-  CHECK(setup->vms[1].policy.features.deboost);
+  CHECK(setup->vms[1].policy.features.deboost == sched::Deboost::kOn);
 }
 
 TEST_CASE("group paths that cannot be are usage errors") {
