@@ -110,6 +110,15 @@ std::optional<Exit> ModelVcpu::finish_base(Nanos now) {
       return Exit::kSpin;  // the next window starts at the entry
     case Base::kSend:
       return Exit::kIpi;
+    case Base::kRing:
+      base_ = Base::kReady;
+      return Exit::kSpin;
+    case Base::kArm:
+      base_ = Base::kReady;
+      return Exit::kArm;
+    case Base::kIdle:
+      base_ = Base::kReady;
+      return std::nullopt;
     case Base::kTrap:
       if (program_.sleeps(index_)) {
         base_ = Base::kHalted;
@@ -156,6 +165,17 @@ void ModelVcpu::begin_action(Nanos now) {
       return;
     case Action::Kind::kHalt:
       begin_halt();
+      return;
+    case Action::Kind::kRing:
+      base_ = Base::kRing;
+      wait_ = Wait::kBegins;
+      return;
+    case Action::Kind::kArm:
+      base_ = Base::kArm;
+      return;
+    case Action::Kind::kIdle:
+      base_ = Base::kIdle;
+      base_left_ = action_.time * timing_.slowdown;
       return;
   }
 }
