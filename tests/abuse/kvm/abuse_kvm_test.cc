@@ -42,6 +42,30 @@ void check_bound(const Shape& shape) {
 
 }  // namespace
 
+TEST_CASE("abuse on KVM: all of a worker's time is somebody's, switches included") {
+  REQUIRE_KVM(system);
+  for (const kvmux_abuse kind : kinds(2)) {
+    CAPTURE(word_of(kind));
+    vmm::RunSpec spec = kvm_test::short_run(ms(700));
+    spec.workers = 1;
+    kvm_test::add_vm(spec, "compute", 2, "kvmux");
+    kvm_test::add_vm(spec, "abuse", 2, "kvmux").args = word_of(kind);
+    const vmm::RunResult result = kvm_test::run_it(spec);
+    vmm::Nanos running{};
+    for (const vmm::VmResult& vm : result.vms) {
+      for (const vmm::VcpuResult& vcpu : vm.vcpus) running += vcpu.sched.times.running;
+    }
+    // A worker that moves to another CPU or stands still for the snapshot is not at work.
+    CHECK(static_cast<double>(running.count()) >= 0.97 * static_cast<double>(result.window.count()));
+  }
+}
+
+TEST_CASE("abuse on KVM: both VMs on one worker") {
+  REQUIRE_KVM(system);
+  REQUIRE_STEADY_HOST();
+  check_bound({.workers = 1, .innocents = 1, .vcpus = 2});
+}
+
 TEST_CASE("abuse on KVM: each VM on a worker of its own") {
   REQUIRE_KVM(system);
   REQUIRE_STEADY_HOST();
