@@ -5,6 +5,7 @@
 #   ./run.sh test-hw   the KVM tests on kvm_amd and kvm_intel in emulated machines (tests/hw/README.md)
 #   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
 #   ./run.sh soak      random machines for some time: --minutes N [--seed S]
+#   ./run.sh abuse     what an abusing VM costs an innocent one under each preset: [--backend sim] [--seconds S] [--policies LIST]
 #   ./run.sh results   measures everything that docs/results shows again (long)
 #   ./run.sh ARGS…     kvmux ARGS…
 # BUILD_DIR, BUILD_TYPE and CMAKE_ARGS change the build.
@@ -123,6 +124,11 @@ case "${1-}" in
     shift
     build kvmux_soak
     exec "$build_dir/kvmux_soak" "$@"
+    ;;
+  abuse)
+    shift
+    build kvmux_abuse
+    exec "$build_dir/kvmux_abuse" "$@"
     ;;
   results)
     shift

@@ -17,6 +17,10 @@ bool Placement::moves_vms(const Worker& from) const { return affinity_ && from.e
 // For balance, as for vCPUs: the VM that brings the two loads closest; else, when moving one would only swap
 // them, the one that has had most service. That it does once all have been here for a while, to where the VM
 // lives that is furthest ahead, and if those that stay are behind that one.
+//
+// Who has run ahead of the others here stays until that is worked off: elsewhere it would begin anew. Else
+// one that runs ahead wherever it comes to, as a VM may whose vCPUs yield to each other all the time, would
+// gain with each move.
 const VmInfo* Placement::choose_vm(const Worker& from, WorkerId to, Imbalance excess, Nanos now) {
   const VmInfo* best = nullptr;
   const VmInfo* most = nullptr;
@@ -38,7 +42,7 @@ const VmInfo* Placement::choose_vm(const Worker& from, WorkerId to, Imbalance ex
     const Nanos service = hierarchy_.service(vm.group);
     sum += service;
     ++count;
-    if (!excess.swaps_by(gain)) return;
+    if (!excess.swaps_by(gain) || !from.eevdf->root().eligible(entity)) return;
     if (most == nullptr || service > hierarchy_.service(most->group)) most = &vm;
   });
   if (best != nullptr || most == nullptr || !settled) return best;

@@ -123,9 +123,14 @@ std::optional<Exit> ModelVcpu::finish_base(Nanos now) {
     case Base::kSend:
       return Exit::kIpi;
     case Base::kRing:
-      wait_ = Wait::kUnknown;
       base_ = Base::kReady;
       return Exit::kSpin;
+    case Base::kArm:
+      base_ = Base::kReady;
+      return Exit::kArm;
+    case Base::kIdle:
+      base_ = Base::kReady;
+      return std::nullopt;
     case Base::kTrap:
       if (program_.sleeps(index_)) {
         base_ = Base::kHalted;
@@ -175,7 +180,14 @@ void ModelVcpu::begin_action(Nanos now) {
       return;
     case Action::Kind::kRing:
       base_ = Base::kRing;
-      base_left_ = {};
+      wait_ = action_.wait;
+      return;
+    case Action::Kind::kArm:
+      base_ = Base::kArm;
+      return;
+    case Action::Kind::kIdle:
+      base_ = Base::kIdle;
+      base_left_ = action_.time * timing_.slowdown;
       return;
   }
 }

@@ -19,6 +19,7 @@ namespace sched::sim {
 enum class Exit : uint8_t {
   kSpin,    // rang the bell: busy-waiting for a whole window
   kIpi,     // wrote the ICR
+  kArm,     // set its timer
   kEoi,     // wrote the EOI register
   kHalt,    // HLT
   kWindow,  // can take the interrupt now for which the VMM waited
@@ -84,6 +85,8 @@ class ModelVcpu {
     kSpin,
     kSend,
     kRing,
+    kArm,
+    kIdle,
     kTrap,  // on its way to HLT, interrupts off
     kHalted,
     kBack,  // from HLT

@@ -16,6 +16,8 @@ std::unique_ptr<Program> make_program(GuestKind kind, const Workload& workload, 
       return std::make_unique<MixedProgram>(workload, vcpus, seed, port);
     case GuestKind::kPingpong:
       return std::make_unique<PingpongProgram>(workload, vcpus, seed, port);
+    case GuestKind::kAbuse:
+      return make_abuse(workload, vcpus, seed, port);
     case GuestKind::kCompute:
       break;
   }

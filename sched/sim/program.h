@@ -25,20 +25,25 @@ struct Action {
     kSpin,  // busy-waits until poll() says that the wait is over
     kSend,  // writes the ICR: an IPI to `receiver`
     kHalt,  // HLT, again and again while sleeps() holds
-    kRing,  // rings the bell once, waiting for nothing in particular
+    kRing,  // rings the bell, without having waited
+    kArm,   // sets its timer to an instant that has come by the next entry
+    kIdle,  // for `time` in the guest or in the host's kernel: no work, and nothing that the VMM sees
   };
   Kind kind = Kind::kWork;
   bool new_wait = true;  // kSpin: the spin window starts anew
   bool one_window = false;  // kSpin: for a window at most, without a bell at its end
+  Wait wait{};  // kRing: what it says
   uint32_t receiver = 0;
   Nanos time{};
 
   static Action work(Nanos time) { return {.kind = Kind::kWork, .time = time}; }
   static Action spin(bool new_wait = true) { return {.kind = Kind::kSpin, .new_wait = new_wait}; }
   static Action spin_once() { return {.kind = Kind::kSpin, .one_window = true}; }
-  static Action ring() { return {.kind = Kind::kRing}; }
   static Action send(uint32_t receiver) { return {.kind = Kind::kSend, .receiver = receiver}; }
   static Action halt() { return {.kind = Kind::kHalt}; }
+  static Action ring(Wait wait) { return {.kind = Kind::kRing, .wait = wait}; }
+  static Action arm() { return {.kind = Kind::kArm}; }
+  static Action idle(Nanos time) { return {.kind = Kind::kIdle, .time = time}; }
 };
 
 // Names of things in marks: locks and queues have small numbers, and the inbox of a vCPU:
@@ -131,8 +136,9 @@ class Program {
   IrqVector vector{0x40};  // of all IPIs in this VM
 };
 
-enum class GuestKind : uint8_t { kLock, kIpi, kMixed, kCompute, kPingpong };
+enum class GuestKind : uint8_t { kLock, kIpi, kMixed, kCompute, kPingpong, kAbuse };
 enum class LockKind : uint8_t { kTtas, kTicket, kMcs, kPv };
+enum class AbuseKind : uint8_t { kBell, kIpiOne, kIpiAll, kTimer, kHalt, kCpuid };  // guest/abuse_kinds.h
 
 // The parameters of guest/abi.h's struct kvmux_workload, with the same meaning.
 struct Workload {
@@ -144,6 +150,7 @@ struct Workload {
   uint32_t senders = 0;
   uint32_t stages = 4;
   uint32_t batch = 16;
+  AbuseKind abuse = AbuseKind::kBell;
 };
 
 // `port` must outlive the program.

@@ -104,4 +104,7 @@ class PingpongProgram final : public Program {
   std::vector<Nanos> sent_;
 };
 
+// One costly act after the other; an operation is one of them.
+std::unique_ptr<Program> make_abuse(const Workload& workload, uint32_t vcpus, uint64_t seed, Port& port);
+
 }  // namespace sched::sim

@@ -64,7 +64,7 @@ Action LockProgram::next(uint32_t vcpu, Nanos now) {
     case Step::kAcquire:
       if (lock_count_ > 1) lock_[vcpu] = static_cast<uint32_t>(thinker_.rng(vcpu).below(lock_count_));
       steps_[vcpu] = Step::kTimely;
-      if (too_late_to_acquire(vcpu, now)) return Action::ring();
+      if (too_late_to_acquire(vcpu, now)) return Action::ring(Wait::kUnknown);
       [[fallthrough]];
     case Step::kTimely:
       return acquire(vcpu);

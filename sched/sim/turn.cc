@@ -13,6 +13,8 @@ TraceExit traced(Exit exit) {
       return TraceExit::kSpin;
     case Exit::kIpi:
       return TraceExit::kIpi;
+    case Exit::kArm:
+      return TraceExit::kLapic;
     case Exit::kEoi:
       return TraceExit::kEoi;
     case Exit::kHalt:
@@ -150,6 +152,7 @@ Nanos Simulator::round_trip(const Worker& worker, Exit exit) const {
       return costs_.exit_kernel;
     case Exit::kSpin:
     case Exit::kIpi:
+    case Exit::kArm:
       break;
   }
   return kernel ? costs_.exit_kernel : costs_.exit_user;
@@ -192,6 +195,9 @@ void Simulator::handle(Worker& worker) {
         put(worker, TraceOut::kYielded);
         return;
       }
+      break;
+    case Exit::kArm:
+      seat.cpu.post();  // it is due by the next entry, which takes it
       break;
     case Exit::kEoi:
       trace(worker, TraceKind::kEoi, 0, static_cast<uint8_t>(seat.vm.program->vector));

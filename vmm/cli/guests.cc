@@ -40,6 +40,9 @@ constexpr std::array kGuests{
     GuestInfo{"compute", "works and never synchronises", "", 1, workload(50, 0), "think"},
     GuestInfo{"pingpong", "pairs of vCPUs wake each other by IPI out of HLT", "", 2, workload(10, 0),
               "think"},
+    GuestInfo{"abuse",
+              "one costly act in a tight loop; --guest-args bell, ipi-one, ipi-all, timer, halt or cpuid", "",
+              1, workload(0, 0), ""},
 };
 
 template <auto Member, int64_t kMin, int64_t kMax>

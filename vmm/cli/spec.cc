@@ -7,6 +7,7 @@
 
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
+#include "vmm/run/abuse_kind.h"
 #include "vmm/run/os_thread.h"
 
 namespace vmm {
@@ -154,9 +155,9 @@ std::vector<sched::Weight> read_weights(Reader& reader, const std::string& text)
   return weights;
 }
 
-std::string guest_title(const std::string& guest, const kvmux_workload& workload) {
-  const std::string details = describe_workload(guest, workload);
-  return details.empty() ? guest : guest + " (" + details + ")";
+std::string guest_title(const VmSpec& vm) {
+  const std::string details = vm.guest == "abuse" ? vm.args : describe_workload(vm.guest, vm.workload);
+  return details.empty() ? vm.guest : vm.guest + " (" + details + ")";
 }
 
 Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoice& guest, uint32_t vms,
@@ -170,7 +171,7 @@ Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoic
     vm.weight = weights[i % weights.size()];
     setup.spec.vms.push_back(vm);
   }
-  setup.guest = guest_title(vm.guest, vm.workload);
+  setup.guest = guest_title(vm);
   setup.size = fmt::format("{} × {}", vms, vcpus);
   setup.vcpus_in_all = vms * vcpus;
   return setup;
@@ -183,7 +184,7 @@ Setup listed_setup(Reader& reader, const RunSpec& common, const RunFlags& flags,
     VmSpec vm;
     reader.read(parse_vm(text, standard, &takes_policy), vm);
     if (!setup.guest.empty()) setup.guest += " + ";
-    setup.guest += fmt::format("{}×{}", vm.guest, vm.vcpus);
+    setup.guest += fmt::format("{}×{}", vm.guest == "abuse" ? guest_title(vm) : vm.guest, vm.vcpus);
     setup.vcpus_in_all += vm.vcpus;
     setup.spec.vms.push_back(std::move(vm));
     setup.takes_policy.push_back(takes_policy);
@@ -208,6 +209,9 @@ Result<void> check_setup(const Setup& setup) {
     if (vm.vcpus < info->min_vcpus) {
       return bad_value("--vcpus", std::to_string(vm.vcpus),
                        fmt::format("at least {} for guest {}", info->min_vcpus, vm.guest));
+    }
+    if (vm.guest == "abuse") {
+      if (const auto kind = parse_abuse(vm.args, vm.vcpus); !kind) return tl::unexpected(kind.error());
     }
     const kvmux_workload& w = vm.workload;
     if (vm.guest == "ipi" && w.fanout != KVMUX_FANOUT_ALL && w.fanout >= vm.vcpus) {

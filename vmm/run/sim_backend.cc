@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "sched/sim/simulator.h"
+#include "vmm/run/abuse_kind.h"
 #include "vmm/run/no_progress.h"
 #include "vmm/run/sections.h"
 #include "vmm/run/setup.h"
@@ -22,12 +23,13 @@ namespace {
 namespace sim = sched::sim;
 using sched::QueueKind;
 
-constexpr std::array<std::pair<std::string_view, sim::GuestKind>, 5> kGuests{{
+constexpr std::array<std::pair<std::string_view, sim::GuestKind>, 6> kGuests{{
     {"lock", sim::GuestKind::kLock},
     {"ipi", sim::GuestKind::kIpi},
     {"mixed", sim::GuestKind::kMixed},
     {"compute", sim::GuestKind::kCompute},
     {"pingpong", sim::GuestKind::kPingpong},
+    {"abuse", sim::GuestKind::kAbuse},
 }};
 constexpr double kTicksPerMs = 1e6;  // the virtual TSC counts nanoseconds
 
@@ -36,7 +38,7 @@ Result<sim::GuestKind> guest_kind(const std::string& name) {
     if (known == name) return kind;
   }
   return usage_error("--guest", fmt::format("'{}' is not available with --backend sim, which runs no code; "
-                                            "accepted are lock, ipi, mixed, compute and pingpong",
+                                            "accepted are lock, ipi, mixed, compute, pingpong and abuse",
                                             name));
 }
 
@@ -58,6 +60,11 @@ Result<sim::VmModel> model_of(const VmSpec& vm) {
                     .senders = w.senders,
                     .stages = w.stages,
                     .batch = w.batch};
+  if (*kind == sim::GuestKind::kAbuse) {
+    const auto abuse = parse_abuse(vm.args, vm.vcpus);
+    if (!abuse) return tl::unexpected(abuse.error());
+    model.workload.abuse = static_cast<sim::AbuseKind>(*abuse);
+  }
   return model;
 }
 

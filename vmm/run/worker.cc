@@ -91,7 +91,13 @@ uint32_t Worker::take_reasons() {
 }
 
 // pick → run its stay → again.
+//
+// A turn begins where the last one ended: what lies between (the choice of whom to yield to, putting back,
+// picking) is a part of the switch to whoever comes next. If it were nobody's, VMs that switch between their
+// own vCPUs in a tight loop would have it on top of their share. Other workers' times may so be later by some
+// microseconds than that of a pick that saw what they did; queues take no time that runs backwards.
 void Worker::loop() {
+  std::optional<Nanos> left;  // when the last vCPU did, if nothing but switching has come since
   for (;;) {
     const uint32_t reasons = take_reasons();
     if ((reasons & kStop) != 0) return;
@@ -102,14 +108,17 @@ void Worker::loop() {
       const Nanos until = monotonic_now();
       pulse_.leaves(until);
       stolen_->slept(until - from);
+      left.reset();
       continue;  // it may have been closed to stop us
     }
     const Nanos now = monotonic_now();
     post_due(now, nullptr);
-    if (const auto turn = context_.scheduler.pick(id_, now)) {
-      host(VcpuLease(vcpu_of(turn->vcpu)), now);
+    const Nanos from = left.value_or(now);
+    if (const auto turn = context_.scheduler.pick(id_, from)) {
+      left = host(VcpuLease(vcpu_of(turn->vcpu)), from);
     } else {
       wait_for_work();
+      left.reset();
     }
   }
 }
@@ -129,8 +138,8 @@ sched::TraceOut Worker::traced(Departure departure) {
 }
 
 // One vCPU's stay on this worker, from its choice, when it began to run as the scheduler sees it, to its
-// departure.
-void Worker::host(VcpuLease vcpu, Nanos now) {
+// departure: when that was.
+Nanos Worker::host(VcpuLease vcpu, Nanos now) {
   const Nanos came = now;
   trace_.came(*vcpu, came);
   pulse_.hosts(vcpu->id, came);
@@ -157,16 +166,19 @@ void Worker::host(VcpuLease vcpu, Nanos now) {
   switch (departure) {
     case Departure::kPut:
     case Departure::kYield:
-      return context_.scheduler.put(id_, left, in_kernel);
+      context_.scheduler.put(id_, left, in_kernel);
+      break;
     case Departure::kStop:
-      return context_.scheduler.stop(id_, left);
+      context_.scheduler.stop(id_, left);
+      break;
     case Departure::kHalt:
       context_.scheduler.halt(id_, left);
       // The halting side of the protocol in sched/base/status.h: state first, then one more look.
       if (deaf ? left_behind.lapic.has_event() : left_behind.has_deliverable())
         context_.notifier.interrupt_posted(id);
-      return;
+      break;
   }
+  return left;
 }
 
 // `now`: when it came; then, when it left. Read twice an exit, and once an entry that injects: the tenth of a

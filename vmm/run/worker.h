@@ -78,7 +78,7 @@ class Worker {
         alarms_(context.scheduler.vcpus()) {}
   Result<void> set_up();
   void loop();
-  void host(VcpuLease vcpu, Nanos now);
+  Nanos host(VcpuLease vcpu, Nanos now);
   Departure stay(Vcpu& vcpu, Nanos& now);
   uint32_t take_reasons();
   bool turn_over(Vcpu& vcpu, Nanos now, bool has_run);

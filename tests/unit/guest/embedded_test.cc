@@ -46,7 +46,7 @@ void check_segments(std::span<const std::byte> image, const Elf64_Ehdr& header) 
 TEST_CASE("embedded: the guests users are promised are all there, once") {
   std::vector<std::string> names;
   for (const auto& guest : guests::all()) names.emplace_back(guest.name);
-  CHECK(names == std::vector<std::string>{"lock", "ipi", "mixed", "compute", "pingpong", "calibrate"});
+  CHECK(names == std::vector<std::string>{"lock", "ipi", "mixed", "compute", "pingpong", "abuse", "calibrate"});
 }
 
 TEST_CASE("embedded: each description is one non-empty line") {
