@@ -7,6 +7,7 @@
 
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
+#include "vmm/cli/setup_name.h"
 #include "vmm/run/os_thread.h"
 
 namespace vmm {
@@ -154,11 +155,6 @@ std::vector<sched::Weight> read_weights(Reader& reader, const std::string& text)
   return weights;
 }
 
-std::string guest_title(const std::string& guest, const kvmux_workload& workload) {
-  const std::string details = describe_workload(guest, workload);
-  return details.empty() ? guest : guest + " (" + details + ")";
-}
-
 Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoice& guest, uint32_t vms,
                  uint32_t vcpus, const std::vector<sched::Weight>& weights) {
   Setup setup{.spec = common, .takes_policy = std::vector<bool>(vms, true), .guest = {}, .size = {}};
@@ -170,8 +166,7 @@ Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoic
     vm.weight = weights[i % weights.size()];
     setup.spec.vms.push_back(vm);
   }
-  setup.guest = guest_title(vm.guest, vm.workload);
-  setup.size = fmt::format("{} × {}", vms, vcpus);
+  name_grid(setup, weights);
   setup.vcpus_in_all = vms * vcpus;
   return setup;
 }
@@ -182,13 +177,11 @@ Setup listed_setup(Reader& reader, const RunSpec& common, const RunFlags& flags,
     bool takes_policy = true;
     VmSpec vm;
     reader.read(parse_vm(text, standard, &takes_policy), vm);
-    if (!setup.guest.empty()) setup.guest += " + ";
-    setup.guest += fmt::format("{}×{}", vm.guest, vm.vcpus);
     setup.vcpus_in_all += vm.vcpus;
     setup.spec.vms.push_back(std::move(vm));
     setup.takes_policy.push_back(takes_policy);
   }
-  setup.size = fmt::format("{} VMs", setup.spec.vms.size());
+  name_listed(setup);
   return setup;
 }
 
