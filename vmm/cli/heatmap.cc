@@ -54,10 +54,9 @@ std::string ratio_words(double ratio) {
   return ratio < 1.995 ? fmt::format("{:.3f}", ratio) : fmt::format("{:.1f}", ratio);
 }
 
-std::string beside_words(const Standing& standing, const MetricInfo& metric) {
-  if (!standing.beside) return "";
-  if (metric.unit == Unit::kShare) return fmt::format("{:.2f}", *standing.beside);
-  return with_unit(metric.unit, *standing.beside);
+std::string beside_words(std::optional<double> value, const MetricInfo& metric) {
+  if (!value) return "";
+  return metric.unit == Unit::kShare ? fmt::format("{:.2f}", *value) : with_unit(metric.unit, *value);
 }
 
 std::string title_of(const HeatmapOptions& options) {
@@ -221,7 +220,7 @@ class Picture {
     const MetricInfo* beside = options_.standing.beside;
     const int middle = beside == nullptr ? kCellWidth / 2 : 26;
     text(x + middle, y + 15, lost ? "b m" : "m", ratio_words(ratio));
-    if (beside != nullptr) text(x + kCellWidth - 8, y + 15, "s e", beside_words(standing, *beside));
+    if (beside != nullptr) text(x + kCellWidth - 8, y + 15, "s e", beside_words(standing.beside, *beside));
   }
 
   const Grid& grid_;
@@ -265,13 +264,19 @@ std::string heatmap_text(std::span<const Standing> standings, const HeatmapOptio
   if (lost.empty()) return head;
   const MetricInfo* beside = options.standing.beside;
   std::vector<std::string> titles{"workers", "<VMs × vCPUs", "<guest", "ratio", "<best"};
-  if (beside != nullptr) titles.emplace_back(beside->title);
+  if (beside != nullptr) {
+    titles.push_back(fmt::format("{} of {}", beside->title, options.standing.policy));
+    titles.emplace_back("of the best");
+  }
   Table table(titles);
   for (const Standing* standing : lost) {
     const CellInfo& cell = standing->cell;
     std::vector<std::string> row{std::to_string(cell.workers), cell.size, cell.guest,
                                  ratio_text(*standing->ratio), standing->rival};
-    if (beside != nullptr) row.push_back(beside_words(*standing, *beside));
+    if (beside != nullptr) {
+      row.push_back(beside_words(standing->beside, *beside));
+      row.push_back(beside_words(standing->rivals_beside, *beside));
+    }
     table.add(std::move(row));
   }
   return head + "\n" + (style == ReportStyle::kMarkdown ? table.markdown() : table.text());

@@ -77,10 +77,13 @@ std::vector<Standing> standings(std::span<const CellInfo> cells, const RunTable&
     const auto slot = slot_of(cell, options.policy);
     const size_t others = cell.labels.size() - (cell.reference < 0 ? 1 : 2);
     if (!slot || others == 0) continue;
-    Standing& standing = result.emplace_back(Standing{cell, {}, {}, {}});
+    Standing& standing = result.emplace_back(Standing{cell, {}, {}, {}, {}});
     const auto blocks = counting_blocks(cell, runs);
     against_the_best(standing, blocks, *slot, *options.metric);
-    if (options.beside != nullptr) standing.beside = median_over(blocks, cell, *slot, *options.beside);
+    if (options.beside == nullptr) continue;
+    standing.beside = median_over(blocks, cell, *slot, *options.beside);
+    if (const auto rival = slot_of(cell, standing.rival))
+      standing.rivals_beside = median_over(blocks, cell, *rival, *options.beside);
   }
   return result;
 }

@@ -14,7 +14,7 @@ namespace vmm {
 struct StandingOptions {
   std::string policy;                  // label; keys of policies may have their old names
   const MetricInfo* metric = nullptr;  // one of which a direction is good
-  const MetricInfo* beside = nullptr;  // median of the policy alone; nullptr: none
+  const MetricInfo* beside = nullptr;  // median of the policy and of its rival; nullptr: none
 };
 
 struct Standing {
@@ -24,6 +24,7 @@ struct Standing {
   std::optional<double> ratio;
   std::string rival;  // the policy of which this ratio is smallest
   std::optional<double> beside;
+  std::optional<double> rivals_beside;  // the same of the rival: what its throughput may be bought with
 };
 
 // The cells that have a slot of this policy and one of another, in their order.

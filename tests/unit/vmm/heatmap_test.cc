@@ -136,7 +136,8 @@ TEST_CASE("heatmap: a metric of which less is better is turned round; another ma
   const Drawn drawn = draw(three_cells(), {"--metric", "worst_wait", "--beside", "fairness"});
   REQUIRE(drawn.status == 0);
   CHECK(contains(drawn.out, "0.950  gang"));
-  CHECK(contains(drawn.out, "fairness\n"));
+  CHECK(contains(drawn.out, "fairness of kvmux  of the best\n"));
+  CHECK(contains(drawn.out, "0.97         0.97\n"));
   CHECK(count(drawn.svg, ">0.97</text>") == 3);
 }
 
