@@ -60,6 +60,7 @@ std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
                                 add_gate(app),
                                 add_merge(app),
                                 add_report(app),
+                                add_heatmap(app),
                                 add_replay(app),
                                 add_guests(app),
                                 add_policies(app),

@@ -66,6 +66,7 @@ Command add_boot(CLI::App& parent);
 Command add_gate(CLI::App& parent);
 Command add_merge(CLI::App& parent);
 Command add_report(CLI::App& parent);
+Command add_heatmap(CLI::App& parent);
 Command add_replay(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);

@@ -8,6 +8,7 @@
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
 #include "vmm/run/abuse_kind.h"
+#include "vmm/cli/setup_name.h"
 #include "vmm/run/os_thread.h"
 
 namespace vmm {
@@ -155,11 +156,6 @@ std::vector<sched::Weight> read_weights(Reader& reader, const std::string& text)
   return weights;
 }
 
-std::string guest_title(const VmSpec& vm) {
-  const std::string details = vm.guest == "abuse" ? vm.args : describe_workload(vm.guest, vm.workload);
-  return details.empty() ? vm.guest : vm.guest + " (" + details + ")";
-}
-
 Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoice& guest, uint32_t vms,
                  uint32_t vcpus, const std::vector<sched::Weight>& weights) {
   Setup setup{.spec = common, .takes_policy = std::vector<bool>(vms, true), .guest = {}, .size = {}};
@@ -171,8 +167,7 @@ Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoic
     vm.weight = weights[i % weights.size()];
     setup.spec.vms.push_back(vm);
   }
-  setup.guest = guest_title(vm);
-  setup.size = fmt::format("{} × {}", vms, vcpus);
+  name_grid(setup, weights);
   setup.vcpus_in_all = vms * vcpus;
   return setup;
 }
@@ -183,13 +178,11 @@ Setup listed_setup(Reader& reader, const RunSpec& common, const RunFlags& flags,
     bool takes_policy = true;
     VmSpec vm;
     reader.read(parse_vm(text, standard, &takes_policy), vm);
-    if (!setup.guest.empty()) setup.guest += " + ";
-    setup.guest += fmt::format("{}×{}", vm.guest == "abuse" ? guest_title(vm) : vm.guest, vm.vcpus);
     setup.vcpus_in_all += vm.vcpus;
     setup.spec.vms.push_back(std::move(vm));
     setup.takes_policy.push_back(takes_policy);
   }
-  setup.size = fmt::format("{} VMs", setup.spec.vms.size());
+  name_listed(setup);
   return setup;
 }
 

@@ -272,3 +272,22 @@ TEST_CASE("gate: exits with 1 on a significant loss beyond the limit, else with 
   CHECK(program.run({"gate", "--from", before.path(), "--against", after.path()}) == 0);
   CHECK(program.run(with(files, {"--metric", "efficiency"})) == 1);  // nothing to judge is no pass
 }
+
+TEST_CASE("compare: VMs that are listed, or weigh unequally, are told apart in a table") {
+  FakeProgram program;
+  const auto size_of = [&program](std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"sim", "compare", "--policies", "yield,kvmux", "--repeat", "2", "--json", "-"});
+    REQUIRE(program.run(words) == 0);
+    const Json cell = Json::parse(program.out.str())["cells"][0];
+    return cell["guest"].get<std::string>() + ": " + cell["size"].get<std::string>();
+  };
+  CHECK(size_of({"--guest", "compute", "--vms", "3", "--vcpus", "2", "--weight", "1024,4096"}) ==
+        "compute (think 50us): 3 × 2, weights 1:4");
+  CHECK(size_of({"--guest", "compute", "--vms", "3", "--vcpus", "2", "--weight", "2048"}) ==
+        "compute (think 50us): 3 × 2");
+  CHECK(size_of({"--guest", "compute", "--vm", "vcpus=8,weight=4096", "--vm", "vcpus=2", "--vm",
+                 "vcpus=2"}) == "compute (think 50us): 1 × 8 + 2 × 2, weights 4:1");
+  CHECK(size_of({"--vm", "guest=compute,vcpus=2", "--vm", "guest=ipi,vcpus=4"}) ==
+        "compute×2 + ipi×4: 2 VMs");
+}
