@@ -75,7 +75,10 @@ Json sched_json(const sched::VcpuStats& s) {
   json["yields_tried"] = s.yields_tried;
   Json& done = json["yields_done"];
   for (size_t i = 0; i < sched::kYieldReasons; ++i) {
-    done[std::string{yield_reason_name(static_cast<sched::YieldReason>(i))}] = s.yields_done[i];
+    // What few policies do is left out where they did not.
+    const auto reason = static_cast<sched::YieldReason>(i);
+    if (reason >= sched::YieldReason::kOwner && s.yields_done[i] == 0) continue;
+    done[std::string{yield_reason_name(reason)}] = s.yields_done[i];
   }
   if (s.right_possible != 0) {
     Json& right = json["yields_right"] = {{"possible", s.right_possible}};
@@ -84,8 +87,8 @@ Json sched_json(const sched::VcpuStats& s) {
       right[std::string{yield_reason_name(static_cast<sched::YieldReason>(i))}] = s.yields_right[i];
     }
   }
-  json["extensions"] = s.extensions;
-  json["urged"] = s.urged;
+  if (s.extensions != 0) json["extensions"] = s.extensions;
+  if (s.urged != 0) json["urged"] = s.urged;
   json["yields_local"] = s.yields_local;
   json["yields_remote"] = s.yields_remote;
   json["pulls"] = s.pulls;
