@@ -4,6 +4,15 @@ namespace sched {
 
 using Result = YieldAttempt::Result;
 
+namespace {
+
+// Found because it was taken off a worker: that says nothing of the yielder's wait.
+bool is_sure(YieldReason reason) {
+  return reason != YieldReason::kPreempted && reason != YieldReason::kRelaxed;
+}
+
+}  // namespace
+
 HandoverAttempt::HandoverAttempt(Workers& workers, YieldMemory& memory, const VmInfo& vm, Worker& here,
                                  Nanos now)
     : workers_(workers),
@@ -20,6 +29,7 @@ Result HandoverAttempt::operator()(uint32_t index, YieldReason reason) {
   if (status.state() != RunState::kQueued) return Result::kNotRunnable;
   const WorkerId where = status.worker();
   hands_ = hand_over(target, reason);
+  sure_ = is_sure(reason);
   const Result result = where == here_.id                              ? yield_here(target)
                         : vm_.policy.features.pull && workers_.moves() ? pull(target, where)
                                                                        : yield_there(target, where);
@@ -75,7 +85,8 @@ Result HandoverAttempt::yield_here(Vcpu& target) {
   const bool lent = hands_.kind != Handover::Kind::kGiven;
   WorkerYields& limits = memory_.of(here_);
   const YieldContext context{*here_.eevdf, limits.deboost, limits.credit, vm_.policy,
-                             me_,          target,         now_,          lent};
+                             me_,          target,         now_,          lent,
+                             sure_};
   const YieldEffects effects = apply_local_yield(context);
   count(effects, target);
   how_ = pulled_from_ ? TraceYield::kPulled : TraceYield::kHere;
@@ -107,6 +118,12 @@ Result HandoverAttempt::yield_there(Vcpu& target, WorkerId where) {
   return Result::kDone;
 }
 
+void HandoverAttempt::yield_to_anyone() {
+  MutexLock lock(here_.mutex);
+  apply_yielder_only(*here_.eevdf, memory_.of(here_).deboost, vm_.policy, now_);
+  take_off_ = here_.queue->waiting() > 0;
+}
+
 // The target comes here and runs at once. If its turn is lent, it goes home at the end of it. Else the
 // yielder takes its place there: changing places, unlike pulling alone, leaves load and spread of the VM as
 // they are. Where the target is the last one missing, and a foreign VM runs in its place, it is kicked in
@@ -136,7 +153,7 @@ Result HandoverAttempt::pull(Vcpu& target, WorkerId where) {
 
 void HandoverAttempt::prefer_there(Worker& there, Vcpu& target) {
   const YieldEffects effects =
-      apply_remote_yield(*there.eevdf, memory_.of(there).credit, vm_.policy, target, now_);
+      apply_remote_yield(*there.eevdf, memory_.of(there).credit, vm_.policy, target, sure_, now_);
   count(effects, target);
   how_ = TraceYield::kThere;
   if (effects.reschedule) workers_.kick(there.id);
@@ -166,7 +183,8 @@ void HandoverAttempt::note_done(const Vcpu& target, YieldReason reason) {
                    .target = target.id,
                    .target_runs = progress.runs.load(std::memory_order_relaxed),
                    .target_spins = progress.spins.load(std::memory_order_relaxed),
-                   .to_waiter = reason == YieldReason::kWaiter};
+                   .target_waits_since = progress.waiting_since.load(std::memory_order_relaxed),
+                   .reason = reason};
 }
 
 }  // namespace sched

@@ -32,6 +32,8 @@ class HandoverAttempt final : public YieldAttempt {
   }
 
   Result operator()(uint32_t index, YieldReason reason) override;
+  // To nobody in particular: whoever is next by its lag runs.
+  void yield_to_anyone();
   // The yielder leaves its worker.
   bool take_off() const { return take_off_; }
 
@@ -61,6 +63,7 @@ class HandoverAttempt final : public YieldAttempt {
   const VcpuBits* right_ = nullptr;
   bool take_off_ = false;
   TraceYield how_ = TraceYield::kHere;   // the attempt that is done
+  bool sure_ = false;                    // the target of this attempt is likely to be what is waited for
   Handover hands_;                       // what the attempt gives
   std::optional<WorkerId> pulled_from_;  // where the target of this attempt waited until now
 };

@@ -61,7 +61,7 @@ uint32_t Scan::chain_end(uint32_t index) const {
 std::optional<uint32_t> directed_yield(const Policy& policy, const SpinScan& spin, YieldAttempt& attempt) {
   Scan scan(policy, spin, attempt);
   const auto target = kRules[static_cast<size_t>(policy.features.candidates)](scan);
-  if (target || !policy.features.relaxed) return target;
+  if (target || !policy.features.relaxed || !spin.relaxed) return target;
   return scan.round([](uint32_t, Status::View vcpu) {
     return vcpu.preempted() ? std::optional(YieldReason::kRelaxed) : std::nullopt;
   });

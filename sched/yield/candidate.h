@@ -26,6 +26,7 @@ struct SpinScan {
   bool in_kernel;         // me spins at CPL 0
   const IpiModel* ipi;    // may be null
   bool handovers;         // a yield to a vCPU that waits itself is worth a try
+  bool relaxed;           // so is one to anyone that was taken off
   uint32_t spins_before;  // spin exits of this wait that did not end it
   GuestPages pages = {};  // what the guest publishes, if it does
   Nanos now;

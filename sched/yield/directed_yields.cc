@@ -104,7 +104,8 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   VmYields& yields = memory_.of(vm);
   const bool at_send = cause.kind == YieldCause::Kind::kSend;
   if (!at_send) yields.donations.count_exit(now);
-  const bool donates = !at_send && vm.policy.features.donate && yields.donations.first_way();
+  const bool donates = !at_send && vm.policy.features.donate && yields.donations.first_way() &&
+                       !runs_beside(vm, worker.id);
   HandoverAttempt attempt(workers_, memory_, vm, worker, now);
   if (alone) attempt.yielder_is_alone();
   if (donates) attempt.donate(spin_window_ * vm.policy.tuning.donate_windows);
@@ -114,7 +115,18 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   const auto target =
       at_send ? yield_to_awaited(vm.policy, scan, attempt) : directed_yield(vm.policy, scan, attempt);
   if (target) yields.last_boosted.store(*target, std::memory_order_relaxed);
+  if (!target && !at_send && vm.policy.features.pull) attempt.yield_to_anyone();
   return attempt.take_off();
+}
+
+// A donated turn is short, and ends wherever its receiver is by then: with siblings at work on other workers it may
+// have taken a lock again that they wait for.
+bool DirectedYields::runs_beside(const VmInfo& vm, WorkerId here) const {
+  for (uint32_t i = 0; i < vm.size; ++i) {
+    const Status::View status = workers_.status(vm.vcpu(i)).view();
+    if (status.state() == RunState::kRunning && status.worker() != here) return true;
+  }
+  return false;
 }
 
 SpinScan DirectedYields::scan_of(const Worker& worker, const Vcpu& me, const YieldCause& cause, Nanos now) {
@@ -132,6 +144,7 @@ SpinScan DirectedYields::scan_of(const Worker& worker, const Vcpu& me, const Yie
   if (cause.kind == YieldCause::Kind::kSend) return scan;
   scan.in_kernel = cause.in_kernel && needs_cpl(vm.policy.features);
   scan.handovers = yields.handovers.worth_a_try(me.stats.spin_exits);
+  scan.relaxed = !vm.policy.features.pull || yields.relaxed.worth_a_try(me.stats.spin_exits);
   scan.spins_before = memory_.of_running(worker).wait_spins - 1;
   return scan;
 }

@@ -6,9 +6,12 @@ namespace sched {
 namespace {
 
 // Linux keeps a next buddy that is not eligible yet until it is picked, dequeued or replaced. With `pull` it
-// has some slack instead, and counts for one pick of each timeline: later it would undo a later choice.
-Nomination nomination(const Policy& policy) {
-  return policy.features.pull ? Nomination(policy.tuning.nomination_lag) : Nomination({}, true);
+// has some slack instead, if it is likely to end the yielder's wait, and counts for one pick of each timeline: later
+// it would undo a later choice. One of which nothing is known but that it was taken off takes nobody's turn: where the
+// owner runs all along, that would cost other VMs a switch each time and help nobody.
+Nomination nomination(const Policy& policy, bool sure) {
+  if (!policy.features.pull) return Nomination({}, true);
+  return Nomination(sure ? policy.tuning.nomination_lag : Nanos{});
 }
 
 // SCHEDULING: deboost. Before the forfeit, because that lifts the yielder to its deadline and hides the gap.
@@ -50,7 +53,7 @@ bool may_reschedule(EevdfQueue& queue, DeboostState& limit, const Policy& policy
 YieldEffects apply_local_yield(const YieldContext& c) {
   const Features& features = c.policy.features;
   YieldEffects effects;
-  if (features.buddy) c.queue.nominate(c.target, nomination(c.policy));
+  if (features.buddy) c.queue.nominate(c.target, nomination(c.policy, c.sure));
   if (features.deboost == Deboost::kOn) effects.penalty = deboost(c);
   if (features.deboost == Deboost::kPast) effects.penalty = deboost_past(c);
   if (features.credit) effects.credited = c.queue.credit(c.target, c.policy.tuning.credit_depth);
@@ -61,9 +64,9 @@ YieldEffects apply_local_yield(const YieldContext& c) {
 }
 
 YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& limit, const Policy& policy, Vcpu& target,
-                                Nanos now) {
+                                bool sure, Nanos now) {
   YieldEffects effects;
-  if (policy.features.buddy) queue.nominate(target, nomination(policy));
+  if (policy.features.buddy) queue.nominate(target, nomination(policy, sure));
   if (policy.features.credit) {
     queue.tick(now);  // lags as of now: what runs there was charged last at its own last event
     effects.credited = queue.credit(target, policy.tuning.credit_depth);

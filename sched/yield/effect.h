@@ -17,6 +17,7 @@ struct YieldContext {
   Vcpu& target;   // waiting on this queue
   Nanos now;
   bool lent = false;  // the yielder lends its turn, and will resume
+  bool sure = true;   // the target is likely to be what the yielder waits for
 };
 
 struct YieldEffects {
@@ -29,7 +30,7 @@ struct YieldEffects {
 YieldEffects apply_local_yield(const YieldContext& context);
 // The target's side, on its own worker.
 YieldEffects apply_remote_yield(EevdfQueue& queue, DeboostState& credit, const Policy& policy, Vcpu& target,
-                                Nanos now);
+                                bool sure, Nanos now);
 // The yielder's side, when the target is elsewhere.
 void apply_yielder_only(EevdfQueue& queue, DeboostState& deboost, const Policy& policy, Nanos now);
 

@@ -36,6 +36,7 @@ SaturatingPredictor::Config sends_of(const Tuning& tuning) {
 VmYields::VmYields(const VmInfo& vm)
     : ipi(make_ipi_model(vm.policy.features.ipi, vm.size, window_of(vm.policy.tuning))),
       handovers(handovers_of(vm.policy.tuning)),
+      relaxed(handovers_of(vm.policy.tuning)),
       donations(donations_of(vm.policy.tuning)) {}
 
 YieldMemory::YieldMemory(const std::vector<VmInfo>& vms, uint32_t workers, uint32_t vcpus)

@@ -32,7 +32,8 @@ struct YieldOutcome {
   VcpuId target = kNoVcpu;
   uint32_t target_runs = 0;  // the target's progress when we yielded
   uint32_t target_spins = 0;
-  bool to_waiter = false;  // the target was waiting itself
+  int64_t target_waits_since = 0;
+  YieldReason reason{};
 };
 
 struct alignas(64) VcpuYields {
@@ -51,7 +52,8 @@ struct VmYields {
   std::unique_ptr<IpiModel> ipi;
   std::atomic<uint32_t> last_boosted{0};
   std::atomic<uint32_t> awaiting{0};  // vCPUs that are known to wait for those to whom they send
-  HandoverScore handovers;            // do yields to a vCPU that waits itself help here?
+  HandoverScore handovers;            // do yields to the vCPU that has waited longest help here?
+  HandoverScore relaxed;              // do those to anyone that was taken off?
   AbTest donations;  // do they pay here? Locks: yes, queues that somebody fills bit by bit: no
 };
 

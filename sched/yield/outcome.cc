@@ -104,12 +104,19 @@ void DirectedYields::note_outcome(const Worker& worker, Vcpu& vcpu, VcpuYields& 
   const Progress& progress = workers_.progress(outcome.target);
   const bool ran = progress.runs.load(std::memory_order_relaxed) != outcome.target_runs;
   const bool hit = ran && !waits_on;
-  if (outcome.to_waiter) memory_.of(vm_of(vcpu)).handovers.count(hit);
+  const bool spun = progress.spins.load(std::memory_order_relaxed) != outcome.target_spins;
+  // The next owner of a fair lock goes on at once, and begins another wait at most; where any waiter may be the next,
+  // most spin on, and the yielder's own wait may have ended without any doing of theirs.
+  const bool spun_on =
+      spun && progress.waiting_since.load(std::memory_order_relaxed) == outcome.target_waits_since;
+  VmYields& vm = memory_.of(vm_of(vcpu));
+  if (outcome.reason == YieldReason::kWaiter) vm.handovers.count(hit && !spun_on);
+  if (outcome.reason == YieldReason::kRelaxed) vm.relaxed.count(ran && !spun_on);
   TraceOutcome said = TraceOutcome::kMiss;
   if (hit) {
     said = TraceOutcome::kHit;
     ++vcpu.stats.yield_hits;
-  } else if (ran && progress.spins.load(std::memory_order_relaxed) != outcome.target_spins) {
+  } else if (ran && spun) {
     said = TraceOutcome::kHarmful;
     ++vcpu.stats.yield_harmful;
   } else {

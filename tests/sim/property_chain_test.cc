@@ -93,6 +93,7 @@ TEST_CASE("property: wait chains end, also in cycles and with answers that chang
                           .in_kernel = false,
                           .ipi = &waits,
                           .handovers = true,
+                          .relaxed = true,
                           .spins_before = static_cast<uint32_t>(rng.below(4)),
                           .now = 1ms};
       REQUIRE_FALSE(directed_yield(policy, scan, attempt).has_value());

@@ -27,6 +27,15 @@ std::optional<uint32_t> longest_waiter(Scan& scan) {
       YieldReason::kWaiter);
 }
 
+// Who was taken off in mid-work, or has an interrupt to take. One that waits itself comes to its turn by its lag.
+std::optional<uint32_t> at_work(Scan& scan) {
+  return scan.round([&](uint32_t, Status::View vcpu) -> std::optional<YieldReason> {
+    if (vcpu.irq_pending()) return YieldReason::kPendingInterrupt;
+    if (!vcpu.preempted() || vcpu.spinning()) return std::nullopt;
+    return YieldReason::kPreempted;
+  });
+}
+
 }  // namespace
 
 // Guesses that did not end the wait are not repeated for ever: then the scan gives everybody a turn, so that
@@ -38,7 +47,7 @@ std::optional<uint32_t> candidates::kvmux(Scan& scan) {
     if (!target) target = holder(scan);
     if (!target) target = longest_waiter(scan);
   }
-  return target ? target : priorities(scan);
+  return target ? target : at_work(scan);
 }
 
 }  // namespace sched

@@ -100,6 +100,7 @@ class Vm {
                            in_kernel,
                            ipi.waits.empty() ? nullptr : &ipi,
                            handovers,
+                           true,
                            spins_before,
                            pages,
                            0ns},

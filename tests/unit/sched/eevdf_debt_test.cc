@@ -146,7 +146,7 @@ TEST_CASE("v3: a credit on another worker sees its queue as it is now") {
     REQUIRE(queue.pick(1ms) == &runs);
     if (charged) queue.tick(1900us);
     DeboostState limit;
-    static_cast<void>(apply_remote_yield(queue, limit, policy_of("v3"), target, 1900us));
+    static_cast<void>(apply_remote_yield(queue, limit, policy_of("v3"), target, true, 1900us));
     queue.tick(1900us);
     lag[charged] = queue.root().lag(*target.timeline->owner());
   }
