@@ -25,7 +25,7 @@ readonly machines=(
   '8|2|0.3|1x8 3x5 2x8 7x3 1x24 3x8 4x8 3x11 13x4 8x8 4x8@1024,4096 1x16@4096+8x2@1024'
   '16|0.5|0.1|2x16 3x11'
   '16|0.25|0.05|1x32 1x32+12x3 7x5 8x16 13x7 4x16 1x16 3x16@1024,2048,4096'
-  '64|0.15|0.05|1x64 5x33 1x64+21x3 2x64'
+  '64|0.15|0.05|1x64 5x33 1x64+21x3 2x64 8x64'
 )
 
 # The flags of a machine: "3x5" is a row of a grid, with a + its VMs are listed.
