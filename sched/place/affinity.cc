@@ -18,9 +18,9 @@ bool Placement::moves_vms(const Worker& from) const { return affinity_ && from.e
 // them, the one that has had most service. That it does once all have been here for a while, to where the VM
 // lives that is furthest ahead, and if those that stay are behind that one.
 //
-// Who has run ahead of the others here stays until that is worked off: elsewhere it would begin anew. Else
-// one that runs ahead wherever it comes to, as a VM may whose vCPUs yield to each other all the time, would
-// gain with each move.
+// Who has run ahead of the others here, by more than a quarter of a turn, stays until that is worked off: elsewhere it
+// would begin anew. Else one that runs ahead wherever it comes to, as a VM may whose vCPUs yield to each other all
+// the time, would gain with each move. With no quarter at all too few moves are left, and VMs share less evenly.
 const VmInfo* Placement::choose_vm(const Worker& from, WorkerId to, Imbalance excess, Nanos now) {
   const VmInfo* best = nullptr;
   const VmInfo* most = nullptr;
@@ -42,7 +42,8 @@ const VmInfo* Placement::choose_vm(const Worker& from, WorkerId to, Imbalance ex
     const Nanos service = hierarchy_.service(vm.group);
     sum += service;
     ++count;
-    if (!excess.swaps_by(gain) || !from.eevdf->root().eligible(entity)) return;
+    const bool owes = from.eevdf->root().lag(entity) < Vruntime{-entity.request.ticks / 4};
+    if (!excess.swaps_by(gain) || owes) return;
     if (most == nullptr || service > hierarchy_.service(most->group)) most = &vm;
   });
   if (best != nullptr || most == nullptr || !settled) return best;

@@ -11,7 +11,7 @@ namespace sched::sim {
 Simulator::Simulator(const Config& config)
     : costs_(config.costs),
       threads_(config.threads),
-      sample_spins_(config.sample_spins),
+      sample_cost_(config.sample_spins ? std::max(Nanos{1}, costs_.preempt_user + costs_.handle) : Nanos{}),
       trace_(config.trace),
       scheduler_(config.setup, *this),
       clock_(config.setup.workers) {
@@ -58,6 +58,7 @@ void Simulator::add_workers(uint64_t seed) {
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
     workers_[i].id = WorkerId{i};
     workers_[i].noise = Rng(seeds.next());
+    workers_[i].samples = SampleClock(sample_cost_);
   }
 }
 
@@ -165,15 +166,20 @@ void Simulator::account(Worker& worker) {
   add(Place::kExits, passed);
 }
 
+// Of its own timer.
+Nanos Simulator::signal_at(const Worker& worker) const {
+  return std::min(worker.tick_at, worker.samples.next(worker.tick_at));
+}
+
 // The worker's next event.
 void Simulator::schedule(Worker& worker) {
   if (worker.phase == Phase::kGuest) {
     const ModelVcpu& cpu = worker.seat->cpu;
     const Nanos left = cpu.left();
     Nanos end = left == kForever ? kForever : now_ + left;
-    if (worker.tick_at != kForever) {
+    if (const Nanos at = signal_at(worker); at != kForever) {
       const Nanos late = costs_.timer_latency + (cpu.in_kernel() ? costs_.kernel_latency : Nanos{});
-      end = std::min(end, worker.tick_at + late);
+      end = std::min(end, at + late);
     }
     worker.end = std::max(now_, std::min(end, worker.kick_at));
   }

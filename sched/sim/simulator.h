@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sched/base/rng.h"
+#include "sched/base/sample_clock.h"
 #include "sched/base/trace.h"
 #include "sched/scheduler.h"
 #include "sched/sim/cost_profile.h"
@@ -47,7 +48,7 @@ struct Config {
   std::vector<VmModel> vms;
   CostProfile costs;
   Nanos spin_window{50'000};  // the guests' bell; 0: none
-  bool sample_spins = false;  // whoever is found spinning at two ticks in a row is treated as if it had rung
+  bool sample_spins = false;  // who is found busy-waiting at a look (base/sample_clock.h) is treated as if it had rung
   Threads threads = Threads::kWorkers;
   uint64_t seed = 1;
   TraceSink* trace = nullptr;  // must outlive the simulator
@@ -103,7 +104,6 @@ class Simulator final : private Host {
     uint32_t worker = kNowhere;  // the last one
     Nanos entry{};               // what its next entry costs
     Places places{};
-    bool sampled_spinning = false;  // when its turn was last over
     uint64_t exits = 0;
     uint64_t kicks = 0;
   };
@@ -124,6 +124,7 @@ class Simulator final : private Host {
     Nanos kick_at = kForever;  // a kick arrives in the guest
     Nanos tick_at = kForever;
     Nanos noise_at = kForever;
+    SampleClock samples;
     Phase resume = Phase::kIdle;  // kStolen: what was interrupted
     Nanos resume_left{};
     Nanos stolen_at{};
@@ -155,6 +156,8 @@ class Simulator final : private Host {
   void leave(Worker& worker, Exit exit);
   void handle(Worker& worker);
   bool turn_over(Worker& worker);
+  bool sampled_spin(Worker& worker);
+  Nanos signal_at(const Worker& worker) const;
   bool spin(Worker& worker, Wait wait);
   void put(Worker& worker, TraceOut why);
   void halt(Worker& worker);
@@ -178,7 +181,7 @@ class Simulator final : private Host {
 
   const CostProfile costs_;
   const Threads threads_;
-  const bool sample_spins_;
+  const Nanos sample_cost_;  // 0: nobody looks whether guests busy-wait
   TraceSink* const trace_;
   Nanos now_{};
   uint64_t events_done_ = 0;

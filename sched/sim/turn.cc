@@ -80,14 +80,9 @@ void Simulator::take_turn(Worker& worker, bool fresh) {
 
 bool Simulator::turn_over(Worker& worker) {
   const bool timer = worker.tick_at <= now_;
+  if (sampled_spin(worker)) return true;
   if (!timer && !worker.tick_wanted) return false;
   worker.tick_wanted = false;
-  Seat& seat = *worker.seat;
-  if (timer && sample_spins_) {
-    const bool again = seat.sampled_spinning && seat.cpu.spinning();
-    seat.sampled_spinning = seat.cpu.spinning();
-    if (again && spin(worker, Wait::kUnknown)) return true;
-  }
   return !scheduler_.tick(worker.id, now_);
 }
 
@@ -100,8 +95,16 @@ void Simulator::tell_turn_end(const Worker& worker) {
   GuestPage::store(vm.pages[vcpu].turn_end, ends ? static_cast<uint64_t>(worker.tick_at.count()) : ~uint64_t{0});
 }
 
+// A look, if it is time for one.
+bool Simulator::sampled_spin(Worker& worker) {
+  if (!worker.samples.is_due(now_, worker.tick_at)) return false;
+  const bool found = worker.seat->cpu.spinning();
+  worker.samples.looked(now_, found);
+  return found && spin(worker, Wait::kUnknown);
+}
+
 void Simulator::enter(Worker& worker) {
-  if (worker.tick_wanted || worker.irq_posted || worker.tick_at <= now_) {
+  if (worker.tick_wanted || worker.irq_posted || signal_at(worker) <= now_) {
     worker.seat->entry = costs_.handle;  // KVM_RUN comes back at once
     take_turn(worker, false);
     return;

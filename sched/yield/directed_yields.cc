@@ -45,6 +45,7 @@ void DirectedYields::note_spin_exit(Worker& worker, Vcpu& me, Wait wait, Nanos n
   VmYields& vm = memory_.of(vm_of(me));
   ++me.stats.spin_exits;
   const bool begins = begins_wait(mine, vm_of(me), wait, now);
+  if (wait != Wait::kUnknown) vm.tells_waits.store(true, std::memory_order_relaxed);
   const bool for_ack = vm.ipi != nullptr && vm.ipi->next_awaited(me.index, me.index, now).has_value();
   const bool yielded_at_send = mine.wait_spins == 0;  // then the wait is older than its first bell
   note_outcome(worker, me, mine, !begins || (yielded_at_send && for_ack), now);
@@ -105,7 +106,7 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   const bool at_send = cause.kind == YieldCause::Kind::kSend;
   if (!at_send) yields.donations.count_exit(now);
   const bool donates = !at_send && vm.policy.features.donate && yields.donations.first_way() &&
-                       !runs_beside(vm, worker.id);
+                       !run_beside(vm, worker.id);
   HandoverAttempt attempt(workers_, memory_, vm, worker, now);
   if (alone) attempt.yielder_is_alone();
   if (donates) attempt.donate(spin_window_ * vm.policy.tuning.donate_windows);
@@ -119,14 +120,15 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   return attempt.take_off();
 }
 
-// A donated turn is short, and ends wherever its receiver is by then: with siblings at work on other workers it may
-// have taken a lock again that they wait for.
-bool DirectedYields::runs_beside(const VmInfo& vm, WorkerId here) const {
-  for (uint32_t i = 0; i < vm.size; ++i) {
+// A donated turn is short, and ends wherever its receiver is by then: with several siblings at work on other workers
+// it may have taken a lock again that they wait for.
+bool DirectedYields::run_beside(const VmInfo& vm, WorkerId here) const {
+  uint32_t beside = 0;
+  for (uint32_t i = 0; i < vm.size && beside < 2; ++i) {
     const Status::View status = workers_.status(vm.vcpu(i)).view();
-    if (status.state() == RunState::kRunning && status.worker() != here) return true;
+    if (status.state() == RunState::kRunning && status.worker() != here) ++beside;
   }
-  return false;
+  return beside > 1;
 }
 
 SpinScan DirectedYields::scan_of(const Worker& worker, const Vcpu& me, const YieldCause& cause, Nanos now) {

@@ -79,7 +79,8 @@ class DirectedYields {
   void note_wait_at_send(Worker& worker, Vcpu& me, Nanos now) SCHED_REQUIRES(worker.self, worker.mutex);
   bool yield_to_sibling(Worker& worker, Vcpu& me, bool alone, const YieldCause& cause, Nanos now)
       SCHED_REQUIRES(worker.self);
-  bool runs_beside(const VmInfo& vm, WorkerId here) const;
+  // More than one sibling.
+  bool run_beside(const VmInfo& vm, WorkerId here) const;
   SpinScan scan_of(const Worker& worker, const Vcpu& me, const YieldCause& cause, Nanos now)
       SCHED_REQUIRES(worker.self);
   bool foresees_wait(const Worker& worker, const Vcpu& me, Nanos now) SCHED_REQUIRES(worker.self);

@@ -51,6 +51,7 @@ struct VmYields {
   explicit VmYields(const VmInfo& vm);
   std::unique_ptr<IpiModel> ipi;
   std::atomic<uint32_t> last_boosted{0};
+  std::atomic<bool> tells_waits{false};  // its guest says when a wait begins
   std::atomic<uint32_t> awaiting{0};  // vCPUs that are known to wait for those to whom they send
   HandoverScore handovers;            // do yields to the vCPU that has waited longest help here?
   HandoverScore relaxed;              // do those to anyone that was taken off?

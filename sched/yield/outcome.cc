@@ -107,9 +107,9 @@ void DirectedYields::note_outcome(const Worker& worker, Vcpu& vcpu, VcpuYields& 
   const bool spun = progress.spins.load(std::memory_order_relaxed) != outcome.target_spins;
   // The next owner of a fair lock goes on at once, and begins another wait at most; where any waiter may be the next,
   // most spin on, and the yielder's own wait may have ended without any doing of theirs.
-  const bool spun_on =
-      spun && progress.waiting_since.load(std::memory_order_relaxed) == outcome.target_waits_since;
   VmYields& vm = memory_.of(vm_of(vcpu));
+  const bool spun_on = spun && vm.tells_waits.load(std::memory_order_relaxed) &&
+                       progress.waiting_since.load(std::memory_order_relaxed) == outcome.target_waits_since;
   if (outcome.reason == YieldReason::kWaiter) vm.handovers.count(hit && !spun_on);
   if (outcome.reason == YieldReason::kRelaxed) vm.relaxed.count(ran && !spun_on);
   TraceOutcome said = TraceOutcome::kMiss;

@@ -97,7 +97,7 @@ inline sched::Setup one_worker(const char* policy) {
 class Contest {
  public:
   Contest(const System& system, std::span<const uint8_t> code, const char* policy)
-      : vm_(need(make(system, code))), machine_(one_worker(policy), false), board_(*vm_, machine_) {
+      : vm_(need(make(system, code))), machine_(one_worker(policy), vmm::Nanos{}), board_(*vm_, machine_) {
     machine_.add({vm_.get(), &board_});
     board_.begin(kWarmUp);
     need(machine_.start());

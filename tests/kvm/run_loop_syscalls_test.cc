@@ -94,7 +94,7 @@ sched::Setup one_worker(const char* policy) {
 bool walk(const System& system, const Path& path, kvm_test::Calls& calls) {
   auto vm = kvm_test::make_code_vm(system, path.guest, kVcpus);
   if (!vm) return false;
-  Machine machine(one_worker(path.policy), false);
+  Machine machine(one_worker(path.policy), Nanos{});
   MarkingBoard board(path.answer);
   machine.add({vm->get(), &board});
   if (!machine.start()) return false;

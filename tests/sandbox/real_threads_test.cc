@@ -112,7 +112,7 @@ TEST_CASE("a worker that handles an exit is refused") {
   REQUIRE_KVM(system);
   for (const auto& [call, act] : kActs) {
     const Ending ending = in_child([&, act = act] {
-      Machine machine(one_worker(), false);
+      Machine machine(one_worker(), Nanos{});
       run_into(machine, system, act);
     });
     check_refused(ending, call, "worker");

@@ -11,6 +11,7 @@ namespace vmm {
 namespace {
 
 constexpr Nanos kSpinWindow{50'000};
+constexpr Nanos kSampleCost{10'000};  // of a look whether a vCPU busy-waits: not calibrated here
 
 }  // namespace
 
@@ -45,7 +46,7 @@ Result<std::unique_ptr<Engine>> make_boot_engine(const BootSpec& spec) {
     }
     const auto setup = make_setup(as_run(spec), kSpinWindow);
     if (!setup) return Failure(setup.error());
-    return std::make_unique<Machine>(*setup, true, Nanos{}, spec.event_loop);
+    return std::make_unique<Machine>(*setup, kSampleCost, Nanos{}, spec.event_loop);
   }
   const HostMode mode{.lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace, .yield_on_spin = false};
   return std::make_unique<HostMachine>(mode, spec.workers);

@@ -42,7 +42,7 @@ Result<Calibration> measure(uint32_t ring, uint32_t workers, const std::atomic<b
   setup.workers = workers;
   setup.vms.push_back({.vcpus = workers, .weight = {}, .parent = sched::kRootGroup, .policy = {}});
   Console console([](std::string_view line) { standard_output().put(line); });
-  Machine machine(setup, false, Nanos{}, event_loop);
+  Machine machine(setup, Nanos{}, Nanos{}, event_loop);
   const Calibration none;
   auto tiny = make_tiny_vm(*system, {.options = {}, .first = {}, .spec = spec, .calibration = none}, machine,
                            console);

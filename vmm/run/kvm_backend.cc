@@ -8,7 +8,11 @@
 namespace vmm {
 namespace {
 
-bool samples(SpinDetect detect) { return detect == SpinDetect::kSample || detect == SpinDetect::kBoth; }
+// A look is an exit by a signal, and a timer that is set anew: about two exits.
+Nanos sample_cost(SpinDetect detect, Nanos exit_cost) {
+  const bool samples = detect == SpinDetect::kSample || detect == SpinDetect::kBoth;
+  return samples ? std::max(Nanos{1}, 2 * exit_cost) : Nanos{};
+}
 
 }  // namespace
 
@@ -21,7 +25,8 @@ Result<RunResult> run_on_kvm(const RunSpec& spec, RunControl& control) {
   if (!setup) return Failure(setup.error());
   return measured_run(
       spec, control,
-      {.engine = std::make_unique<Machine>(*setup, samples(spec.spin_detect), spec.rotate, spec.event_loop),
+      {.engine = std::make_unique<Machine>(*setup, sample_cost(spec.spin_detect, calibrated->common().exit_cost),
+                                           spec.rotate, spec.event_loop),
        .calibrations = *calibrated,
        .spin_window = spin_window,
        .vm_options = {}});

@@ -13,9 +13,9 @@ uint16_t traced_worker() {
 
 }  // namespace
 
-Machine::Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate, EventLoopKind event_loop)
+Machine::Machine(const sched::Setup& setup, Nanos sample_cost, Nanos rotate, EventLoopKind event_loop)
     : scheduler_(setup, *this),
-      sample_spins_(sample_spins),
+      sample_cost_(sample_cost),
       event_loop_(event_loop),
       rotation_(chosen_cpus(setup.workers).cpus, setup.workers, rotate) {}
 
@@ -37,7 +37,7 @@ Result<void> Machine::start() {
   }
   // The workers wait at the pause barrier until all are there: they kick each other.
   barrier_.close();
-  const WorkerContext context{scheduler_, *this,    barrier_, vms_,        sample_spins_,
+  const WorkerContext context{scheduler_, *this,    barrier_, vms_,        sample_cost_,
                               rotation_,  workers_, trouble_, event_loop_, recorder_};
   workers_.reserve(scheduler_.workers());
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
@@ -57,7 +57,6 @@ void Machine::keep_registers(Vm& vm) const {
   for (uint32_t i = 0; i < vm.vcpu_count(); ++i) {
     VcpuFd& kvm = vm.vcpu(VcpuIndex{i}).kvm;
     kvm.keep_sregs(needs_cpl(scheduler_.policy(vm.id()).features));
-    if (sample_spins_) kvm.keep_regs();
   }
 }
 

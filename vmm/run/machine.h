@@ -13,7 +13,7 @@ namespace vmm {
 
 class Machine final : public sched::Host, public Engine {
  public:
-  Machine(const sched::Setup& setup, bool sample_spins, Nanos rotate = {},
+  Machine(const sched::Setup& setup, Nanos sample_cost, Nanos rotate = {},
           EventLoopKind event_loop = EventLoopKind::kAuto);
   ~Machine() override;
 
@@ -56,7 +56,7 @@ class Machine final : public sched::Host, public Engine {
 
   PauseBarrier barrier_;
   mutable sched::Scheduler scheduler_;  // looking at a queue takes its lock
-  const bool sample_spins_;
+  const Nanos sample_cost_;  // 0: nobody looks whether guests busy-wait
   const EventLoopKind event_loop_;
   Rotation rotation_;
   InterruptTrace trace_{nullptr};

@@ -2,16 +2,15 @@
 // loop? Lease holder only.
 #pragma once
 
-#include <cstdint>
-
 #include "vmm/kvm/memory.h"
 #include "vmm/run/vcpu.h"
 
 namespace vmm {
 
-// The address of the PAUSE (F3 90) that RIP stands on or has just passed, or 0. Two samples in a row with the
-// same answer mean that the vCPU is busy-waiting. Code is read at RIP as a guest-physical address, which
-// holds for guests mapped one to one (guest/abi.h).
-uint64_t find_pause_loop(const Vcpu& vcpu, const GuestMemory& memory);
+// RIP stands in a short loop that contains a PAUSE (F3 90): between a backward branch and its target, with
+// the PAUSE there too. Code that merely holds a PAUSE, as one that backs off once, has no such branch around RIP.
+// Reads the code where the guest's page tables say. Bytes are not decoded from a known start, so data that looks
+// like such a loop is taken for one.
+bool in_pause_loop(const Vcpu& vcpu, const GuestMemory& memory);
 
 }  // namespace vmm

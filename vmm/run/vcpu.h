@@ -109,7 +109,6 @@ struct Vcpu {
   unsigned held_nmis = 0;    // that came while it waited for a SIPI
   Alarm alarm;               // its LAPIC deadline, as some worker knows it
   sched::Wait wait{};        // what its last ring said
-  uint64_t sampled_rip = 0;  // spin sampling: where the last sample stood in a PAUSE loop; 0: nowhere
   // Scratch of the IPI path, so that it allocates nothing: who is named, and who takes it.
   sched::VcpuSet receivers;
   sched::VcpuSet accepted;

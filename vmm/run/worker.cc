@@ -196,7 +196,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     keep_alarm(vcpu);
     if (entry == Entry::kAsleep) return Departure::kHalt;
     pulse_.beat();
-    kicks_.arm_alarm(alarms_.earliest());
+    kicks_.arm_alarm(next_look());
     const bool injects = vcpu.account.injections != injections;
     const Nanos entered = injects ? monotonic_now() : now;
     vcpu.account.entry += entered - now;
@@ -288,11 +288,11 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
   }
   const bool tick = kicks_.take_fired() && now >= kicks_.tick_at();
   post_due(now, &vcpu);
-  if (!tick && (reasons & kTick) == 0) return false;
-  if (tick && has_run && context_.sample_spins && sampled_in_pause_loop(vcpu)) {
+  if (samples_.is_due(now, kicks_.tick_at()) && sampled(vcpu, now, has_run)) {
     trace_.spins(vcpu, now, sched::Wait::kUnknown);
     if (context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) return true;
   }
+  if (!tick && (reasons & kTick) == 0) return false;
   return !context_.scheduler.tick(id_, now).has_value();
 }
 
@@ -336,11 +336,14 @@ void Worker::wait_for_work() {
 
 WorkerView Worker::view(Nanos now) const { return view_of(pulse_, kicks_.phase(), thread_id_, now); }
 
-bool Worker::sampled_in_pause_loop(Vcpu& vcpu) const {
-  const uint64_t loop = find_pause_loop(vcpu, context_.vms[index_of(vcpu.vm)].vm->memory());
-  const bool again = loop != 0 && loop == vcpu.sampled_rip;
-  vcpu.sampled_rip = loop;
-  return again;
+bool Worker::sampled(const Vcpu& vcpu, Nanos now, bool has_run) {
+  if (!has_run) {
+    samples_.missed(now);
+    return false;
+  }
+  const bool found = in_pause_loop(vcpu, context_.vms[index_of(vcpu.vm)].vm->memory());
+  samples_.looked(now, found);
+  return found;
 }
 
 }  // namespace vmm

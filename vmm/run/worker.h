@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "sched/base/sample_clock.h"
 #include "sched/scheduler.h"
 #include "vmm/run/alarms.h"
 #include "vmm/run/engine.h"
@@ -29,7 +30,7 @@ struct WorkerContext {
   Notifier& notifier;
   PauseBarrier& barrier;
   const std::vector<RunningVm>& vms;  // by VmId
-  bool sample_spins;
+  Nanos sample_cost;  // of a look whether a vCPU busy-waits; 0: nobody looks
   Rotation& rotation;
   const std::vector<std::unique_ptr<Worker>>& workers;  // all of them, as soon as a vCPU runs
   Trouble& trouble;
@@ -75,7 +76,8 @@ class Worker {
       : id_(id),
         context_(context),
         trace_(context.recorder, static_cast<uint16_t>(sched::index_of(id))),
-        alarms_(context.scheduler.vcpus()) {}
+        alarms_(context.scheduler.vcpus()),
+        samples_(context.sample_cost) {}
   Result<void> set_up();
   void loop();
   Nanos host(VcpuLease vcpu, Nanos now);
@@ -85,9 +87,11 @@ class Worker {
   bool fails_for_good(Vcpu& vcpu, int error, Nanos now) const;
   bool is_in_kernel(const Vcpu& vcpu) const;
   void discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch);
-  bool by_timer(Nanos at) const { return at >= kicks_.tick_at() || at >= alarms_.earliest(); }
+  bool by_timer(Nanos at) const { return at >= kicks_.tick_at() || at >= next_look(); }
+  // The earliest of what the worker itself wants to look at.
+  Nanos next_look() const { return std::min(alarms_.earliest(), samples_.next(kicks_.tick_at())); }
   std::optional<Departure> after_exit(Vcpu& vcpu, Next next, Nanos now);
-  bool sampled_in_pause_loop(Vcpu& vcpu) const;
+  bool sampled(const Vcpu& vcpu, Nanos now, bool has_run);
   void keep_alarm(Vcpu& vcpu);
   void tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) const;
   void post_due(Nanos now, const Vcpu* running);
@@ -99,6 +103,7 @@ class Worker {
   const WorkerTrace trace_;
   std::unique_ptr<EventLoop> event_loop_;
   Alarms alarms_;
+  sched::SampleClock samples_;
   Kicks kicks_{kPause};  // a worker begins at the pause barrier
   pid_t thread_id_ = 0;
   Pulse pulse_;

@@ -74,6 +74,23 @@ TEST_CASE("loan: a borrower from another worker goes home") {
   CHECK(rig.s.status(kV1).worker() == kW1);
 }
 
+TEST_CASE("loan: none where more than one sibling runs on other workers") {
+  for (const uint32_t beside : {1u, 2u}) {
+    CAPTURE(beside);
+    SchedulerRig rig(3, {{6, "kvmux,pack=off"}});
+    rig.start_all();
+    REQUIRE(rig.pick(kW0, 0ns) == kV0);
+    for (uint32_t i = 1; i <= beside; ++i) REQUIRE(rig.pick(WorkerId{i}, 0ns) == VcpuId{i});
+    const VcpuId other = rig.next(kW0, 100us);
+    REQUIRE(rig.s.spin(kW0, 300us, false));
+    rig.s.put(kW0, 300us, false);
+    const auto turn = rig.s.pick(kW0, 300us);
+    REQUIRE(turn);
+    CHECK(turn->vcpu != other);
+    CHECK((turn->end == 400us) == (beside == 1));
+  }
+}
+
 TEST_CASE("trial: an epoch the one way, an epoch the other, then the longer one") {
   constexpr uint32_t kEpoch = 128;
   for (const bool first_better : {true, false}) {

@@ -2,7 +2,11 @@
 // ms without jitter; presets as the command line knows them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "sched/scheduler.h"
+#include "sched/yield/effect.h"
 #include "support.h"
 
 using namespace sched_test;
@@ -32,6 +36,40 @@ Vruntime vruntime_of(SchedulerRig& rig, WorkerId worker, VcpuId vcpu) {
 }
 
 }  // namespace
+
+TEST_CASE("kvmux: where no sibling is left to yield to, the turn goes to whoever is next") {
+  SchedulerRig rig(1, {{2, "kvmux"}, {1, "kvmux"}});
+  rig.start_all();
+  REQUIRE(rig.pick(kW0, 0ns) == VcpuId{0});
+  REQUIRE(rig.next(kW0, 100us) == VcpuId{2});
+  REQUIRE(rig.next(kW0, 200us) == VcpuId{1});
+  rig.s.halt(kW0, 300us);
+  VcpuId runs = rig.pick(kW0, 300us);
+  if (runs == VcpuId{2}) runs = rig.next(kW0, 400us);
+  REQUIRE(runs == VcpuId{0});
+  CHECK(rig.s.spin(kW0, 500us, false, Wait::kBegins));  // vCPU 1 sleeps
+  CHECK(rig.next(kW0, 500us) == VcpuId{2});
+  CHECK(rig.stats(0, 500us).yields_tried == 0);
+}
+
+TEST_CASE("kvmux: whoever was merely taken off is not run before those who are owed more") {
+  for (const bool sure : {false, true}) {  // is it likely to be what is waited for?
+    CAPTURE(sure);
+    SchedulerRig rig(1, {{2, "kvmux"}, {2, "kvmux"}});
+    rig.start_all();
+    REQUIRE(index_of(rig.pick(kW0, 0ns)) < 2);
+    rig.s.put(kW0, 900us, false);
+    rig.s.inspect(kW0, [&](RunQueue& queue) {
+      std::array<Vcpu*, 4> waits{};
+      REQUIRE(queue.movable(waits) == 4);
+      const auto sibling = std::find_if(waits.begin(), waits.end(), [](Vcpu* v) { return v->vm == VmId{0}; });
+      DeboostState limit;
+      static_cast<void>(
+          apply_remote_yield(static_cast<EevdfQueue&>(queue), limit, policy_of("kvmux"), **sibling, sure, 900us));
+    });
+    CHECK((index_of(rig.pick(kW0, 900us)) < 2) == sure);
+  }
+}
 
 TEST_CASE("spin: presets that do nothing on a spin exit go on spinning") {
   for (const char* preset : {"fair", "rr", "gang"}) {

@@ -151,43 +151,28 @@ TEST_CASE("whole: the vCPUs of a VM that moves keep their lags to each other") {
   CHECK(unequal);
 }
 
-namespace {
-
-// Of three VMs two live on worker 0, where nobody's turn ends by itself: each has had 30 ms there, and one of the
-// first runs again, which owes nothing, while the other has run for longer. Time: 61 ms.
-VcpuId run_two_in_turn(SchedulerRig& rig) {
-  rig.start_all();
-  const VcpuId first = rig.pick(kW0, 0ns);
-  REQUIRE(rig.pick(kW1, 0ns) != kNoVcpu);
-  REQUIRE(rig.s.tick(kW0, 30ms));
-  REQUIRE(index_of(rig.next(kW0, 30ms)) / 2 != index_of(first) / 2);
-  REQUIRE(rig.s.tick(kW0, 61ms));
-  const VcpuId runs = rig.next(kW0, 61ms);
-  REQUIRE(index_of(runs) / 2 == index_of(first) / 2);
-  return runs;
-}
-
-}  // namespace
-
 TEST_CASE("whole: the vCPU that runs when its VM moves is taken off at once, and follows") {
   Setup setup = setup_of(2, {kVm, kVm, kVm});
   for (VmSetup& vm : setup.vms) vm.policy.tuning.slice = 1s;  // no turn ends by itself
   SchedulerRig rig(setup);
-  const VcpuId runs = run_two_in_turn(rig);
+  rig.start_all();
+  const VcpuId runs = rig.pick(kW0, 0ns);
   const uint32_t sibling = index_of(runs) ^ 1u;
+  REQUIRE(rig.pick(kW1, 0ns) != kNoVcpu);
+  REQUIRE(rig.s.tick(kW0, 30ms));  // its VM has had all the service there, so it is the one that moves
   rig.host.kicks.clear();
-  rig.next(kW1, 62ms);
+  rig.next(kW1, 30ms);
   REQUIRE(rig.where(sibling) == kW1);
   CHECK(rig.where(index_of(runs)) == kW0);
   CHECK(rig.host.take_kicks(kW0) == 1);
-  CHECK_FALSE(rig.s.tick(kW0, 62ms));
-  rig.s.put(kW0, 62ms, false);
+  CHECK_FALSE(rig.s.tick(kW0, 30ms));
+  rig.s.put(kW0, 30ms, false);
   CHECK(rig.where(index_of(runs)) == kW1);
 }
 
 TEST_CASE("whole: a VM that has run ahead of the others on its worker stays until that is worked off") {
   Setup setup = setup_of(2, {kVm, kVm, kVm});
-  for (VmSetup& vm : setup.vms) vm.policy.tuning.slice = 1s;
+  for (VmSetup& vm : setup.vms) vm.policy.tuning.slice = 40ms;
   SchedulerRig rig(setup);
   rig.start_all();
   const VcpuId runs = rig.pick(kW0, 0ns);
@@ -222,12 +207,16 @@ TEST_CASE("whole: who wakes goes to its VM's home, wherever it ran last") {
   Setup setup = setup_of(2, {kVm, kVm, kVm});
   for (VmSetup& vm : setup.vms) vm.policy.tuning.slice = 1s;
   SchedulerRig rig(setup);
-  const VcpuId sleeper = run_two_in_turn(rig);
+  rig.start_all();
+  const VcpuId sleeper = rig.pick(kW0, 0ns);
   const uint32_t sibling = index_of(sleeper) ^ 1u;
-  rig.s.halt(kW0, 61ms);
-  rig.next(kW1, 62ms);
+  REQUIRE(rig.pick(kW1, 0ns) != kNoVcpu);
+  REQUIRE(rig.s.tick(kW0, 30ms));
+  rig.s.halt(kW0, 30ms);
+  REQUIRE(rig.pick(kW0, 30ms) != kNoVcpu);
+  rig.next(kW1, 31ms);
   REQUIRE(rig.where(sibling) == kW1);
-  rig.s.interrupt_posted(sleeper, 63ms);
+  rig.s.interrupt_posted(sleeper, 32ms);
   CHECK(rig.where(index_of(sleeper)) == kW1);
 }
 
