@@ -2,100 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <type_traits>
 
 #include "sched/base/text.h"
+#include "sched/policy/latency_key.h"
 
 namespace sched {
 namespace {
 
-constexpr std::array<std::string_view, 2> kSwitch{"off", "on"};
-constexpr std::array<std::string_view, 3> kDeboostWords{"off", "on", "past"};
-constexpr std::array<std::string_view, 3> kExtendWords{"off", "critical", "asked"};
-constexpr std::array<std::string_view, 4> kIpiWords{"none", "v2", "v3", "kvmux"};
 constexpr std::array<std::string_view, 6> kQueueWords{"eevdf", "rr",         "gang",
                                                       "host",  "host-yield", "host-kvm"};
-
-constexpr std::array<std::string_view, 2> kLevelWords{"nested", "flat"};
-constexpr std::array<std::string_view, 3> kCgroupWords{"vm", "none", "vcpu"};
-constexpr std::array<std::string_view, 5> kShareWords{"smp", "up", "concur", "max", "tasks"};
-
-// What a feature needs of the run queue.
-enum class Needs : uint8_t { kNothing, kMoves, kVirtualTime };
-
-template <auto Member>
-constexpr FeatureField field(std::string_view name, std::span<const std::string_view> words,
-                             std::string_view help, Needs needs = Needs::kNothing,
-                             std::string_view old_name = {}) {
-  using Value = std::remove_cvref_t<decltype(Features{}.*Member)>;
-  return {.name = name,
-          .old_name = old_name,
-          .help = help,
-          .words = words,
-          .needs_virtual_time = needs == Needs::kVirtualTime,
-          .needs_moves = needs == Needs::kMoves,
-          .whole_run = std::is_same_v<Value, StealRule> || std::is_same_v<Value, QueueLevels> ||
-                       std::is_same_v<Value, VmShare> || std::is_same_v<Value, Cgroups>,
-          .get = [](const Features& features) { return static_cast<size_t>(features.*Member); },
-          .set = [](Features& features, size_t index) { features.*Member = static_cast<Value>(index); }};
-}
-
-constexpr std::array kFeatures{
-    field<&Features::spin>("spin", kSwitch, "a spin exit leads to a directed yield", Needs::kVirtualTime),
-    field<&Features::candidates>("candidates", kCandidateRuleNames, "who may be yielded to"),
-    field<&Features::ipi>("ipi", kIpiWords, "which sent IPIs are remembered as awaited"),
-    field<&Features::relaxed>("relaxed", kSwitch, "second round for any preempted vCPU"),
-    field<&Features::reset_tries>("reset-tries", kSwitch, "the second round gets its tries back"),
-    field<&Features::buddy>("buddy", kSwitch, "the target is nominated as next on its queue",
-                            Needs::kVirtualTime),
-    field<&Features::forfeit>("forfeit", kSwitch, "the yielder gives up the rest of its request",
-                              Needs::kVirtualTime),
-    field<&Features::hier>("hier", kSwitch, "proportional forfeit up the hierarchy", Needs::kVirtualTime),
-    field<&Features::deboost>("deboost", kDeboostWords,
-                              "vruntime penalty on the yielder: the series', or past its target every time",
-                              Needs::kVirtualTime),
-    field<&Features::rate_limit_first>("rate-limit-first", kSwitch,
-                                       "rejected attempts use up the penalty interval too"),
-    field<&Features::credit>("credit", kSwitch, "lag credit to the target's chain", Needs::kVirtualTime),
-    field<&Features::pull>("pull", kSwitch, "the target is brought here and runs at once",
-                           Needs::kVirtualTime),
-    field<&Features::switch_back>("switch-back", kSwitch,
-                                  "a sender that yielded runs next once all have acknowledged",
-                                  Needs::kVirtualTime, "resume"),
-    field<&Features::yield_on_send>("yield-on-send", kSwitch,
-                                    "a sender known to wait yields at the send, without a spin exit",
-                                    Needs::kVirtualTime, "eager"),
-    field<&Features::pack>("pack", kSwitch, "a VM's vCPUs begin on as few workers as an even load allows",
-                           Needs::kMoves),
-    field<&Features::affinity>("affinity", kSwitch,
-                               "VMs of equal weight stay on one worker each, and move as a whole",
-                               Needs::kVirtualTime, "whole"),
-    field<&Features::running_hint>(
-        "running-hint", kSwitch,
-        "guests are told how many of their vCPUs run: one that is alone does not busy-wait", Needs::kNothing,
-        "hint"),
-    field<&Features::donate>("donate", kSwitch, "a likely lock holder runs briefly, then the yielder again",
-                             Needs::kVirtualTime, "loan"),
-    field<&Features::extend>("extend", kExtendWords,
-                             "who goes on at the end of its turn: inside a critical section, or having asked",
-                             Needs::kVirtualTime),
-    field<&Features::urgent>("urgent", kSwitch,
-                             "an IPI's receivers run first and shortly, and its sender until they have",
-                             Needs::kVirtualTime),
-    field<&Features::tell_preempted>("tell-preempted", kSwitch,
-                                     "guests are told which of their vCPUs wait for a CPU"),
-    field<&Features::tell_turn_end>("tell-turn-end", kSwitch, "a vCPU is told when its turn will end"),
-    field<&Features::steal>("steal", kStealRuleNames, "from whom an idle worker takes work", Needs::kMoves),
-    field<&Features::levels>("queue", kLevelWords, "a timeline a group, or one of vCPUs alone (Linux 7.3)",
-                             Needs::kVirtualTime),
-    field<&Features::vm_share>("vm-share", kShareWords,
-                               "what a VM weighs: its weight; that on each worker; times the vCPUs that can run "
-                               "at once, times workers, times runnable vCPUs",
-                               Needs::kVirtualTime),
-    field<&Features::cgroups>("cgroups", kCgroupWords,
-                              "a group a VM, none at all, or in it one a vCPU as libvirt makes them",
-                              Needs::kVirtualTime),
-};
 
 bool is_old(std::string_view old_name, std::string_view key) { return !old_name.empty() && old_name == key; }
 
@@ -127,9 +42,20 @@ Parsed<void> set_tuning(Policy& policy, const TuningField& tuning, std::string_v
   return {};
 }
 
+Parsed<void> set_latency(Policy& policy, std::string_view text) {
+  const auto fields = tuning_fields();
+  const auto target = std::find_if(fields.begin(), fields.end(),
+                                   [](const TuningField& field) { return field.name == "latency-target"; });
+  TuningField field = *target;
+  field.name = kLatencyKey;
+  if (const auto set = set_tuning(policy, field, text); !set) return set;
+  policy.tuning.min_slice = kLatencyMinSlice;
+  return {};
+}
+
 std::vector<std::string_view> key_names() {
-  std::vector<std::string_view> names;
-  for (const FeatureField& feature : kFeatures) names.push_back(feature.name);
+  std::vector<std::string_view> names{kLatencyKey};
+  for (const FeatureField& feature : feature_fields()) names.push_back(feature.name);
   for (const TuningField& tuning : tuning_fields()) names.push_back(tuning.name);
   return names;
 }
@@ -166,12 +92,6 @@ Parsed<void> apply_item(Policy& policy, std::string_view item) {
 
 }  // namespace
 
-std::span<const FeatureField> feature_fields() { return kFeatures; }
-
-std::string_view feature_word(const FeatureField& field, const Features& features) {
-  return field.words[field.get(features)];
-}
-
 std::string_view queue_name(QueueKind queue) { return kQueueWords[static_cast<size_t>(queue)]; }
 
 bool is_host_queue(QueueKind queue) { return queue >= QueueKind::kHost; }
@@ -179,7 +99,7 @@ bool is_host_queue(QueueKind queue) { return queue >= QueueKind::kHost; }
 Parsed<void> check_carried(const Policy& policy) {
   const QueueKind queue = policy.features.queue;
   if (queue == QueueKind::kEevdf || is_host_queue(queue)) return {};
-  for (const FeatureField& feature : kFeatures) {
+  for (const FeatureField& feature : feature_fields()) {
     if (feature.get(policy.features) == 0) continue;
     if (!feature.needs_virtual_time && !(feature.needs_moves && queue == QueueKind::kGang)) continue;
     return fail("policy '" + policy.name + "': " + std::string{feature.name} + "=" +
@@ -200,19 +120,20 @@ const Preset* find_preset(std::string_view name) {
 std::string preset_names(std::string_view separator) { return join(preset_words(), separator); }
 
 Parsed<void> set_policy_key(Policy& policy, std::string_view key, std::string_view value) {
-  for (const FeatureField& feature : kFeatures) {
+  for (const FeatureField& feature : feature_fields()) {
     if (feature.name == key || is_old(feature.old_name, key)) return set_feature(policy, feature, value);
   }
   for (const TuningField& tuning : tuning_fields()) {
     if (tuning.name == key || is_old(tuning.old_name, key)) return set_tuning(policy, tuning, value);
   }
+  if (key == kLatencyKey) return set_latency(policy, value);
   const auto names = key_names();
   return fail("unknown key '" + std::string{key} + "'" + did_you_mean(key, names) + "; accepted are " +
               join(names, ", "));
 }
 
 std::string_view new_name_of(std::string_view key) {
-  for (const FeatureField& feature : kFeatures) {
+  for (const FeatureField& feature : feature_fields()) {
     if (is_old(feature.old_name, key)) return feature.name;
   }
   for (const TuningField& tuning : tuning_fields()) {
@@ -241,7 +162,7 @@ Parsed<Tuning> tuning_of_run(std::span<const Policy* const> policies) {
                             ", which holds for all VMs");
     };
     tuning.slice = std::min(tuning.slice, policy->tuning.slice);
-    for (const FeatureField& field : kFeatures) {
+    for (const FeatureField& field : feature_fields()) {
       if (field.whole_run && field.get(policy->features) != field.get(first.features)) {
         return differ(field.name);
       }
@@ -291,7 +212,7 @@ bool is_same_policy(const Policy& a, const Policy& b) {
     return field.get(x) == field.get(y);
   };
   return a.features.queue == b.features.queue &&
-         std::all_of(kFeatures.begin(), kFeatures.end(),
+         std::all_of(feature_fields().begin(), feature_fields().end(),
                      [&](const FeatureField& f) { return same(f, a.features, b.features); }) &&
          std::all_of(tuning_fields().begin(), tuning_fields().end(),
                      [&](const TuningField& f) { return same(f, a.tuning, b.tuning); });
@@ -301,7 +222,7 @@ std::string canonical_policy(const Policy& policy) {
   const std::string_view name{policy.name};
   std::string text{name.substr(0, name.find(','))};
   if (is_host_queue(policy.features.queue)) return text;
-  for (const FeatureField& feature : kFeatures) {
+  for (const FeatureField& feature : feature_fields()) {
     text.append(",").append(feature.name).append("=").append(feature_word(feature, policy.features));
   }
   for (const TuningField& tuning : tuning_fields()) {

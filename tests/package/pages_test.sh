@@ -83,7 +83,7 @@ in_bash() {
   [ "$(bash -c '. "$1"; complete -p kvmux' - "$pages/bash/kvmux")" = 'complete -F _kvmux kvmux' ] || fail 'nothing is registered with bash'
   among 'run compare sim doctor' kvmux ''
   offered 'run' kvmux ru
-  offered 'compare run sweep' kvmux sim ''
+  offered 'compare run sweep yields' kvmux sim ''
   offered '--policies --policy' kvmux compare --pol
   offered '--policy' kvmux run --polic
   offered '' kvmux run --ratio
@@ -93,9 +93,9 @@ in_bash() {
   offered 'sample' kvmux run --spin-detect = sa
   offered 'both doorbell off sample' kvmux run --spin-detect =
   offered 'split user' kvmux boot --irqchip ''
-  offered 'off on' kvmux run --deboost ''
-  offered 'v2 v3' kvmux run --policy v
-  offered 'yield,v2 yield,v3' kvmux compare --policies yield,v
+  offered 'off on past' kvmux run --deboost ''
+  offered 'v2 v3 vee21' kvmux run --policy v
+  offered 'yield,v2 yield,v3 yield,vee21' kvmux compare --policies yield,v
   offered 'lock' kvmux run --guest lo
   offered 'lock,ipi' kvmux compare --guest lock,ip
   offered 'kvm-pvm' kvmux sim run --cost-profile kvm-

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "sched/base/text.h"
+#include "sched/policy/latency_key.h"
 #include "sched/policy/parse.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/guests.h"
@@ -78,6 +79,7 @@ std::string policies_text() {
     constants.add({std::string{field.name}, sched::tuning_text(field, field.get(sched::Tuning{})),
                    range_of(field), std::string{field.help}});
   }
+  constants.add({std::string{sched::kLatencyKey}, "", "as latency-target", std::string{sched::kLatencyHelp}});
   return text + constants.text() + "\nWith their units and sources: kvmux policies --constants\n";
 }
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "sched/base/text.h"
+#include "sched/policy/latency_key.h"
 #include "sched/policy/parse.h"
 #include "vmm/cli/empty_values.h"
 
@@ -98,6 +99,7 @@ void add_policy_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
     add_key(app, tuning.name, flags.policy_keys, tuning.is_time ? "TIME" : "N",
             fmt::format("{} [{}]", tuning.help, standard), "Policy constants, likewise", tuning.old_name);
   }
+  add_key(app, sched::kLatencyKey, flags.policy_keys, "TIME", sched::kLatencyHelp, "Policy constants, likewise");
 }
 
 }  // namespace

@@ -144,6 +144,18 @@ TEST_CASE("tuning: names are unique and defaults lie in range") {
   }
 }
 
+TEST_CASE("policy: latency sets the round's length, and lets turns become short for it") {
+  const auto policy = parse_policy("kvmux,latency=12ms");
+  REQUIRE(policy.has_value());
+  CHECK(policy->tuning.latency_target == Nanos{12'000'000});
+  CHECK(policy->tuning.min_slice == Nanos{1'000'000});
+  CHECK(policy->tuning.slice == find_preset("kvmux")->tuning.slice);
+  CHECK(parse_policy("kvmux,latency=12ms,min-slice=2ms")->tuning.min_slice == Nanos{2'000'000});
+  const auto bad = parse_policy("kvmux,latency=soon");
+  REQUIRE_FALSE(bad.has_value());
+  CHECK(bad.error().find("latency=soon: accepted is") != std::string::npos);
+}
+
 TEST_CASE("policy: an ablation changes its keys and nothing else") {
   const auto policy = parse_policy("v2,deboost=off,ipi-window=10ms,yield-tries=5,slice=3ms");
   REQUIRE(policy.has_value());
