@@ -116,7 +116,7 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   const auto target =
       at_send ? yield_to_awaited(vm.policy, scan, attempt) : directed_yield(vm.policy, scan, attempt);
   if (target) yields.last_boosted.store(*target, std::memory_order_relaxed);
-  if (!target && !at_send && vm.policy.features.pull) attempt.yield_to_anyone();
+  if (!target && !at_send && !alone && vm.policy.features.pull) attempt.yield_to_anyone();
   return attempt.take_off();
 }
 

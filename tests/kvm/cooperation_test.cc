@@ -55,7 +55,9 @@ TEST_CASE("a real guest publishes who owns its locks: owners are found, and the 
   const auto owner = static_cast<size_t>(sched::YieldReason::kOwner);
   for (const uint32_t kind : {KVMUX_LOCK_TICKET, KVMUX_LOCK_MCS}) {
     CAPTURE(kind);
-    const sched::VcpuStats critical = sum_of(contended("critical", kind));
+    sched::VcpuStats critical;
+    for (Nanos duration = ms(300); critical.yields_done[owner] == 0 && duration < ms(5'000); duration *= 2)
+      critical = sum_of(contended("critical", kind, duration));
     CHECK(critical.yields_done[owner] > 0);
     CHECK(critical.right_possible > 0);
     const sched::VcpuStats oracle = sum_of(contended("oracle,pack=off,affinity=off,extend=off", kind));

@@ -175,7 +175,7 @@ def run(*more, policy="v2", seconds="60", **how):
 def case_screen_and_results():
     it = run(seconds="1.5")
     text = it.until(lambda t: "hit" in t and "0.0" in t)
-    for what in ("kvmux run", "w0", "w1", "vCPU", "1.3", "yields", "switches", "d deboost=on", "q quits"):
+    for what in ("kvmux run", "w0", "w1", "vCPU", "1.3", "yields", "switches", "r relaxed=on", "q quits"):
         assert what in text, (what, text)
     assert all(mark in text for mark in "█▓░"), text
     lines = text.split("\n")
@@ -189,14 +189,14 @@ def case_key_switches_a_feature():
     with tempfile.TemporaryDirectory() as folder:
         trace, results = folder + "/t.trace", folder + "/r.json"
         it = run("--trace", trace, "--json", results)
-        it.until("d deboost=on")
+        it.until("r relaxed=on")
         it.until("0.1")
-        it.type("d")
-        it.until("d deboost=off")
-        it.until("deboost=off since")
+        it.type("r")
+        it.until("r relaxed=off")
+        it.until("relaxed=off since")
         time.sleep(0.4)
         it.type("q")
-        it.ends(130, "v2,deboost=off")
+        it.ends(130, "v2,relaxed=off")
         dump = subprocess.run([KVMUX, "trace", "dump", trace], capture_output=True, text=True, check=True).stdout
         assert " policy " in dump, dump[:2000]
         with open(results) as file:
@@ -324,8 +324,8 @@ def case_compare():
                  "--report", "off", "--out", folder + "/r.jsonl")
         it.until("cell 1 of 1")
         text = it.until(lambda t: "…" in t and "baseline" in t)
-        assert "deboost" not in text, text
-        it.type("d")
+        assert "relaxed" not in text, text
+        it.type("r")
         it.ends(0, "Ratio: geometric mean")
         assert "[1/6]" not in it.screen.plain
 
@@ -333,7 +333,7 @@ def case_compare():
 def case_host_policy():
     it = run(policy="host")
     text = it.until(lambda t: "runnable" in t and "0.0" in t)
-    assert "w0" not in text and "deboost" not in text, text
+    assert "w0" not in text and "relaxed" not in text, text
     it.type("q")
     it.ends(130, "throughput")
 
@@ -342,16 +342,16 @@ def case_boot():
     it = Run("boot", ECHO, "--live", "--policy", "v2")
     it.until("type something")
     it.until(lambda t: "0.0" in t and "console" in t)
-    it.type("d")
+    it.type("r")
     text = it.until("got 100")  # the guest's, not the view's
-    assert "d deboost=on" in text, text
-    it.type("\x01d")
-    it.until("d deboost=off")
+    assert "r relaxed=on" in text, text
+    it.type("\x01r")
+    it.until("r relaxed=off")
     it.type("\x1a")  # no signal
     it.until("got 26")
     it.type("\x01x")
     printed = it.ends(0, "got 100")
-    assert "v2,deboost=off" in printed and "type something" in printed, printed
+    assert "v2,relaxed=off" in printed and "type something" in printed, printed
 
 
 def case_boot_ends_by_itself():

@@ -14,6 +14,7 @@ namespace {
 struct Key {
   std::string_view feature;
   char key;
+  bool rare = false;  // takes a line only where it is on
 };
 
 // q leaves.
@@ -36,10 +37,10 @@ constexpr std::array kKeys{
     Key{"affinity", 'a'},
     Key{"donate", 'o'},
     Key{"running-hint", 'n'},
-    Key{"extend", 'x'},
-    Key{"urgent", 'u'},
-    Key{"tell-preempted", 'm'},
-    Key{"tell-turn-end", 'v'},
+    Key{"extend", 'x', true},
+    Key{"urgent", 'u', true},
+    Key{"tell-preempted", 'm', true},
+    Key{"tell-turn-end", 'v', true},
 };
 
 const sched::FeatureField* feature_of(char key) {
@@ -47,6 +48,10 @@ const sched::FeatureField* feature_of(char key) {
     if (key != 0 && key_of_feature(field.name) == key) return &field;
   }
   return nullptr;
+}
+
+bool is_rare(char key) {
+  return std::any_of(kKeys.begin(), kKeys.end(), [key](const Key& k) { return k.key == key && k.rare; });
 }
 
 bool is_switchable(const std::vector<VmChange>& vms) {
@@ -78,6 +83,7 @@ std::vector<LiveFeature> LiveFeatures::shown() const {
                                    [&](const VmChange& vm) { return word(vm) == word(now_.front()); });
     const bool is_on = std::any_of(now_.begin(), now_.end(),
                                    [&](const VmChange& vm) { return field.get(vm.policy.features) != 0; });
+    if (!is_on && is_rare(key)) continue;
     shown.push_back({.key = key,
                      .name = std::string(field.name),
                      .word = alike ? std::string(word(now_.front())) : "mixed",
