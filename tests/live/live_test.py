@@ -343,14 +343,14 @@ def case_boot():
     it.until("type something")
     it.until(lambda t: "0.0" in t and "console" in t)
     it.type("r")
-    text = it.until("got 100")  # the guest's, not the view's
+    text = it.until("got 114")  # the guest's, not the view's
     assert "r relaxed=on" in text, text
     it.type("\x01r")
     it.until("r relaxed=off")
     it.type("\x1a")  # no signal
     it.until("got 26")
     it.type("\x01x")
-    printed = it.ends(0, "got 100")
+    printed = it.ends(0, "got 114")
     assert "v2,relaxed=off" in printed and "type something" in printed, printed
 
 
