@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/latency.md shows, in the simulator, and draws docs/images/latency.svg.
 #   docs/make-latency.sh BUILD_DIR
-# The same build gives the same figures on any machine, in about a minute of one CPU.
+# The same build gives the same figures on any machine, in seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build_dir=$(cd "${1:?usage: docs/make-latency.sh BUILD_DIR}" && pwd)
