@@ -6,6 +6,7 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/guests.h"
+#include "vmm/stats/metrics.h"
 
 namespace abuse {
 namespace {
@@ -38,20 +39,8 @@ vmm::Result<vmm::RunSpec> spec_of(const Contest& contest, bool abused) {
 }
 
 vmm::Nanos on_cpu(const vmm::VmResult& vm) {
-  vmm::Nanos sum{};
-  for (const vmm::VcpuResult& vcpu : vm.vcpus) {
-    const vmm::Ledger& l = vcpu.ledger;
-    sum += l.guest + l.spinning + l.exits + l.injection + l.migration;
-  }
-  return sum;
-}
-
-vmm::Nanos stolen(const vmm::RunResult& result) {
-  vmm::Nanos sum{};
-  for (const vmm::VmResult& vm : result.vms) {
-    for (const vmm::VcpuResult& vcpu : vm.vcpus) sum += vcpu.ledger.stolen;
-  }
-  return sum;
+  const vmm::Totals sum = vmm::totals(vm);
+  return sum.on_worker() - sum.ledger.stolen;
 }
 
 double ratio(vmm::Nanos part, vmm::Nanos whole) {
@@ -60,7 +49,7 @@ double ratio(vmm::Nanos part, vmm::Nanos whole) {
 
 Share share_of(const vmm::RunResult& result, uint32_t workers) {
   const vmm::Nanos all = result.window * workers;
-  const vmm::Nanos lost = std::min(stolen(result), all);
+  const vmm::Nanos lost = std::min(vmm::totals(result).ledger.stolen, all);
   const auto vms = static_cast<int64_t>(result.vms.size());
   Share share{.time = 2.0 * static_cast<double>(vms), .work = 0, .stolen = ratio(lost, all)};
   for (size_t i = 0; i + 1 < result.vms.size(); ++i) {
@@ -116,12 +105,5 @@ std::vector<kvmux_abuse> kinds(uint32_t vcpus) {
 }
 
 std::string_view word_of(kvmux_abuse kind) { return vmm::kAbuseWords[static_cast<size_t>(kind)]; }
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 }  // namespace abuse

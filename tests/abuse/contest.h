@@ -11,8 +11,11 @@
 
 #include "vmm/run/abuse_kind.h"
 #include "vmm/run/run.h"
+#include "vmm/stats/sample.h"
 
 namespace abuse {
+
+using vmm::median;
 
 // The bound: of a fair share.
 inline constexpr double kBound = 0.05;
@@ -60,7 +63,5 @@ Loss loss_between(const Share& beside_compute, const Share& beside_abuser);
 // All kinds that this many vCPUs can do, in the order of guest/abuse_kinds.h.
 std::vector<kvmux_abuse> kinds(uint32_t vcpus);
 std::string_view word_of(kvmux_abuse kind);
-
-double median(std::vector<double> values);  // not of nothing
 
 }  // namespace abuse

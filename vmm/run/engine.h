@@ -13,11 +13,11 @@
 #include <span>
 #include <vector>
 
+#include "sched/base/guest_page.h"
 #include "sched/base/stats.h"
 #include "sched/workers/look.h"
 #include "vmm/run/board.h"
 #include "vmm/run/machine_view.h"
-#include "sched/base/guest_page.h"
 #include "vmm/run/notifier.h"
 #include "vmm/run/pause_barrier.h"
 #include "vmm/run/trouble.h"
