@@ -224,6 +224,11 @@ void Uart16550::line_clear() {
   if (sending_.empty()) transmitter_empty_pending_ = true;
 }
 
+void Uart16550::drain() {
+  for (const uint8_t byte : sending_) output_(byte);
+  sending_.clear();
+}
+
 size_t Uart16550::depth() const { return fifo_enabled_ ? kFifoDepth : 1; }
 
 void Uart16550::drop_transmitter() {

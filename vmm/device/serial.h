@@ -30,6 +30,8 @@ class Uart16550 {
 
   // The line may take bytes again: sends what waits.
   void line_clear();
+  // The guest has ended: sends what waits whether the line takes it or not, 16 bytes at most.
+  void drain();
   // Bytes that were written although the transmitter had no room for them.
   [[nodiscard]] uint64_t lost() const { return lost_; }
 

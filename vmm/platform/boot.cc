@@ -315,6 +315,7 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (stalls != nullptr) stalls->stop();
   auto sections = course.finish();
   bench.engine->stop();
+  bench.board->drain_console();
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
   result.sections = std::move(sections);

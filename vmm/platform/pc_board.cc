@@ -229,6 +229,11 @@ void PcBoard::console_clear() {
   update_lines();
 }
 
+void PcBoard::drain_console() {
+  const sched::MutexLock lock(mutex_);
+  serial_.drain();
+}
+
 void PcBoard::receive(std::span<const uint8_t> typed) {
   const sched::MutexLock lock(mutex_);
   const auto taken = typed.first(std::min(kMostKept - typed_.size(), typed.size()));

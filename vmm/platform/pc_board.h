@@ -99,6 +99,9 @@ class PcBoard final : public Board, private ExtIntSource {
   void receive(std::span<const uint8_t> typed);
   // The console is ready again.
   void console_clear();
+  // The guest has ended, no vCPU runs any more: what it has written and the console had no room for yet goes
+  // out.
+  void drain_console();
   [[nodiscard]] std::optional<Nanos> next_deadline();
   void run_timers(Nanos now);
 

@@ -184,8 +184,25 @@ TEST_CASE("what a guest prints without looking is counted once the console is fu
   const auto result = vmm::boot(spec, console, stop);
   REQUIRE(result);
   CHECK(result->end == vmm::BootEnd::kTimeout);
-  CHECK(printed == 100);
+  CHECK(printed == 101);  // one waited in the transmitter
   CHECK(result->lost.written > 0);
+}
+
+TEST_CASE("what waits for a slow reader when the guest ends is not lost") {
+  REQUIRE_KVM(system);
+  size_t printed = 0;
+  const vmm::BootConsole console{
+      .output = [&printed](std::span<const uint8_t> bytes) { printed += bytes.size(); },
+      .ready = [&printed] { return printed < 299; },
+      .when_ready = {},
+      .input = -1,
+      .filter = {}};
+  const std::atomic<bool> stop{false};
+  const auto result = vmm::boot(spec_of(kPolite), console, stop);
+  REQUIRE(result);
+  CHECK(result->end == vmm::BootEnd::kExit);
+  CHECK(printed == 300);
+  CHECK(result->lost.written == 0);
 }
 
 TEST_CASE("input beyond what the guest's port holds waits outside until there is room") {
