@@ -1,5 +1,8 @@
 // Policies that change during a run.
+#include <algorithm>
+
 #include "sched/base/check.h"
+#include "sched/policy/latency_key.h"
 #include "sched/policy/parse.h"
 #include "sched/scheduler.h"
 
@@ -11,6 +14,8 @@ void Scheduler::set_turns(const VmInfo& vm) {
     vcpu.slice = vm.policy.tuning.slice;
     vcpu.round_limit = vm.policy.tuning.latency_target;
     vcpu.shortest_request = vm.policy.tuning.min_slice;
+    vcpu.ipi_round_limit = vm.policy.tuning.ipi_latency;
+    vcpu.shortest_for_ipi = std::min(vm.policy.tuning.min_slice, kLatencyMinSlice);
   }
 }
 

@@ -1,5 +1,5 @@
 // `latency=TIME`: a key that sets two constants, latency-target to its value, and min-slice to a millisecond, so that
-// turns may become as short as that needs. What it buys and costs: docs/latency.md.
+// turns may become as short as that needs; also for ipi-latency. What it buys and costs: docs/latency.md.
 #pragma once
 
 #include <string_view>

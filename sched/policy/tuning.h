@@ -21,6 +21,7 @@ struct Tuning {
   int64_t quantum_multiplier = 1;  // slices a turn, in VMs that nobody waits for to acknowledge
   Nanos latency_target{};          // turns are cut so that a round of all who wait is no longer; 0: never
   Nanos min_slice{2'800'000};      // but not below this (Linux base_slice)
+  Nanos ipi_latency{};             // the same while IPIs wait there for vCPUs that wait; turns from 1 ms; 0: never
   int64_t slice_jitter_permille = 200;  // each slice is drawn from slice · (1 ± this): no accidental gangs
   int64_t lag_limit_slices = 2;         // bound of the lag that is kept, in slices (Linux: 2 slices)
   // The series.
@@ -45,10 +46,10 @@ struct Tuning {
   int64_t handover_retry = 16;      // kvmux: spin exits; one of them yields to a waiter against the odds
   Nanos nomination_lag{5'600'000};  // kvmux: a nominee may be this far ahead of the average (2 slices)
   // Timeslice donation.
-  int64_t donate_windows = 2;     // kvmux: a donated turn's length, in spin windows
-  int64_t donate_epoch = 128;     // exits in an epoch of the A/B test of donation
-  int64_t donate_try_every = 16;  // epochs; one of them goes the other way
-  int64_t donate_clearly = 125;   // the other way takes over if its epoch was this many per cent as long
+  int64_t donate_windows = 2;     // kvmux: a donated turn's length, in spin windows; none, half, twice are tried too
+  int64_t donate_epoch = 128;     // exits in an epoch of these trials
+  int64_t donate_try_every = 16;  // epochs; one of them tries another length
+  int64_t donate_clearly = 125;   // which takes over if its epoch was this many per cent as long
   int64_t donate_mean_over = 4;   // epochs in the moving mean that it is compared with
   // Past the end of a turn.
   Nanos extend_most{200'000};     // extend, urgent: the longest that a vCPU goes on

@@ -62,8 +62,13 @@ Timeline& EevdfQueue::timeline_above(GroupId parent) {
 Nanos EevdfQueue::turn_length(const Entity& entity, const Vcpu& vcpu) const {
   const Nanos whole = entity.slice * vcpu.slices_per_request;
   const int64_t all = root_.runnable_vcpus;
-  if (vcpu.round_limit == Nanos{} || whole * all <= vcpu.round_limit) return whole;
-  return std::min(whole, std::max(vcpu.shortest_request, vcpu.round_limit / all));
+  const auto cut = [&](Nanos length, Nanos round, Nanos shortest) {
+    if (round == Nanos{} || length * all <= round) return length;
+    return std::min(length, std::max(shortest, round / all));
+  };
+  const Nanos usual = cut(whole, vcpu.round_limit, vcpu.shortest_request);
+  const bool ipi_waits = charged_until_ < ipi_waited_ + vcpu.ipi_round_limit;
+  return ipi_waits ? cut(usual, vcpu.ipi_round_limit, vcpu.shortest_for_ipi) : usual;
 }
 
 // A request of jittered length, from the entity's vruntime on. The vCPU: the entity itself, or the member for

@@ -75,6 +75,8 @@ class EevdfQueue final : public RunQueue {
   bool credit(Vcpu& target, int64_t full_depth);
   // The running vCPU is charged for so much more than it has run.
   void surcharge(Nanos extra) { charged_until_ -= extra; }
+  // An IPI was sent to a vCPU that waits here. The turns asked for soon after are shorter.
+  void ipi_waited(Nanos at) { ipi_waited_ = at; }
   // The running vCPU's protection ends: the next tick() says its turn is over.
   void cancel_protection() { turn_over_ = true; }
   // Would somebody else run if the worker chose now, with the running vCPU still protected? Also if nobody
@@ -133,6 +135,7 @@ class EevdfQueue final : public RunQueue {
   Vcpu* current_ = nullptr;
   Nanos charged_until_{};  // ahead of the clock while time is discounted that was charged already
   Nanos turn_start_{};
+  Nanos ipi_waited_ = -kForever;  // never
   Nanos discounted_{};  // in this turn so far
   bool turn_over_ = false;
 };

@@ -26,6 +26,8 @@ struct Vcpu final : Entity {
   int64_t slices_per_request = 1;  // of its own requests, and of those of its groups for its sake
   Nanos round_limit{};             // requests are cut so that a round of all who wait is no longer; 0: never
   Nanos shortest_request{};        // but not below this
+  Nanos ipi_round_limit{};         // the same while IPIs wait for vCPUs that wait here
+  Nanos shortest_for_ipi{};
   Vcpu* previous = nullptr;        // links of the list of a FifoQueue
   Vcpu* next = nullptr;
   Nanos last_ran{};                 // when it last left a worker

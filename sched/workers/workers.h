@@ -38,6 +38,7 @@ struct alignas(64) Worker {
   Nanos turn_limit SCHED_GUARDED_BY(mutex) = kForever;  // a tick is due then, whatever the queue says
   Nanos extended_until SCHED_GUARDED_BY(mutex){};       // the turn goes on past its end; 0: it does not
   std::atomic<int64_t> load{0};                         // a hint for balancing
+  std::atomic<int64_t> ipi_waited{-kForever.count()};   // a hint: an IPI was sent to a vCPU that waited here then
 };
 
 class Workers {

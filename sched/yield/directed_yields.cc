@@ -105,11 +105,11 @@ bool DirectedYields::yield_to_sibling(Worker& worker, Vcpu& me, bool alone, cons
   VmYields& yields = memory_.of(vm);
   const bool at_send = cause.kind == YieldCause::Kind::kSend;
   if (!at_send) yields.donations.count_exit(now);
-  const bool donates = !at_send && vm.policy.features.donate && yields.donations.first_way() &&
-                       !run_beside(vm, worker.id);
+  const int64_t halves = kDonatedHalves[yields.donations.way()];
+  const bool donates = !at_send && vm.policy.features.donate && halves > 0 && !run_beside(vm, worker.id);
   HandoverAttempt attempt(workers_, memory_, vm, worker, now);
   if (alone) attempt.yielder_is_alone();
-  if (donates) attempt.donate(spin_window_ * vm.policy.tuning.donate_windows);
+  if (donates) attempt.donate(spin_window_ * vm.policy.tuning.donate_windows * halves / 2);
   const SpinScan scan = scan_of(worker, me, cause, now);
   const VcpuBits right = judges_ ? queued_that_it_needs(me, at_send) : VcpuBits{};
   if (right.any()) attempt.judge_by(right);

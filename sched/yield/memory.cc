@@ -18,8 +18,9 @@ HandoverScore::Config handovers_of(const Tuning& tuning) {
           .retry_every = static_cast<uint64_t>(tuning.handover_retry)};
 }
 
-AbTest::Config donations_of(const Tuning& tuning) {
-  return {.epoch = static_cast<uint32_t>(tuning.donate_epoch),
+Trial::Config donations_of(const Tuning& tuning) {
+  return {.ways = static_cast<uint32_t>(kDonatedHalves.size()),
+          .epoch = static_cast<uint32_t>(tuning.donate_epoch),
           .try_every = static_cast<uint32_t>(tuning.donate_try_every),
           .clearly = tuning.donate_clearly,
           .mean_over = tuning.donate_mean_over};

@@ -8,6 +8,7 @@
 // caller leaves `next_turn` alone is up to the caller; of_held() asks for nothing.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -16,7 +17,7 @@
 
 #include "sched/base/mutex.h"
 #include "sched/ipi/model.h"
-#include "sched/learn/ab_test.h"
+#include "sched/learn/trial.h"
 #include "sched/learn/handover_score.h"
 #include "sched/learn/saturating_predictor.h"
 #include "sched/policy/setup.h"
@@ -55,8 +56,13 @@ struct VmYields {
   std::atomic<uint32_t> awaiting{0};  // vCPUs that are known to wait for those to whom they send
   HandoverScore handovers;            // do yields to the vCPU that has waited longest help here?
   HandoverScore relaxed;              // do those to anyone that was taken off?
-  AbTest donations;  // do they pay here? Locks: yes, queues that somebody fills bit by bit: no
+  Trial donations;  // how long, if at all, pays here: of kDonatedHalves
 };
+
+// The lengths of donated turns that a VM tries, in halves of donate-windows. What is best lasts until a critical section
+// is over and ends before the next wait begins: beyond that its owner queues up again. That is the guest's
+// secret. None: a queue that somebody fills bit by bit.
+inline constexpr std::array<int64_t, 4> kDonatedHalves{2, 0, 1, 4};
 
 struct alignas(64) WorkerYields {
   DeboostState deboost;

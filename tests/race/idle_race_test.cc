@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "race_support.h"
-#include "sched/learn/ab_test.h"
+#include "sched/learn/trial.h"
 #include "sched/workers/idle_workers.h"
 
 using namespace race;
@@ -68,7 +68,7 @@ TEST_CASE("race: no vCPU waits while a worker sleeps") {
 
 TEST_CASE("race: exits of one VM are counted by several workers at once") {
   for (int round = 0; round < 50; ++round) {
-    AbTest trial;
+    Trial trial;
     std::vector<std::thread> threads;
     for (uint32_t t = 0; t < kThreads; ++t) {
       threads.emplace_back([&trial] {

@@ -117,10 +117,10 @@ TEST_CASE("change: what is on its way is forgotten, what was learned comes back 
   CHECK(rig.s.policy(VmId{0}).features.ipi == IpiModelKind::kV3);
 }
 
-TEST_CASE("an epoch of an A/B test does not count the time in which its policy was away") {
-  AbTest here({.epoch = 2, .try_every = 2, .clearly = 125});
-  AbTest away({.epoch = 2, .try_every = 2, .clearly = 125});
-  const auto exits = [](AbTest& test, std::initializer_list<Nanos> at) {
+TEST_CASE("an epoch of a trial does not count the time in which its policy was away") {
+  Trial here({.epoch = 2, .try_every = 2, .clearly = 125});
+  Trial away({.epoch = 2, .try_every = 2, .clearly = 125});
+  const auto exits = [](Trial& test, std::initializer_list<Nanos> at) {
     for (const Nanos now : at) test.count_exit(now);
   };
   // The first way lasts 10 ms, the other 5 ms: the first stays. Away for a second within the other's epoch,
@@ -129,8 +129,8 @@ TEST_CASE("an epoch of an A/B test does not count the time in which its policy w
   exits(away, {0ms, 10ms, 12ms});
   away.skip(1s);
   exits(away, {1015ms});
-  CHECK(here.first_way() == away.first_way());
-  CHECK(away.first_way());
+  CHECK(here.way() == away.way());
+  CHECK(away.way() == 0);
 }
 
 TEST_CASE("policies are the same by what they do, not by name") {

@@ -2,7 +2,10 @@
 // Slices of 1 ms without jitter, spin windows of 50 µs, so a loan is 100 µs.
 #include <doctest/doctest.h>
 
-#include "sched/learn/ab_test.h"
+#include <set>
+#include <vector>
+
+#include "sched/learn/trial.h"
 #include "sched/scheduler.h"
 #include "support.h"
 
@@ -91,25 +94,26 @@ TEST_CASE("loan: none where more than one sibling runs on other workers") {
   }
 }
 
-TEST_CASE("trial: an epoch the one way, an epoch the other, then the longer one") {
+TEST_CASE("trial: an epoch each way, then the way whose epoch is longest") {
   constexpr uint32_t kEpoch = 128;
-  for (const bool first_better : {true, false}) {
-    CAPTURE(first_better);
-    AbTest trial;
+  for (const uint32_t best : {0u, 1u, 2u}) {
+    CAPTURE(best);
+    Trial trial({.ways = 3});
     Nanos now = 1s;
-    uint32_t first = 0;
-    for (uint32_t epoch = 0; epoch < 64; ++epoch) {
-      const bool way = trial.first_way();
-      if (epoch == 0) CHECK(way);
-      if (epoch == 1) CHECK_FALSE(way);
-      first += way ? 1 : 0;
-      for (uint32_t i = 0; i < kEpoch; ++i) {
-        now += way == first_better ? 2ms : 1ms;
-        trial.count_exit(now);
-      }
+    uint32_t right = 0;
+    std::vector<uint32_t> ways;
+    for (uint32_t epoch = 0; epoch < 128; ++epoch) {
+      ways.push_back(trial.way());
+      right += trial.way() == best ? 1 : 0;
+      const Nanos apart = trial.way() == best ? 2ms : 1ms;
+      for (uint32_t i = 0; i < kEpoch; ++i) trial.count_exit(now += apart);
     }
-    // The other way is tried again now and then.
-    CHECK((first_better ? first : 64 - first) >= 58);
-    CHECK((first_better ? first : 64 - first) < 64);
+    CHECK(ways[0] == 0);
+    CHECK(ways[1] == 1);
+    if (best == 0) CHECK(std::vector(ways.begin(), ways.begin() + 5) == std::vector{0u, 1u, 0u, 2u, 0u});
+    // The others are tried again now and then.
+    CHECK(right >= 110);
+    CHECK(right < 128);
+    CHECK(std::set<uint32_t>(ways.begin() + 32, ways.end()).size() == 3);
   }
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "sched/learn/saturating_predictor.h"
+#include "sched/policy/parse.h"
 #include "sched/scheduler.h"
 #include "support.h"
 
@@ -122,4 +123,60 @@ TEST_CASE("habit: what was foretold is not taken as seen") {
   CHECK(foretold == 15);
   CHECK_FALSE(habit.sends());  // the probe, which it does not answer
   CHECK_FALSE(habit.sends());  // three of four: no longer sure
+}
+
+TEST_CASE("turns are short while IPIs wait for vCPUs that wait, and long again soon after") {
+  constexpr uint32_t kOfEach = 4;
+  Setup setup = setup_of(1, {{kOfEach, "kvmux"}, {kOfEach, "kvmux"}});
+  for (VmSetup& vm : setup.vms) vm.policy = *parse_policy("kvmux,slice-jitter=0");
+  setup.tuning = setup.vms.front().policy.tuning;
+  SchedulerRig rig(setup);
+  rig.start_all();
+  Nanos now{};
+  // The length of the turn that begins now; it is used up.
+  const auto turn = [&] {
+    const auto begun = rig.s.pick(kW0, now);
+    REQUIRE(begun);
+    const Nanos length = begun->end - now;
+    now = begun->end;
+    while (rig.s.tick(kW0, now)) now += 100us;
+    rig.s.put(kW0, now, false);
+    return length;
+  };
+  const auto longest_of_round = [&] {
+    Nanos longest{};
+    for (uint32_t i = 0; i < 2 * kOfEach; ++i) longest = std::max(longest, turn());
+    return longest;
+  };
+  const auto send = [&](uint32_t sender, uint32_t receiver) {
+    VcpuSet receivers(kOfEach);
+    receivers.insert(receiver);
+    rig.s.ipi_sent(VmId{0}, {.sender = sender, .vector = kVector, .shorthand = false, .receivers = receivers},
+                   now);
+  };
+  longest_of_round();
+  CHECK(longest_of_round() == 12ms);
+  // One in a while does not count for long, many do.
+  for (uint32_t i = 0; i < 4 * kOfEach; ++i) {
+    send(0, 1);
+    send(1, 0);
+    turn();
+  }
+  Nanos longest{};
+  for (uint32_t i = 0; i < 2 * kOfEach; ++i) {
+    send(0, 1);
+    send(1, 0);
+    longest = std::max(longest, turn());
+  }
+  CHECK(longest * (2 * kOfEach) == 12ms);
+  for (int i = 0; i < 3; ++i) longest_of_round();
+  CHECK(longest_of_round() == 12ms);
+}
+
+TEST_CASE("ipi-latency=0: turns do not care for IPIs") {
+  const auto policy = parse_policy("kvmux,ipi-latency=0");
+  REQUIRE(policy);
+  CHECK(policy->tuning.ipi_latency == 0ms);
+  CHECK(parse_policy("kvmux")->tuning.ipi_latency == 12ms);
+  CHECK(parse_policy("v2")->tuning.ipi_latency == 0ms);
 }

@@ -1,4 +1,4 @@
-// Which of two ways of doing something costs a VM fewer exits? Learned by trying, because only the guest
+// Which of a few ways of doing something costs a VM fewer exits? Learned by trying, because only the guest
 // knows what it waits for: whoever spins out soon again was not helped, and a donated turn that ends is an
 // exit too.
 //
@@ -15,19 +15,20 @@
 
 namespace sched {
 
-class AbTest {
+class Trial {
  public:
   struct Config {
+    uint32_t ways = 2;
     uint32_t epoch = 128;     // exits
-    uint32_t try_every = 16;  // epochs; one of them goes the other way
-    int64_t clearly = 125;    // the other way takes over if its epoch was this many per cent as long
+    uint32_t try_every = 16;  // epochs; one of them goes another way, each in turn
+    int64_t clearly = 125;    // another way takes over if its epoch was this many per cent as long
     int64_t mean_over = 4;    // epochs in the moving mean of the usual length
   };
-  AbTest() : config_() {}
-  explicit AbTest(const Config& config) : config_(config) {}
+  Trial() : config_() {}
+  explicit Trial(const Config& config) : config_(config) {}
 
-  // The way to go now.
-  bool first_way() const { return first_.load(std::memory_order_relaxed); }
+  // The way to go now, below Config::ways. At first it is 0.
+  uint32_t way() const { return way_.load(std::memory_order_relaxed); }
 
   // Nothing was tried for so long: that is not of the epoch. Nobody calls anything meanwhile.
   void skip(Nanos away) {
@@ -50,34 +51,40 @@ class AbTest {
 
  private:
   void end_epoch(Nanos now) {
-    const bool way = first_way();
     const int64_t began = began_.exchange(now.count(), std::memory_order_relaxed);
     const Nanos lasted = began == kNever ? Nanos{} : now - Nanos{began};
     ++epochs_;
     if (trying_) {
       trying_ = false;
       if (lasted * 100 > usual_ * config_.clearly) {
-        usual_ = lasted;  // and stay
-      } else {
-        first_.store(!way, std::memory_order_relaxed);
+        usual_ = lasted;
+        usual_way_ = way();  // and stay
       }
+      way_.store(usual_way_, std::memory_order_relaxed);
       return;
     }
     usual_ = usual_ == Nanos{} ? lasted : (usual_ * (config_.mean_over - 1) + lasted) / config_.mean_over;
-    // The first epoch is followed by a trial at once.
-    if (epochs_ % config_.try_every == 1) {
-      trying_ = true;
-      first_.store(!way, std::memory_order_relaxed);
-    }
+    // At first one after the other is tried at once, until one is better than the first.
+    const bool first_round = trials_ < config_.ways - 1 && usual_way_ == 0;
+    if (!first_round && epochs_ % config_.try_every != 1) return;
+    trying_ = true;
+    ++trials_;
+    do {
+      next_ = (next_ + 1) % config_.ways;
+    } while (next_ == usual_way_);
+    way_.store(next_, std::memory_order_relaxed);
   }
 
   const Config config_;
-  std::atomic<bool> first_{true};
+  std::atomic<uint32_t> way_{0};
   std::atomic<uint32_t> exits_{0};
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::min();
   std::atomic<int64_t> began_{kNever};  // the epoch
   // Of the thread that ends an epoch.
   bool trying_ = false;
+  uint32_t usual_way_ = 0;
+  uint32_t next_ = 0;    // the last that was tried
+  uint32_t trials_ = 0;  // so far
   uint32_t epochs_ = 0;
   Nanos usual_{};  // length of an epoch on the way that was chosen
 };
