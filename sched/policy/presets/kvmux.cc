@@ -28,7 +28,7 @@ constexpr Features oracle() {
 }
 
 // Longer turns: being taken off in mid-work is what makes others spin, and an M:N preemption costs two exits.
-// A nominee may be two such slices ahead, as many as elsewhere. Where more than eight vCPUs share a worker,
+// A nominee may be two such slices ahead, as many as elsewhere. Where more than four vCPUs share a worker,
 // turns shrink, down to what Linux gives, or the last would wait for seconds. While IPIs wait for vCPUs that
 // wait, turns shrink sooner and further: that costs their VMs nothing, because yields at the send help them, not
 // long turns (docs/latency.md).
@@ -36,7 +36,7 @@ constexpr Tuning kvmux_tuning() {
   Tuning tuning;
   tuning.slice = Nanos{6'000'000};
   tuning.quantum_multiplier = 2;
-  tuning.latency_target = 8 * tuning.quantum_multiplier * tuning.slice;
+  tuning.latency_target = 4 * tuning.quantum_multiplier * tuning.slice;
   tuning.ipi_latency = Nanos{12'000'000};
   tuning.nomination_lag = 2 * tuning.slice;
   return tuning;
