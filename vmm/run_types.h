@@ -131,6 +131,7 @@ struct HostNoise {
   double steal_ms = 0;                // of the CPUs used, from /proc/stat
   uint64_t involuntary_switches = 0;  // of the worker threads
   std::optional<double> mhz;          // if the host tells
+  std::vector<std::string> cpu_changes = {};  // of the CPUs that the run may have, a sentence each (vmm/run/cpu_supply.h)
 };
 
 struct RunResult {

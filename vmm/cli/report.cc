@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "vmm/cli/table.h"
 #include "vmm/stats/published.h"
@@ -186,6 +188,7 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
   double seconds = 0;
   double steal = 0;
   bool in_turns = false;
+  std::set<std::string> cpu_changes;
   for (const CellFindings& cell : findings) {
     if (cell.blocks == 0) {
       ++unmeasured;
@@ -198,6 +201,7 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
     seconds = cell.cell.switchback ? cell.cell.period : cell.cell.seconds;
     in_turns = in_turns || cell.cell.switchback;
     steal = std::max(steal, cell.worst_steal);
+    cpu_changes.insert(cell.cpu_changes.begin(), cell.cpu_changes.end());
   }
   if (most == 0) return "Nothing is measured yet.\n";
   std::string text = fmt::format(
@@ -213,6 +217,13 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
   text +=
       fmt::format("Host noise: at most {} of the workers' time stolen in a run; {} blocks measured again.\n",
                   percent(steal), repeated);
+  constexpr size_t kShown = 4;
+  for (auto [change, shown] = std::pair(cpu_changes.begin(), size_t{0}); change != cpu_changes.end() && shown < kShown;
+       ++change, ++shown) {
+    text += fmt::format("While a run was measured: {}.\n", *change);
+  }
+  if (cpu_changes.size() > kShown)
+    text += fmt::format("... and {} other changes of the CPUs.\n", cpu_changes.size() - kShown);
   if (disturbed != 0) {
     text += fmt::format("{} blocks were disturbed at every attempt and count all the same.\n", disturbed);
   }

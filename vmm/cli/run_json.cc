@@ -220,6 +220,7 @@ Json result_json(const RunSpec& spec, const RunResult& result) {
   noise["steal_ms"] = result.noise.steal_ms;
   noise["involuntary_switches"] = result.noise.involuntary_switches;
   if (result.noise.mhz) noise["mhz"] = *result.noise.mhz;
+  if (!result.noise.cpu_changes.empty()) noise["cpu_changes"] = result.noise.cpu_changes;
   Json& busy = json["worker_busy_ns"] = Json::array();
   for (const Nanos time : result.worker_busy) busy.push_back(time.count());
   if (spec.backend == Backend::kSim) json["sim_events"] = result.sim_events;

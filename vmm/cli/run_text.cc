@@ -183,6 +183,8 @@ std::string summary_lines(const RunSpec& spec, const RunResult& result) {
   text += fmt::format("Host: took {} % of the workers' time, {} involuntary switches; spin window {}\n",
                       share_of(totals(result).ledger.stolen, all), grouped(result.noise.involuntary_switches),
                       human_time(result.spin_window));
+  for (const std::string& change : result.noise.cpu_changes)
+    text += fmt::format("Host: {} while this was measured\n", change);
   return text;
 }
 

@@ -1,5 +1,5 @@
 // Every run as a line of CSV: what all figures come from.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "vmm/cli/table.h"
 #include "vmm/report/report.h"
@@ -18,6 +18,7 @@ std::vector<std::string> titles() {
     if (metric.of != nullptr) row.emplace_back(metric.name);
   }
   row.emplace_back("vm_ops_per_second");
+  row.emplace_back("cpu_changes");
   return row;
 }
 
@@ -47,6 +48,7 @@ std::vector<std::string> run_row(const CellInfo& cell, const RunRecord& run, boo
   std::string each;
   for (const double ops : run.vm_ops_per_second) each += (each.empty() ? "" : ";") + number(ops);
   row.push_back(std::move(each));
+  row.push_back(fmt::format("{}", fmt::join(run.noise.cpu_changes, "; ")));
   return row;
 }
 

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "vmm/check.h"
+#include "vmm/run/cpu_supply.h"
 #include "vmm/run/os_thread.h"
 
 namespace vmm {
@@ -146,7 +147,13 @@ void restrict_runs_to(std::vector<int> cpus) { restriction() = std::move(cpus); 
 
 std::vector<int> usable_cpus() { return restriction().empty() ? allowed_cpus() : restriction(); }
 
-CpuChoice chosen_cpus(size_t workers) { return choose_cpus(read_cpu_places(kSysfs, usable_cpus()), workers); }
+CpuChoice chosen_cpus(size_t workers) {
+  CpuChoice choice = choose_cpus(read_cpu_places(kSysfs, usable_cpus()), workers);
+  const auto quota = read_cpu_supply().quota;
+  if (quota && *quota < static_cast<double>(choice.cpus.size()))
+    choice.notes.push_back(fmt::format("the CPU quota of a cgroup (cpu.max) gives {:.2f} CPUs of these", *quota));
+  return choice;
+}
 
 std::vector<int> parse_cpu_list(const std::string& text) {
   std::vector<int> cpus;

@@ -118,6 +118,7 @@ Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms) {
   }
   snapshot.cpus = engine.cpu_use(snapshot.at);
   snapshot.steal_ms = steal_ms(engine.trouble());
+  snapshot.supply = read_cpu_supply();
   return snapshot;
 }
 
@@ -169,6 +170,7 @@ RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations
         end.cpus[w].involuntary_switches - start.cpus[w].involuntary_switches;
   }
   result.noise.steal_ms = end.steal_ms - start.steal_ms;
+  result.noise.cpu_changes = supply_changes(start.supply, end.supply, chosen_cpus(spec.workers).cpus);
   return result;
 }
 

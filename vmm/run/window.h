@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "vmm/run/calibrate.h"
+#include "vmm/run/cpu_supply.h"
 #include "vmm/run/engine.h"
 #include "vmm/run/tiny_vm.h"
 #include "vmm/run_types.h"
@@ -22,6 +23,7 @@ struct Snapshot {
   std::vector<std::vector<VcpuSnapshot>> vms;  // by VM, by vCPU index
   std::vector<Engine::CpuUse> cpus;            // by worker
   double steal_ms = 0;
+  CpuSupply supply;
   bool is_peek = false;
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "vmm/run/cpu_choice.h"
+#include "vmm/run/cpu_supply.h"
 #include "vmm/sandbox/filter.h"
 #include "vmm/sandbox/violation.h"
 
@@ -79,6 +80,7 @@ Result<void> confine_process(Files files) {
   files.read.emplace_back("/proc");
   // Each run chooses its CPUs, and all have to come to the same choice.
   for (const char* path : kTopologyFolders) files.read.emplace_back(path);
+  files.read.emplace_back(kCgroupFolder);
   files.write.emplace_back("/dev/kvm");
   if (auto done = restrict_files(files); !done) return done;
   if (auto done = put_on(ThreadKind::kMain); !done) return done;

@@ -29,6 +29,12 @@ CellRuns counting_runs(const CellInfo& cell, const RunTable& runs, const Design&
     findings.blocks += 1;
     findings.repeated_blocks += *attempt > 0 ? 1 : 0;
     findings.disturbed_blocks += is_disturbed(design, cell, runs, block, *attempt) ? 1 : 0;
+    for (uint32_t tried = 0; tried <= *attempt; ++tried) {
+      for (const RunRecord* run : runs.attempt(cell, block, tried)) {
+        if (run == nullptr) continue;
+        findings.cpu_changes.insert(run->noise.cpu_changes.begin(), run->noise.cpu_changes.end());
+      }
+    }
     for (const RunRecord* run : result.blocks.back()) {
       if (run != nullptr) findings.worst_steal = std::max(findings.worst_steal, stolen_share(cell, *run));
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,7 @@ struct CellFindings {
   size_t repeated_blocks = 0;            // measured again because they were disturbed
   size_t disturbed_blocks = 0;           // that count although they were disturbed: attempts ran out
   double worst_steal = 0;                // of the counting runs, share of the workers' time
+  std::set<std::string> cpu_changes;     // of all runs, those that do not count included
   std::optional<PlaceEffect> place;      // of a run in its block, on throughput
   double block_seconds = 0;              // that a block takes by the clock; 0 in the simulator
 };

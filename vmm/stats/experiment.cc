@@ -86,7 +86,8 @@ bool is_disturbed(const Design& design, const CellInfo& cell, const RunTable& ru
   const BlockRuns all = runs.attempt(cell, block, attempt);
   return std::any_of(all.begin(), all.end(), [&](const RunRecord* run) {
     return run != nullptr &&
-           (stolen_share(cell, *run) > design.max_steal || lost_cpu_often(design, cell, runs, *run));
+           (stolen_share(cell, *run) > design.max_steal || !run->noise.cpu_changes.empty() ||
+            lost_cpu_often(design, cell, runs, *run));
   });
 }
 

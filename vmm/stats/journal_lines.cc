@@ -49,6 +49,7 @@ RunRecord run_from(const Json& line) {
   noise.at("steal_ms").get_to(run.noise.steal_ms);
   noise.at("involuntary_switches").get_to(run.noise.involuntary_switches);
   if (noise.contains("mhz")) run.noise.mhz = noise.at("mhz").get<double>();
+  if (noise.contains("cpu_changes")) noise.at("cpu_changes").get_to(run.noise.cpu_changes);
   if (line.contains("detail")) run.detail = detail_from(line.at("detail"));
   return run;
 }
@@ -109,6 +110,7 @@ Json run_line(const RunRecord& run) {
   line["noise"] = {{"steal_ms", run.noise.steal_ms},
                    {"involuntary_switches", run.noise.involuntary_switches}};
   if (run.noise.mhz) line["noise"]["mhz"] = *run.noise.mhz;
+  if (!run.noise.cpu_changes.empty()) line["noise"]["cpu_changes"] = run.noise.cpu_changes;
   if (run.detail) line["detail"] = detail_json(*run.detail);
   return line;
 }

@@ -2,40 +2,26 @@
 #include "vmm/run/cpu_choice.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <numeric>
+
+#include "fake_tree.h"
 
 using namespace vmm;
 
 namespace {
 
-// A sysfs tree below the temporary folder.
-class FakeSysfs {
+class FakeSysfs : public FakeTree {
  public:
-  FakeSysfs() : root_(std::filesystem::temp_directory_path() / ("kvmux-sysfs-" + std::to_string(getpid()))) {
-    std::filesystem::remove_all(root_);
-  }
-  ~FakeSysfs() { std::filesystem::remove_all(root_); }
-  FakeSysfs(const FakeSysfs&) = delete;
-  FakeSysfs& operator=(const FakeSysfs&) = delete;
-
-  void put(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text << "\n";
-  }
   void cpu(int cpu, int package, int core) {
     const std::string topology = "system/cpu/cpu" + std::to_string(cpu) + "/topology/";
     put(topology + "physical_package_id", std::to_string(package));
     put(topology + "core_id", std::to_string(core));
   }
-  std::string root() const { return root_.string(); }
   CpuChoice choose(int cpus, size_t workers) {
     std::vector<int> all(static_cast<size_t>(cpus));
     std::iota(all.begin(), all.end(), 0);
-    return choose_cpus(read_cpu_places(root_.string(), all), workers);
+    return choose_cpus(read_cpu_places(root(), all), workers);
   }
 
  private:

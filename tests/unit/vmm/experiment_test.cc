@@ -108,6 +108,12 @@ TEST_CASE("experiment: a disturbed block is measured again, at most so often, an
     });
     CHECK(runs.size() == 12);
   }
+  SUBCASE("CPUs that go or come") {
+    const RunTable runs = drive([](RunRecord& run) {
+      if (run.id.block == 2 && run.id.attempt == 0) run.noise.cpu_changes = {"CPU 1 went offline"};
+    });
+    CHECK(runs.size() == 12);
+  }
   SUBCASE("at the limit: not disturbed") {
     const RunTable runs = drive([](RunRecord& run) { run.noise.steal_ms = 100; });
     CHECK(runs.size() == 10);

@@ -169,7 +169,7 @@ TEST_CASE("report: repeated and disturbed blocks are marked") {
   int runs = 0;
   program.backend = [&runs](const RunSpec& spec) {
     RunResult result = fake_result(spec, 1000);
-    if (++runs == 3) result.noise.steal_ms = 900;  // of the second block
+    if (++runs == 3) result.noise.cpu_changes = {"CPU 1 went offline"};  // of the second block
     return result;
   };
   const TemporaryFile page("repeated.html");
@@ -185,6 +185,8 @@ TEST_CASE("report: repeated and disturbed blocks are marked") {
   CHECK(attempts[2]["counts"] == true);
   const auto csv = data_of(page.read())["csv"]["runs"].get<std::string>();
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 5 * 2);
+  CHECK(contains(csv, ",CPU 1 went offline"));
+  CHECK(contains(program.out.str(), "While a run was measured: CPU 1 went offline."));
 }
 
 TEST_CASE("report: what result files hold cannot leave its script") {
