@@ -7,7 +7,7 @@
 namespace sched {
 
 std::optional<Turn> Scheduler::run_next(Worker& worker, Nanos now) {
-  see_waiting_ipis(worker);
+  Workers::see_waiting_ipis(worker);
   Vcpu* vcpu = worker.queue->pick(now);
   if (vcpu == nullptr) return std::nullopt;
   workers_.change_state(*vcpu, RunState::kRunning, now, worker.id);
@@ -23,10 +23,6 @@ std::optional<Turn> Scheduler::run_next(Worker& worker, Nanos now) {
   workers_.publish(worker, now);
   workers_.arm(worker, now);
   return Turn{vcpu->id, worker.armed};
-}
-
-void Scheduler::see_waiting_ipis(Worker& worker) {
-  if (worker.eevdf != nullptr) worker.eevdf->ipi_waited(Nanos{worker.ipi_waited.load(std::memory_order_relaxed)});
 }
 
 std::optional<Turn> Scheduler::pick(WorkerId id, Nanos now) {
@@ -66,7 +62,7 @@ std::optional<Turn> Scheduler::tick(WorkerId id, Nanos now) {
   MutexLock lock(worker.mutex);
   Vcpu* vcpu = worker.queue->current();
   SCHED_CHECK(vcpu != nullptr);
-  see_waiting_ipis(worker);
+  Workers::see_waiting_ipis(worker);
   if (worker.queue->tick(now) && !yields_->extends(worker, *vcpu, now)) return std::nullopt;
   if (now >= worker.turn_limit && yields_->end_donation(worker, *vcpu, now)) return std::nullopt;
   workers_.arm(worker, now, true);
@@ -190,11 +186,7 @@ void Scheduler::ipi_sent(VmId vm, const IpiSend& send, const VcpuSet& accepted, 
   workers_.vcpu(vcpu_id(vm, send.sender)).stats.ipis_sent += accepted.size();
   yields_->ipi_accepted(vm_at(vm), send, accepted, now);
   if (policy(vm).tuning.ipi_latency == Nanos{}) return;
-  accepted.for_each([&](uint32_t receiver) {
-    const Status::View view = status(vcpu_id(vm, receiver));
-    if (view.state() == RunState::kQueued)
-      workers_.at(view.worker()).ipi_waited.store(now.count(), std::memory_order_relaxed);
-  });
+  accepted.for_each([&](uint32_t receiver) { workers_.ipi_sent_to(vcpu_id(vm, receiver), now); });
 }
 
 void Scheduler::eoi(VcpuId receiver, IrqVector vector, Nanos now) {

@@ -151,8 +151,6 @@ class Scheduler {
   void number_vms(const Setup& setup);
   void build_queues(const Setup& setup);
   void go_to_places(Nanos now);
-  // The turns that the queue cuts from now on depend on them.
-  static void see_waiting_ipis(Worker& worker) SCHED_REQUIRES(worker.mutex);
   std::optional<Turn> run_next(Worker& worker, Nanos now) SCHED_REQUIRES(worker.self, worker.mutex);
   void wake(Vcpu& vcpu, Nanos now);  // it belongs to the caller
   // What put(), halt() and stop() have in common; where the vCPU would wait, if elsewhere.

@@ -73,6 +73,16 @@ void Workers::arm(Worker& worker, Nanos now, bool again) {
   host_.arm_tick(worker.id, end, now);
 }
 
+void Workers::ipi_sent_to(VcpuId vcpu, Nanos now) {
+  const Status::View view = status(vcpu).view();
+  if (view.state() == RunState::kQueued)
+    at(view.worker()).ipi_waited.store(now.count(), std::memory_order_relaxed);
+}
+
+void Workers::see_waiting_ipis(Worker& worker) {
+  if (worker.eevdf != nullptr) worker.eevdf->ipi_waited(Nanos{worker.ipi_waited.load(std::memory_order_relaxed)});
+}
+
 void Workers::set_idle(Worker& worker, bool idle) {
   worker.idle = idle;
   idle_.set_idle(worker.id, idle);

@@ -77,6 +77,8 @@ class Workers {
   // Somebody waits on this worker: a worker that sleeps is to take it. Not under a lock.
   void offer(WorkerId from);
   const IdleWorkers& idle() const { return idle_; }
+  // An IPI: if this vCPU waits for a worker, the turns asked for there soon after are to be short.
+  void ipi_sent_to(VcpuId vcpu, Nanos now);
   // A vCPU that was runnable has gone to another worker: counts it, and says so to the trace.
   void moved(Nanos at, VcpuId vcpu, WorkerId from, WorkerId to, TraceMove why);
   uint64_t moves_made(TraceMove why) const {
@@ -92,6 +94,8 @@ class Workers {
   void publish(Worker& worker, Nanos now) SCHED_REQUIRES(worker.mutex);
   // To the trace, if there is one: how far this vCPU is behind (or ahead of) those it competes with here.
   void say_lag(const Worker& worker, const Vcpu& vcpu, Nanos now) const SCHED_REQUIRES(worker.mutex);
+  // Tells the queue of such IPIs, before it makes requests.
+  static void see_waiting_ipis(Worker& worker) SCHED_REQUIRES(worker.mutex);
   // Asks the host for a tick at the end of the turn, if that has changed; `again`: the tick may have fired.
   void arm(Worker& worker, Nanos now, bool again = false) SCHED_REQUIRES(worker.mutex);
   // A vCPU that waits here moves away.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <set>
-#include <utility>
 
 #include "vmm/cli/table.h"
 #include "vmm/stats/published.h"
@@ -218,12 +217,14 @@ std::string report_footer(std::span<const CellFindings> findings, const ReportOp
       fmt::format("Host noise: at most {} of the workers' time stolen in a run; {} blocks measured again.\n",
                   percent(steal), repeated);
   constexpr size_t kShown = 4;
-  for (auto [change, shown] = std::pair(cpu_changes.begin(), size_t{0}); change != cpu_changes.end() && shown < kShown;
-       ++change, ++shown) {
-    text += fmt::format("While a run was measured: {}.\n", *change);
+  size_t shown = 0;
+  for (const std::string& change : cpu_changes) {
+    if (shown++ == kShown) {
+      text += fmt::format("... and {} other changes of the CPUs.\n", cpu_changes.size() - kShown);
+      break;
+    }
+    text += fmt::format("While a run was measured: {}.\n", change);
   }
-  if (cpu_changes.size() > kShown)
-    text += fmt::format("... and {} other changes of the CPUs.\n", cpu_changes.size() - kShown);
   if (disturbed != 0) {
     text += fmt::format("{} blocks were disturbed at every attempt and count all the same.\n", disturbed);
   }

@@ -130,7 +130,7 @@ std::vector<CpuPlace> read_cpu_places(const std::string& sysfs, std::span<const 
   return places;
 }
 
-CpuChoice choose_cpus(std::span<const CpuPlace> places, size_t workers) {
+CpuChoice choose_cpus(std::span<const CpuPlace> places, size_t workers, std::optional<double> quota) {
   KVMUX_CHECK(!places.empty(), "a process may run on some CPU");
   CpuChoice choice;
   std::vector<CpuPlace> chosen;
@@ -140,6 +140,8 @@ CpuChoice choose_cpus(std::span<const CpuPlace> places, size_t workers) {
     choice.cpus.push_back(entry.place->cpu);
   }
   choice.notes = notes_on(chosen);
+  if (quota && *quota < static_cast<double>(choice.cpus.size()))
+    choice.notes.push_back(fmt::format("a cgroup's quota (cpu.max) gives {:.2f} CPUs of these", *quota));
   return choice;
 }
 
@@ -148,11 +150,7 @@ void restrict_runs_to(std::vector<int> cpus) { restriction() = std::move(cpus); 
 std::vector<int> usable_cpus() { return restriction().empty() ? allowed_cpus() : restriction(); }
 
 CpuChoice chosen_cpus(size_t workers) {
-  CpuChoice choice = choose_cpus(read_cpu_places(kSysfs, usable_cpus()), workers);
-  const auto quota = read_cpu_supply().quota;
-  if (quota && *quota < static_cast<double>(choice.cpus.size()))
-    choice.notes.push_back(fmt::format("the CPU quota of a cgroup (cpu.max) gives {:.2f} CPUs of these", *quota));
-  return choice;
+  return choose_cpus(read_cpu_places(kSysfs, usable_cpus()), workers, read_cpu_supply().quota);
 }
 
 std::vector<int> parse_cpu_list(const std::string& text) {

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,8 +35,9 @@ struct CpuChoice {
   std::vector<std::string> notes;  // in which way they are unequal: siblings, efficiency cores, nodes
   [[nodiscard]] std::string words() const;  // "0-3: SMT siblings share a core: 0,1"
 };
-// `places` must not be empty. Fewer CPUs than workers: all of them, shared by the workers.
-CpuChoice choose_cpus(std::span<const CpuPlace> places, size_t workers);
+// `places` must not be empty. Fewer CPUs than workers: all of them, shared by the workers. `quota`: so many CPUs' time is
+// all there is (cpu_supply.h).
+CpuChoice choose_cpus(std::span<const CpuPlace> places, size_t workers, std::optional<double> quota = {});
 
 // Narrows the CPUs that runs of this process may use (--cpus). Main thread, before the first run: every
 // policy and the calibration follow, because there is nothing else to follow.

@@ -65,8 +65,6 @@ std::vector<std::string> supply_changes(const CpuSupply& before, const CpuSupply
     const bool known = !before.online.empty() && !after.online.empty();
     if (known && holds(before.online, cpu) && !holds(after.online, cpu))
       changes.push_back(fmt::format("CPU {} went offline", cpu));
-    if (known && !holds(before.online, cpu) && holds(after.online, cpu))
-      changes.push_back(fmt::format("CPU {} came online", cpu));
   }
   const bool told = !before.allowed.empty() && !after.allowed.empty();
   if (told && before.allowed != after.allowed) {

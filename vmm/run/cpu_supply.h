@@ -31,7 +31,8 @@ struct CpuSupply {
 };
 CpuSupply read_cpu_supply(const SupplyFiles& files = {});
 
-// A sentence each; `used`: the CPUs of the run.
+// A sentence each. `used`: the CPUs that the run may have used when it began; those that are offline by the end are not
+// among what sched_getaffinity() says then.
 std::vector<std::string> supply_changes(const CpuSupply& before, const CpuSupply& after,
                                         std::span<const int> used);
 

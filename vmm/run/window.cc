@@ -119,6 +119,7 @@ Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms) {
   snapshot.cpus = engine.cpu_use(snapshot.at);
   snapshot.steal_ms = steal_ms(engine.trouble());
   snapshot.supply = read_cpu_supply();
+  snapshot.usable = usable_cpus();
   return snapshot;
 }
 
@@ -169,8 +170,8 @@ RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations
     result.noise.involuntary_switches +=
         end.cpus[w].involuntary_switches - start.cpus[w].involuntary_switches;
   }
-  result.noise.steal_ms = end.steal_ms - start.steal_ms;
-  result.noise.cpu_changes = supply_changes(start.supply, end.supply, chosen_cpus(spec.workers).cpus);
+  result.noise.steal_ms = std::max(0.0, end.steal_ms - start.steal_ms);  // fewer CPUs may be summed by now
+  result.noise.cpu_changes = supply_changes(start.supply, end.supply, start.usable);
   return result;
 }
 

@@ -24,6 +24,7 @@ struct Snapshot {
   std::vector<Engine::CpuUse> cpus;            // by worker
   double steal_ms = 0;
   CpuSupply supply;
+  std::vector<int> usable;  // CPUs (usable_cpus())
   bool is_peek = false;
 };
 

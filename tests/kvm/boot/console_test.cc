@@ -127,6 +127,15 @@ std::chrono::nanoseconds time_of(Work work) {
   return std::chrono::steady_clock::now() - before;
 }
 
+// Ready for so many bytes, then never again. What comes all the same is counted too.
+vmm::BootConsole console_that_holds(size_t room, size_t& printed) {
+  return {.output = [&printed](std::span<const uint8_t> bytes) { printed += bytes.size(); },
+          .ready = [&printed, room] { return printed < room; },
+          .when_ready = {},
+          .input = -1,
+          .filter = {}};
+}
+
 constexpr auto kSoon = 3s;  // a second is the promise; the test's host may be busy
 
 std::vector<std::string> flood(const ImageFile& image, std::vector<std::string> more = {}) {
@@ -172,12 +181,7 @@ TEST_CASE("a guest that looks whether the line is free loses nothing to a slow r
 TEST_CASE("what a guest prints without looking is counted once the console is full") {
   REQUIRE_KVM(system);
   size_t printed = 0;
-  const vmm::BootConsole console{
-      .output = [&printed](std::span<const uint8_t> bytes) { printed += bytes.size(); },
-      .ready = [&printed] { return printed < 100; },
-      .when_ready = {},
-      .input = -1,
-      .filter = {}};
+  const vmm::BootConsole console = console_that_holds(100, printed);
   const std::atomic<bool> stop{false};
   vmm::BootSpec spec = spec_of(kFlood);
   spec.timeout = 500ms;
@@ -191,12 +195,7 @@ TEST_CASE("what a guest prints without looking is counted once the console is fu
 TEST_CASE("what waits for a slow reader when the guest ends is not lost") {
   REQUIRE_KVM(system);
   size_t printed = 0;
-  const vmm::BootConsole console{
-      .output = [&printed](std::span<const uint8_t> bytes) { printed += bytes.size(); },
-      .ready = [&printed] { return printed < 299; },
-      .when_ready = {},
-      .input = -1,
-      .filter = {}};
+  const vmm::BootConsole console = console_that_holds(299, printed);
   const std::atomic<bool> stop{false};
   const auto result = vmm::boot(spec_of(kPolite), console, stop);
   REQUIRE(result);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <numeric>
 
 #include "fake_tree.h"
@@ -23,9 +24,6 @@ class FakeSysfs : public FakeTree {
     std::iota(all.begin(), all.end(), 0);
     return choose_cpus(read_cpu_places(root(), all), workers);
   }
-
- private:
-  std::filesystem::path root_;
 };
 
 using Cpus = std::vector<int>;
@@ -89,6 +87,14 @@ TEST_CASE("CPUs of a run: without sysfs all count as alike; fewer CPUs than work
   CHECK(nothing.choose(4, 2).cpus == Cpus{0, 1});
   CHECK(nothing.choose(4, 2).notes.empty());
   CHECK(nothing.choose(2, 5).cpus == Cpus{0, 1});
+}
+
+TEST_CASE("CPUs of a run: a quota below them is said") {
+  const std::array<CpuPlace, 2> places{{{.cpu = 0}, {.cpu = 1, .core = 1}}};
+  CHECK(choose_cpus(places, 2, 1.5).notes ==
+        std::vector<std::string>{"a cgroup's quota (cpu.max) gives 1.50 CPUs of these"});
+  CHECK(choose_cpus(places, 2, 2.0).notes.empty());
+  CHECK(choose_cpus(places, 1, 1.5).notes.empty());
 }
 
 TEST_CASE("CPUs of a run: among those that were named") {
