@@ -184,7 +184,7 @@ trust() {
 }
 
 run_loop() {
-  [[ -x $build_dir/bench_run_loop ]] || return 0
+  [[ -x $build_dir/bench_run_loop ]] || { say "the run loop's own lines are left out: $build_dir/bench_run_loop is not built"; return 0; }
   printf '\n## The run loop itself\n\n`./run.sh bench` prints these; run loop and bare KVM_RUN loop side by side in one run.\n\n```\n'
   "$build_dir/bench_run_loop"
   printf '```\n'
@@ -239,7 +239,7 @@ measure
 write_page >"$work/results.md"
 publish_runs
 mv "$work/results.md" "$out/results.md"
-rm -f "$work"/*.jsonl "$work/tally"
+rm -f "$work"/*.jsonl "$work"/*.html "$work/tally"
 rmdir "$work"
 AGREEMENT_RESULTS=$out/results AGREEMENT_OUT=$out/agreement.md docs/make-agreement.sh "$build_dir"
 say "wrote $out/results.md; raw runs: $(cat "$out"/results/*.jsonl | wc -c) bytes in $out/results"
