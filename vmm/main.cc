@@ -13,6 +13,7 @@
 #include "vmm/cli/version.h"
 #include "vmm/output/standard.h"
 #include "vmm/output/stream.h"
+#include "vmm/run/moves.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/uncaught.h"
 #include "vmm/watch/request.h"
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
   vmm::Services services{
       .run = vmm::run,
       .choose_cpus = choose_cpus,
+      .move_cost = vmm::move_cost_for,
       .host_facts = vmm::read_host_facts,
       .doctor = vmm::doctor_measure,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },

@@ -134,6 +134,14 @@ struct HostNoise {
   std::vector<std::string> cpu_changes = {};  // of the CPUs that the run may have, a sentence each (vmm/run/cpu_supply.h)
 };
 
+// What a run whose moves are dear made of that (vmm/run/moves.h).
+struct MovesWeighed {
+  Nanos cost{};            // of moving a vCPU to another worker
+  Nanos migration_cost{};  // the constant in force
+  bool stay = false;       // vCPUs stay with the workers where they begin
+  bool given = false;      // the constant is the user's
+};
+
 struct RunResult {
   Nanos window{};        // length of the measured window
   Nanos window_begin{};  // its start, by the clock of the run
@@ -144,6 +152,7 @@ struct RunResult {
   double delay_iters_per_ms = 0;
   double pauses_per_ms = 0;
   HostNoise noise;
+  std::optional<MovesWeighed> moves;     // none: they are cheap, or the host has the queues
   std::vector<Nanos> worker_busy;        // per worker: time with a vCPU
   uint64_t sim_events = 0;               // simulator only
   bool interrupted = false;              // ended early by Ctrl-C; the window says how much was measured

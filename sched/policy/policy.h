@@ -104,6 +104,7 @@ struct Policy {
   std::string name;  // as given, e.g. "v2" or "v2,deboost=off"
   Features features;
   Tuning tuning;
+  bool migration_cost_given = false;  // by a key: what the host's moves are measured to cost does not replace it
 };
 
 struct Preset {

@@ -123,7 +123,7 @@ constexpr std::array kFields{
                                      "kvmux: and so many mean times from send to EOI"),
     field<&Tuning::ipi_mean_over>("ipi-mean-over", "EOIs", 1, 1000, "as TCP's RTT estimate, twice as slow",
                                   "kvmux: acknowledgements in that moving mean"),
-    field<&Tuning::migration_cost>("migration-cost", "", 0, kSecond, "the host's costs (kvmux doctor)",
+    field<&Tuning::migration_cost>("migration-cost", "", 0, kSecond, "the host's moves; more where they are measured to be dear",
                                    "a queued vCPU that ran more recently than this is not stolen", Of::kRun),
     field<&Tuning::dear_move>("dear-move", "", 0, kSecond, "a grace period before Linux 6.13",
                               "from this migration cost on every vCPU stays on the worker where it began",

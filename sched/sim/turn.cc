@@ -1,11 +1,16 @@
 // A worker's turn: pick → switch → inject → guest → exit → handle → again. Each function ends with the
 // worker's next event being set.
+#include <algorithm>
+
 #include "sched/base/check.h"
 #include "sched/sim/model_vm.h"
 #include "sched/sim/simulator.h"
 
 namespace sched::sim {
 namespace {
+
+// A thread takes its vCPU along: what KVM waits for when another thread runs it is not waited for.
+constexpr Nanos kThreadMove{10'000};
 
 TraceExit traced(Exit exit) {
   switch (exit) {
@@ -47,7 +52,7 @@ void Simulator::dispatch(Worker& worker) {
   if (&seat != worker.last) {
     worker.due_migration = threads_ == Threads::kWorkers ? costs_.vcpu_switch : costs_.host_switch;
     if (seat.worker != index_of(worker.id) && seat.worker != kNowhere)
-      worker.due_migration += costs_.vcpu_move;
+      worker.due_migration += threads_ == Threads::kWorkers ? costs_.vcpu_move : std::min(costs_.vcpu_move, kThreadMove);
   }
   seat.worker = index_of(worker.id);
   seat.cpu.wake();

@@ -49,6 +49,8 @@ Result<void> read_policy(const BootOptions& options, BootSpec& spec) {
   auto policy = sched::parse_policy(options.policy.empty() ? standard : options.policy);
   if (!policy) return usage_error("--policy", policy.error());
   spec.policy = std::move(*policy);
+  if (auto applied = apply_policy_flags(spec.policy, options.policy_keys); !applied) return applied;
+  if (const auto carried = sched::check_carried(spec.policy); !carried) return usage_error("--policy", carried.error());
   const auto profile = parse_word("--cpu-profile", options.cpu_profile, kProfiles);
   if (!profile) return Failure(profile.error());
   spec.cpu_profile = static_cast<CpuProfile>(*profile);
@@ -102,7 +104,7 @@ Result<BootSetup> read_boot_options(const BootOptions& options, const HostLimits
   setup.drop_console = *console == 1;
   VmSpec vm;
   vm.policy = setup.spec.policy;
-  auto changes = parse_changes(options.at, {vm}, {});
+  auto changes = parse_changes(options.at, {vm}, options.policy_keys);
   if (!changes) return Failure(changes.error());
   setup.spec.changes = std::move(*changes);
   if (auto ok = read_image_flags(options, setup.spec.image); !ok) return Failure(ok.error());
@@ -173,6 +175,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
       "wait|drop");
   add_trace_flags(app, o.trace);
   add_live_flag(app, o.live);
+  add_policy_keys(app, o.policy_keys);
 }
 
 }  // namespace vmm

@@ -25,6 +25,7 @@ struct BootOptions {
   std::string workers = "2";
   std::string cpus;
   std::string policy;
+  KeyValues policy_keys;  // --deboost off …, as of a run
   std::vector<std::string> at;
   std::string cpu_profile = "host";
   std::string irqchip = "user";

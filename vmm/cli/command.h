@@ -37,6 +37,8 @@ struct Services {
   // Those that --cpus names, if it does, become the only ones for runs of this process; then the choice among
   // them.
   std::function<CpuChoice(size_t workers, const std::vector<int>& named)> choose_cpus;
+  // Of a vCPU to another worker, where this specification runs (vmm/run/moves.h); asked before the sandbox closes.
+  std::function<Nanos(const RunSpec&)> move_cost;
   std::function<HostFacts()> host_facts;  // asked before the sandbox closes
   std::function<Result<DoctorReport>()> doctor;
   std::function<Nanos()> now;  // monotonic, for progress and time limits

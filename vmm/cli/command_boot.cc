@@ -15,6 +15,9 @@
 #include "vmm/load/elf.h"
 #include "vmm/output/standard.h"
 #include "vmm/platform/boot.h"
+#include "vmm/platform/boot_engine.h"
+#include "vmm/run/moves.h"
+#include "vmm/run/setup.h"
 
 namespace vmm {
 namespace {
@@ -196,6 +199,14 @@ Result<std::unique_ptr<LiveView>> open_view(const BootOptions& options, Services
   return LiveView::open(LiveView::Of::kBoot, services.control.stop);
 }
 
+// Before the sandbox closes: what is measured may be kept.
+void say_moves(const BootSpec& spec, Services& services) {
+  RunSpec run = as_run(spec);
+  if (is_host_run(run)) return;
+  const auto moves = weigh_moves(run, services.move_cost(run));
+  if (moves) services.err << "kvmux: " << moves_text(*moves, run.backend) << "\n";
+}
+
 Result<int> execute(const BootOptions& options, Services& services) {
   auto setup = read_boot_options(options, services.limits);
   if (!setup) return Failure(setup.error());
@@ -207,6 +218,7 @@ Result<int> execute(const BootOptions& options, Services& services) {
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return Failure(tracer.error());
   services.choose_cpus(setup->spec.workers, setup->cpus);
+  say_moves(loaded.spec, services);
   auto view = open_view(options, services);
   if (!view) return Failure(view.error());
   if (auto confined = confine(services, {}, {}); !confined) return Failure(confined.error());

@@ -66,6 +66,7 @@ Result<int> execute(const RunOptions& options, Services& services) {
   RunSpec* const spec = &single->spec;
   const bool simulated = spec->backend == Backend::kSim;
   const CpuChoice cpus = simulated ? CpuChoice{} : services.choose_cpus(spec->workers, single->cpus);
+  if (!simulated) (void)services.move_cost(*spec);  // measured while a file may still be written that keeps it
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return tl::unexpected(tracer.error());
   std::unique_ptr<LiveView> view;

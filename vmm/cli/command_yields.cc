@@ -119,7 +119,10 @@ Result<int> execute(const YieldsOptions& options, Services& services) {
   print_warnings(*request, services.err);
   const auto specs = specs_of(*request);
   if (!specs) return tl::unexpected(specs.error());
-  if (specs->front().backend == Backend::kKvm) services.choose_cpus(specs->front().workers, request->cpus);
+  if (specs->front().backend == Backend::kKvm) {
+    services.choose_cpus(specs->front().workers, request->cpus);
+    (void)services.move_cost(specs->front());  // as in command_run.cc
+  }
   if (auto confined = confine(services, files_read_by(specs->front()), {options.json}); !confined) {
     return tl::unexpected(confined.error());
   }

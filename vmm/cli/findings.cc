@@ -11,6 +11,7 @@
 #include "vmm/cli/renamed.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
+#include "vmm/run/moves.h"
 
 namespace vmm {
 namespace {
@@ -117,8 +118,9 @@ Findings print_plan(const std::vector<Cell>& cells, const Design& design, Servic
 }  // namespace
 
 Result<Findings> measure_request(const CompareOptions& options, const Request& request, Services& services) {
-  const auto grid = grid_options(options, request.policies);
+  auto grid = grid_options(options, request.policies);
   if (!grid) return tl::unexpected(grid.error());
+  grid->move_cost = services.move_cost(request.setups.front().spec);
   std::vector<std::string> fallen_back;
   auto cells = make_cells(request, *grid, fallen_back);
   if (!cells) return tl::unexpected(cells.error());
@@ -165,18 +167,23 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
     max_time = *limit;
   }
 
-  Json cpus;
+  Conditions conditions;
   if (!simulated) {
     const CpuChoice choice = services.choose_cpus(request.setups.front().spec.workers, request.cpus);
     if (!is_part) services.err << fmt::format("kvmux: every policy runs on CPUs {}\n", choice.words());
-    cpus = cpus_json(choice);
+    conditions.cpus = cpus_json(choice);
+  }
+  if (const auto moves = moves_of(*cells, grid->move_cost)) {
+    const Backend backend = request.setups.front().spec.backend;
+    if (!is_part) services.err << fmt::format("kvmux: {}\n", moves_text(*moves, backend));
+    conditions.moves = moves_json(*moves);
   }
   if (is_part) max_time = part.max_time;
   Experiment experiment(std::move(*cells), *design);
   for (const CellInfo& info : cell_infos) {
     if (info.period > 0) experiment.set_turns(info.key, info.period, info.washout);
   }
-  auto journal = open_results(is_part ? part.file : options.out, experiment, cpus, services);
+  auto journal = open_results(is_part ? part.file : options.out, experiment, conditions, services);
   if (!journal) return tl::unexpected(journal.error());
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return tl::unexpected(tracer.error());
@@ -184,7 +191,7 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
   if (!is_part) print_warnings(request, services.err);
   Findings findings;
   findings.margin = design->margin;
-  findings.cpus = cpus;
+  findings.cpus = conditions.cpus;
   const auto finish = [&](Measured measured) {
     findings.measured = std::move(measured);
     findings.planned_only = is_part;
@@ -192,7 +199,7 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
     findings.runs = experiment.runs();
     findings.design = *design;
     if (*journal) findings.sessions = (*journal)->contents().sessions;
-    findings.sessions.push_back(session_line(services, cpus));
+    findings.sessions.push_back(session_line(services, conditions));
     findings.cells =
         analyse(infos(experiment.cells()), experiment.runs(), analysis_options(*design, options.baseline));
   };

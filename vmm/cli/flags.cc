@@ -89,20 +89,23 @@ void add_policy_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   CLI::Option* option = app.add_option(lists ? "--policies,--policy" : "--policy", flags.policies, help);
   option->type_name(lists ? "P,P,…" : "P")->group(group)->default_str(flags.policies);
 
-  const std::string features = "Policy features, applied to every policy (a policy's own keys win)";
-  for (const sched::FeatureField& feature : sched::feature_fields()) {
-    add_key(app, feature.name, flags.policy_keys, sched::join(feature.words, "|"), feature.help, features,
-            feature.old_name);
-  }
-  for (const sched::TuningField& tuning : sched::tuning_fields()) {
-    const std::string standard = sched::tuning_text(tuning, tuning.get(sched::Tuning{}));
-    add_key(app, tuning.name, flags.policy_keys, tuning.is_time ? "TIME" : "N",
-            fmt::format("{} [{}]", tuning.help, standard), "Policy constants, likewise", tuning.old_name);
-  }
-  add_key(app, sched::kLatencyKey, flags.policy_keys, "TIME", sched::kLatencyHelp, "Policy constants, likewise");
+  add_policy_keys(app, flags.policy_keys);
 }
 
 }  // namespace
+
+void add_policy_keys(CLI::App& app, KeyValues& keys) {
+  const std::string features = "Policy features, applied to every policy (a policy's own keys win)";
+  for (const sched::FeatureField& feature : sched::feature_fields()) {
+    add_key(app, feature.name, keys, sched::join(feature.words, "|"), feature.help, features, feature.old_name);
+  }
+  for (const sched::TuningField& tuning : sched::tuning_fields()) {
+    const std::string standard = sched::tuning_text(tuning, tuning.get(sched::Tuning{}));
+    add_key(app, tuning.name, keys, tuning.is_time ? "TIME" : "N",
+            fmt::format("{} [{}]", tuning.help, standard), "Policy constants, likewise", tuning.old_name);
+  }
+  add_key(app, sched::kLatencyKey, keys, "TIME", sched::kLatencyHelp, "Policy constants, likewise");
+}
 
 void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   add_machine_flags(app, flags, set);

@@ -71,6 +71,10 @@ inline constexpr const char* kLosesWakeups = "--plant-lost-wakeups";
 // Adds the flags to a command. `flags` must outlive the parsing.
 void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set);
 
+// A flag for every key of a policy (--deboost, --slice …): of all commands that take a policy for guests. `keys` gets
+// what is given, and must outlive the parsing.
+void add_policy_keys(CLI::App& app, KeyValues& keys);
+
 // `NAME[,key=value]…[,NAME…]`: commas, colons and semicolons separate, a key=value belongs to the name before
 // it.
 struct NamedItem {

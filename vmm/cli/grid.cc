@@ -6,6 +6,7 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/run_json.h"
+#include "vmm/run/moves.h"
 
 namespace vmm {
 namespace {
@@ -81,6 +82,11 @@ Cell make_cell(const Setup& setup, std::vector<Slot> slots, const GridOptions& o
   return cell;
 }
 
+RunSpec weighed(RunSpec spec, Nanos move_cost) {
+  (void)weigh_moves(spec, move_cost);
+  return spec;
+}
+
 // Those that take turns with the baseline, and those that cannot, with the baseline once more.
 std::vector<Cell> cells_by_design(const Setup& setup, const std::vector<Slot>& slots,
                                   const GridOptions& options, const std::vector<int>& cpus,
@@ -90,7 +96,8 @@ std::vector<Cell> cells_by_design(const Setup& setup, const std::vector<Slot>& s
   std::vector<Slot> blocks{baseline};
   for (const Slot& slot : slots) {
     if (&slot == &baseline) continue;
-    const std::string why = why_not_in_turns(baseline.spec, slot.spec);
+    const std::string why =
+        why_not_in_turns(weighed(baseline.spec, options.move_cost), weighed(slot.spec, options.move_cost));
     (why.empty() ? turns : blocks).push_back(slot);
     if (why.empty()) continue;
     std::string line = fmt::format("'{}' is measured in blocks: {}", slot.label, why);
@@ -128,6 +135,16 @@ Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions&
   options.handicaps.resize(policies);
   options.handicaps[static_cast<size_t>(*slot - 1)] = static_cast<uint32_t>(*share * 100 + 0.5);
   return {};
+}
+
+std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, Nanos move_cost) {
+  for (const Cell& cell : cells) {
+    for (const Slot& slot : cell.slots) {
+      RunSpec spec = slot.spec;
+      if (auto moves = weigh_moves(spec, move_cost)) return moves;
+    }
+  }
+  return std::nullopt;
 }
 
 Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options,

@@ -21,6 +21,7 @@ struct GridOptions {
   bool switchback = false;
   size_t baseline = 0;
   TurnLengths turns;  // 0: to be chosen
+  Nanos move_cost{};  // where the runs are: vCPUs that stay where they begin decide what can take turns
 };
 // `fallen_back`: what is not measured in turns, and why; once each.
 [[nodiscard]] Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options,
@@ -48,13 +49,19 @@ struct MeasureLimits {
 Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
                      Services& services);
 
+// What the runs of these cells make of dear moves; nothing: moves are cheap, or the host has all queues.
+[[nodiscard]] std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, Nanos move_cost);
+
+// Where runs are made: of the session's line in a result file.
+struct Conditions {
+  Json cpus;   // that they use; null in the simulator
+  Json moves;  // as moves_json(); null: they are cheap
+};
 // The line of a result file that says by which command, version and host the runs after it were measured.
-// `cpus` as for open_results().
-Json session_line(const Services& services, const Json& cpus);
+Json session_line(const Services& services, const Conditions& conditions);
 
 // Opens the result file, if one is named, and tells the experiment what it holds.
-// `cpus`: that runs will use, for its session line; null in the simulator.
 [[nodiscard]] Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,
-                                                          const Json& cpus, Services& services);
+                                                          const Conditions& conditions, Services& services);
 
 }  // namespace vmm

@@ -9,23 +9,24 @@
 #include "vmm/cli/run_json.h"
 
 namespace vmm {
-Json session_line(const Services& services, const Json& cpus) {
+Json session_line(const Services& services, const Conditions& conditions) {
   Json line{{"kind", "session"},
             {"schema", "kvmux.results"},
             {"schema_version", kJournalSchemaVersion},
             {"kvmux_version", kVersion},
             {"command", services.command_line},
             {"host", host_json(services.host)}};
-  if (!cpus.is_null()) {  // real runs: the simulator's results depend on no instant and no CPU
-    line["cpus"] = cpus;
+  if (!conditions.moves.is_null()) line["moves"] = conditions.moves;
+  if (!conditions.cpus.is_null()) {  // real runs: the simulator's results depend on no instant and no CPU
+    line["cpus"] = conditions.cpus;
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
     line["started_unix"] = std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
   }
   return line;
 }
 
-Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment, const Json& cpus,
-                                            Services& services) {
+Result<std::optional<Journal>> open_results(const std::string& path, Experiment& experiment,
+                                            const Conditions& conditions, Services& services) {
   if (path.empty()) return std::nullopt;
   auto journal = Journal::open(path);
   if (!journal) return tl::unexpected(journal.error());
@@ -36,7 +37,7 @@ Result<std::optional<Journal>> open_results(const std::string& path, Experiment&
     known += experiment.add(run) ? 1 : 0;
   }
   if (known != 0) services.err << fmt::format("kvmux: {} runs are in {} already; going on\n", known, path);
-  if (const auto appended = journal->append(session_line(services, cpus)); !appended) {
+  if (const auto appended = journal->append(session_line(services, conditions)); !appended) {
     return tl::unexpected(appended.error());
   }
   for (const Cell& cell : experiment.cells()) {

@@ -165,6 +165,13 @@ Json host_json(const HostDescription& host) {
 
 Json cpus_json(const CpuChoice& choice) { return {{"cpus", choice.cpus}, {"notes", choice.notes}}; }
 
+Json moves_json(const MovesWeighed& moves) {
+  return {{"cost_ns", moves.cost.count()},
+          {"migration_cost_ns", moves.migration_cost.count()},
+          {"stay", moves.stay},
+          {"given", moves.given}};
+}
+
 Json policy_json(const sched::Policy& policy) {
   Json json;
   json["name"] = policy.name;
@@ -221,6 +228,7 @@ Json result_json(const RunSpec& spec, const RunResult& result) {
   noise["involuntary_switches"] = result.noise.involuntary_switches;
   if (result.noise.mhz) noise["mhz"] = *result.noise.mhz;
   if (!result.noise.cpu_changes.empty()) noise["cpu_changes"] = result.noise.cpu_changes;
+  if (result.moves) json["moves"] = moves_json(*result.moves);
   Json& busy = json["worker_busy_ns"] = Json::array();
   for (const Nanos time : result.worker_busy) busy.push_back(time.count());
   if (spec.backend == Backend::kSim) json["sim_events"] = result.sim_events;

@@ -16,6 +16,7 @@ inline constexpr int kRunSchemaVersion = 1;
 
 Json host_json(const HostDescription& host);
 Json cpus_json(const CpuChoice& choice);
+Json moves_json(const MovesWeighed& moves);
 Json policy_json(const sched::Policy& policy);
 Json spec_json(const RunSpec& spec);
 Json result_json(const RunSpec& spec, const RunResult& result);

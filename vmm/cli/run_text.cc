@@ -7,6 +7,7 @@
 #include "vmm/cli/guests.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
+#include "vmm/run/moves.h"
 #include "vmm/run/sections.h"
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
@@ -175,6 +176,7 @@ std::string summary_lines(const RunSpec& spec, const RunResult& result) {
     if (name == "useful")
       text += fmt::format("Useful: {} of the workers' time was counted work\n", percent(value));
   }
+  if (result.moves) text += "Moves: " + moves_text(*result.moves, spec.backend) + "\n";
   if (spec.backend == Backend::kSim) {
     return text + fmt::format("Simulated: {} events, cost profile {}\n", grouped(result.sim_events),
                               spec.cost_profile);

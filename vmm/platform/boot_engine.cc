@@ -5,6 +5,8 @@
 #include "sched/policy/parse.h"
 #include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
+#include "vmm/run/move_cost.h"
+#include "vmm/run/moves.h"
 #include "vmm/run/setup.h"
 
 namespace vmm {
@@ -44,7 +46,9 @@ Result<std::unique_ptr<Engine>> make_boot_engine(const BootSpec& spec) {
                       "keep to themselves; accepted with split are host and host-kvm",
                       spec.policy.name));
     }
-    const auto setup = make_setup(as_run(spec), kSpinWindow);
+    RunSpec run = as_run(spec);
+    (void)weigh_moves(run, move_cost_of_host());
+    const auto setup = make_setup(run, kSpinWindow);
     if (!setup) return Failure(setup.error());
     return std::make_unique<Machine>(*setup, kSampleCost, Nanos{}, spec.event_loop);
   }

@@ -5,12 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "vmm/kvm/system.h"
 #include "vmm/run/event_loop.h"
 #include "vmm/run/host_costs.h"
 #include "vmm/run/machine.h"
+#include "vmm/run/move_cost.h"
+#include "vmm/run/moves.h"
 #include "vmm/run/setup.h"
 #include "vmm/sandbox/sandbox.h"
 
@@ -27,21 +28,16 @@ DoctorCheck fail(std::string name, const Error& error, std::string consequence) 
   return {std::move(name), CheckState::kFail, error.text(), std::move(consequence)};
 }
 
-// Linux 6.13 (commit 3e7f43188ee2) made running a vCPU's fd on another thread cheap; before, KVM waits for an
-// RCU grace period there.
 DoctorCheck check_kernel() {
   utsname name{};
   ::uname(&name);
-  int major = 0;
-  int minor = 0;
-  const bool known = std::sscanf(name.release, "%d.%d", &major, &minor) == 2;
-  if (known && (major > 6 || (major == 6 && minor >= 13))) {
+  if (!waits_for_grace_periods(name.release)) {
     return ok("kernel", fmt::format("{}: vCPUs change threads cheaply", name.release));
   }
   return warn(
       "kernel", name.release,
       "before Linux 6.13 a vCPU that changes threads waits for an RCU grace period, up to hundreds of "
-      "milliseconds: give --migration-cost 1s so that vCPUs stick to their workers");
+      "milliseconds: where that is measured, vCPUs stay with the workers where they begin");
 }
 
 DoctorCheck check_cpus() {
@@ -108,8 +104,8 @@ std::vector<std::string> implications(const std::vector<MeasuredCost>& costs) {
       fmt::format("slice: preemption costs {:.1f} us, so slices of {:.1f} ms and more keep it below 2 %",
                   us(preempt), us(slice) / 1000.0),
       fmt::format("moving a vCPU to another worker costs {:.1f} us: {}", us(move),
-                  move < std::chrono::milliseconds(1) ? "vCPUs may move freely"
-                                                      : "give --migration-cost 1s so that they stay"),
+                  move < kDearMove ? "vCPUs may move freely"
+                                   : "they stay where they begin, unless --migration-cost says otherwise"),
   };
 }
 

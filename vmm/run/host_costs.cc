@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <functional>
-#include <semaphore>
 #include <thread>
 
 #include "vmm/run/calibrate.h"
@@ -14,6 +13,7 @@
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
 #include "vmm/run/machine.h"
+#include "vmm/run/move_cost.h"
 
 namespace vmm {
 namespace {
@@ -170,27 +170,13 @@ class Bench {
   std::unique_ptr<PreemptTimer> timer_;
 };
 
-// The vCPU is loaded here, then on another CPU's thread, in turn: what the second costs more than staying.
-Nanos measure_move(Bench& bench, const std::vector<int>& cpus, Nanos staying) {
-  if (cpus.size() < 2) return {};
-  std::binary_semaphore there(0);
-  std::binary_semaphore here(0);
-  std::vector<Nanos> moved;
-  std::thread other([&] {
-    pin_to(cpus[1]);
-    for (int i = 0; i < kRounds; ++i) {
-      there.acquire();
-      moved.push_back(bench.load(0));
-      here.release();
-    }
-  });
-  for (int i = 0; i < kRounds; ++i) {
-    bench.load(0);
-    there.release();
-    here.acquire();
-  }
-  other.join();
-  return std::max(Nanos{}, median(std::move(moved)) - staying);
+// What a vCPU costs on another CPU's thread more than staying.
+Result<Nanos> measure_move(Bench& bench, const std::vector<int>& cpus, Nanos staying) {
+  if (cpus.size() < 2) return Nanos{};
+  auto moved = times_of_moves([&] { return bench.load(0); },
+                              {.most = kRounds, .enough = {}, .limit = 300ms, .cpu_there = cpus[1]});
+  if (!moved) return Failure(moved.error());
+  return std::max(Nanos{}, median(std::move(*moved)) - staying);
 }
 
 }  // namespace
@@ -212,8 +198,9 @@ Result<std::vector<MeasuredCost>> measure_host_costs() {
   const Nanos staying = median_of([&] { return bench.load(0); });
   uint32_t turn = 0;
   const Nanos switching = median_of([&] { return bench.load(++turn % 2); });
-  const Nanos move = measure_move(bench, cpus, staying);
+  const auto move = measure_move(bench, cpus, staying);
   ::pthread_setaffinity_np(::pthread_self(), sizeof(before), &before);
+  if (!move) return Failure(move.error());
 
   const auto cost = [](const char* key, const char* what, Nanos value) {
     return MeasuredCost{key, what, value.count()};
@@ -228,7 +215,7 @@ Result<std::vector<MeasuredCost>> measure_host_costs() {
       cost("stub_ns", "entry with an interrupt until its EOI exits, less one exit",
            std::max(Nanos{}, inject - in_kernel->exit_cost)),
       cost("vcpu_switch_ns", "loading another vCPU than the last", std::max(Nanos{}, switching - staying)),
-      cost("vcpu_move_ns", "on top, if it ran on another CPU", move),
+      cost("vcpu_move_ns", "on top, if it ran on another CPU", *move),
       {"pauses_per_ms", "turns of the guests' spin loop",
        static_cast<int64_t>(bench.calibrated().pauses_per_ms)},
       {"delay_iters_per_ms", "turns of the guests' work loop",

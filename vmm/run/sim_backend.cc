@@ -10,6 +10,7 @@
 
 #include "sched/sim/simulator.h"
 #include "vmm/run/abuse_kind.h"
+#include "vmm/run/moves.h"
 #include "vmm/run/no_progress.h"
 #include "vmm/run/sections.h"
 #include "vmm/run/setup.h"
@@ -103,19 +104,21 @@ Result<sim::Threads> threads_of(const RunSpec& spec) {
   return policy.features.queue == QueueKind::kHost ? sim::Threads::kHost : sim::Threads::kHostYield;
 }
 
-Result<sim::Config> make_config(const RunSpec& spec, const SimInputs& inputs) {
+Result<sim::CostProfile> costs_of(const RunSpec& spec, const SimInputs& inputs) {
+  if (inputs.costs) return *inputs.costs;
+  return load_cost_profile(spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile);
+}
+
+Result<sim::Config> make_config(const RunSpec& spec, const SimInputs& inputs,
+                               const sim::CostProfile& costs) {
   const auto threads = threads_of(spec);
   if (!threads) return tl::unexpected(threads.error());
-  const auto costs = inputs.costs
-                         ? Result<sim::CostProfile>(*inputs.costs)
-                         : load_cost_profile(spec.cost_profile.empty() ? "laptop-vmx" : spec.cost_profile);
-  if (!costs) return tl::unexpected(costs.error());
   const bool kernel = spec.vms.front().ring == 0;
   sim::Config config{
       .setup = {},
       .vms = {},
-      .costs = *costs,
-      .spin_window = spin_window_of(spec, kernel ? costs->exit_kernel : costs->exit_user),
+      .costs = costs,
+      .spin_window = spin_window_of(spec, kernel ? costs.exit_kernel : costs.exit_user),
       .sample_spins = spec.spin_detect == SpinDetect::kSample || spec.spin_detect == SpinDetect::kBoth,
       .threads = *threads,
       .seed = spec.seed};
@@ -267,8 +270,12 @@ void advance(sim::Simulator& simulator, Nanos length, Nanos whole, SimWatch& wat
 
 }  // namespace
 
-Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control, const SimInputs& inputs) {
-  auto config = make_config(spec, inputs);
+Result<RunResult> run_simulated(const RunSpec& asked, RunControl& control, const SimInputs& inputs) {
+  const auto costs = costs_of(asked, inputs);
+  if (!costs) return tl::unexpected(costs.error());
+  RunSpec spec = asked;
+  const auto moves = weigh_moves(spec, costs->vcpu_move);
+  auto config = make_config(spec, inputs, *costs);
   if (!config) return tl::unexpected(config.error());
   config->trace = control.trace;
   sim::Simulator simulator(*config);
@@ -291,6 +298,7 @@ Result<RunResult> run_simulated(const RunSpec& spec, RunControl& control, const 
   sections.finish(end, result);
   watch.finish(result);
   result.sim_events = simulator.events();
+  result.moves = moves;
   result.interrupted = control.stop.load();
   return result;
 }

@@ -59,6 +59,7 @@ struct FakeProgram {
   DoctorReport doctor;
   HostFacts facts;
   std::vector<int> cpus_named;  // by --cpus, last
+  Nanos move_cost{3'000};
 
   // Two threads of one core.
   static std::vector<CpuPlace> places(const std::vector<int>& cpus) {
@@ -83,6 +84,7 @@ struct FakeProgram {
               cpus_named = named;
               return choose_cpus(places(named.empty() ? std::vector<int>{0, 1} : named), workers);
             },
+        .move_cost = [this](const RunSpec&) { return move_cost; },
         .host_facts = [this] { return facts; },
         .doctor = [this]() -> Result<DoctorReport> { return doctor; },
         .now = [this] { return clock; },
