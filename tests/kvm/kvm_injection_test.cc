@@ -1,11 +1,11 @@
 // Interrupt and NMI injection through the sync area, on real KVM.
-#include <array>
-
+#include "tests/kvm/idt_vm.h"
 #include "tests/kvm/tiny_vm.h"
 
 using kvm_test::make_tiny_vm;
 using kvm_test::next_ring;
 using kvm_test::run;
+using kvm_test::set_gate;
 using vmm::VcpuIndex;
 
 namespace {
@@ -13,12 +13,6 @@ namespace {
 constexpr apic::Vector kVector{0x40};
 constexpr unsigned kNmi = 2;
 constexpr unsigned kGeneralProtection = 13;
-// Low memory that the layout leaves alone; the guest code below loads the IDT register from 0x61000.
-constexpr vmm::Gpa kIdt{0x60000};
-constexpr vmm::Gpa kIdtRegister{0x61000};
-constexpr vmm::Gpa kHandler = vmm::kImageStart + 256;
-
-#define GUEST_LOAD_IDT "lidt 0x61000\n" GUEST_BELL_IN_RBX
 // Rings with its stack pointer, which tells the stack it was given: five words were pushed.
 #define GUEST_TELL_RSP "mov %rsp, %rcx\n mov %rcx, 8(%rbx)\n iretq"
 
@@ -39,23 +33,12 @@ GUEST_CODE_WITH_HANDLER(fault_with_interrupts_on,
                         "movq $0x40, (%rbx)\n iretq\n .org kvm_guest_fault_with_interrupts_on_begin + 512\n"
                         "add $8, %rsp\n addq $2, (%rsp)\n movq $13, (%rbx)\n iretq");
 
-// SDM vol. 3, 6.14.1: a 64-bit interrupt gate to `handler`.
-void set_gate(const vmm::GuestMemory& memory, unsigned vector, vmm::Gpa handler, unsigned ist) {
-  const uint64_t at = handler.value;
-  const std::array<uint64_t, 2> gate = {(at & 0xffff) | uint64_t{KVMUX_SEL_KERNEL_CODE} << 16 |
-                                            uint64_t{ist} << 32 | uint64_t{0x8e} << 40 |
-                                            (at >> 16 & 0xffff) << 48,
-                                        at >> 32};
-  REQUIRE(memory.store(kIdt + vector * sizeof(gate), gate));
-}
-
 kvm_test::TinyVm make(const vmm::System& system, std::span<const uint8_t> code, unsigned ist = 0) {
   auto tiny = make_tiny_vm(system, code);
   REQUIRE_MESSAGE(tiny, tiny.error().text());
-  set_gate(tiny->memory, apic::raw(kVector), kHandler, ist);
-  set_gate(tiny->memory, kNmi, kHandler, ist);
-  REQUIRE(tiny->memory.store(kIdtRegister, uint16_t{0xfff}));
-  REQUIRE(tiny->memory.store(kIdtRegister + 2, kIdt.value));
+  set_gate(tiny->memory, apic::raw(kVector), 1, ist);
+  set_gate(tiny->memory, kNmi, 1, ist);
+  kvm_test::set_idt_register(tiny->memory);
   return std::move(*tiny);
 }
 
@@ -126,7 +109,7 @@ TEST_CASE("an NMI comes through even with interrupts off") {
   auto tiny = make(system, closed_then_open());
   auto& vcpu = tiny.vcpu();
   CHECK(next_ring(vcpu) == 1);
-  vcpu.inject_nmi();
+  CHECK(vcpu.inject_nmi() == 0);
   const uint64_t top = tiny.plan.start_stack_top(VcpuIndex{0}).value;
   const uint64_t rsp = next_ring(vcpu);
   CHECK(rsp < top);
@@ -155,7 +138,7 @@ TEST_CASE("an injection survives an entry that was called off") {
 TEST_CASE("an interrupt waits while the instruction before it is finished with a fault") {
   REQUIRE_KVM(system);
   auto tiny = make(system, fault_with_interrupts_on());
-  set_gate(tiny.memory, kGeneralProtection, vmm::kImageStart + 512, 0);
+  set_gate(tiny.memory, kGeneralProtection, 2);
   auto& vcpu = tiny.vcpu();
   REQUIRE(run(vcpu) == 0);
   REQUIRE(vcpu.area().exit_reason == KVM_EXIT_X86_WRMSR);
@@ -166,7 +149,8 @@ TEST_CASE("an interrupt waits while the instruction before it is finished with a
   CHECK(!vcpu.can_inject());
   // A window exit, or, where KVM interprets the handler's end and what follows, the guest's next exit.
   REQUIRE(run(vcpu) == 0);
-  vcpu.area().msr.error = 0;
+  REQUIRE(vcpu.injection() != vmm::VcpuFd::Injection::kNotNow);
+  vcpu.finish_instruction();
   REQUIRE(vcpu.can_inject());
   vcpu.request_window(false);
   vcpu.inject_interrupt(kVector);
@@ -176,11 +160,13 @@ TEST_CASE("an interrupt waits while the instruction before it is finished with a
 TEST_CASE("an interrupt waits while an exception that was written to the events is delivered") {
   REQUIRE_KVM(system);
   auto tiny = make(system, fault_with_interrupts_on());
-  set_gate(tiny.memory, kGeneralProtection, vmm::kImageStart + 512, 0);
+  set_gate(tiny.memory, kGeneralProtection, 2);
   auto& vcpu = tiny.vcpu();
   REQUIRE(run(vcpu) == 0);
   REQUIRE(vcpu.area().exit_reason == KVM_EXIT_X86_WRMSR);
   vcpu.area().msr.error = 0;
+  CHECK(!vcpu.can_inject());  // the instruction is unfinished
+  vcpu.finish_instruction();
   CHECK(vcpu.can_inject());
   auto& exception = vcpu.mutable_events().exception;
   exception.injected = 1;

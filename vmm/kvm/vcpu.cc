@@ -21,6 +21,19 @@ namespace {
 // registers are 0.2 µs; an ioctl to see one of them costs 6 µs. Events are looked at for every interrupt.
 constexpr uint64_t kAlwaysWritten = KVM_SYNC_X86_EVENTS;
 
+// What KVM leaves out of the events that it writes, because they have no place for an instruction's length.
+bool is_hidden(const kvm_vcpu_events& events) {
+  constexpr uint8_t kBreakpoint = 3;
+  constexpr uint8_t kOverflow = 4;
+  const bool exception = events.exception.injected != 0 || events.exception.pending != 0;
+  return (events.interrupt.injected != 0 && events.interrupt.soft != 0) ||
+         (exception && (events.exception.nr == kBreakpoint || events.exception.nr == kOverflow));
+}
+
+bool is_access(const kvm_run& area) {
+  return area.exit_reason == KVM_EXIT_MMIO || area.exit_reason == KVM_EXIT_IO;
+}
+
 }  // namespace
 
 VcpuFd::VcpuFd(UniqueFd fd, Mapping mapping)
@@ -40,18 +53,37 @@ Result<VcpuFd> VcpuFd::adopt(UniqueFd fd, size_t run_area_bytes) {
   return vcpu;
 }
 
-int VcpuFd::run() {
+void VcpuFd::note_entry() {
   entered_at_.reset();
   if ((fresh_ & KVM_SYNC_X86_REGS) != 0) entered_at_ = area_->s.regs.regs.rip;
+  if ((area_->kvm_dirty_regs & KVM_SYNC_X86_EVENTS) != 0) hidden_waits_ = is_hidden(events());
+}
+
+void VcpuFd::note_end(int error, bool was_access) {
+  fresh_ = area_->kvm_valid_regs;
+  // The guest ran, if this is not the next access of the instruction that KVM had to finish first.
+  const bool ran = error == 0 && !(was_access && is_access(*area_));
+  if (ran) hidden_waits_ = extint_queued_ = false;
+  if (error != EINTR) return;
+  if (area_->ready_for_interrupt_injection != 0) hidden_waits_ = false;
+  area_->exit_reason = KVM_EXIT_INTR;  // immediate_exit leaves that of the exit before
+}
+
+int VcpuFd::run() {
+  note_entry();
   if (fetch_error_ != 0) [[unlikely]]
-    return fetch_error_;      // what was made of the registers is wrong
+    return fetch_error_;  // what was made of the registers is wrong
+  if (only_finish_) request_exit();
+  const bool was_access = is_access(*area_);
   constexpr int kTries = 16;  // where the host is short of memory
   int error = ENOMEM;
   for (int tries = kTries; error == ENOMEM && tries > 0; --tries) {
     error = ::ioctl(fd_.get(), KVM_RUN, 0) == 0 ? 0 : errno;
   }
-  fresh_ = area_->kvm_valid_regs;
-  return error;
+  note_end(error, was_access);
+  if (!only_finish_) return error;
+  clear_exit_request();
+  return error == EINTR ? kOnlyFinished : error;
 }
 
 void VcpuFd::fetch_regs() const {
@@ -91,8 +123,23 @@ bool VcpuFd::exception_comes() const {
          now.nmi.injected != 0;
 }
 
-bool VcpuFd::can_inject() const {
-  return area_->ready_for_interrupt_injection != 0 && !injection_pending() && !exception_comes();
+bool VcpuFd::is_unfinished() const {
+  switch (area_->exit_reason) {
+    case KVM_EXIT_IO:
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+      return true;
+    case KVM_EXIT_MMIO:
+      return area_->mmio.is_write == 0;
+    default:
+      return false;
+  }
+}
+
+VcpuFd::Injection VcpuFd::injection() const {
+  const bool takes = area_->ready_for_interrupt_injection != 0 && !injection_pending() && !exception_comes();
+  if (!takes) return Injection::kNotNow;
+  return is_unfinished() ? Injection::kOnceFinished : Injection::kNow;
 }
 
 void VcpuFd::inject_interrupt(apic::Vector vector) {
@@ -104,30 +151,43 @@ void VcpuFd::inject_interrupt(apic::Vector vector) {
 }
 
 int VcpuFd::queue_extint(apic::Vector vector) {
+  KVMUX_CHECK(can_queue_extint(), "an interrupt of the 8259s is queued when the one before was taken");
   kvm_interrupt interrupt{apic::raw(vector)};
-  return ::ioctl(fd(), KVM_INTERRUPT, &interrupt) == 0 ? 0 : errno;
+  if (::ioctl(fd(), KVM_INTERRUPT, &interrupt) != 0) return errno;
+  extint_queued_ = true;
+  return 0;
 }
 
-void VcpuFd::inject_nmi() {
+int VcpuFd::inject_nmi() {
+  if (hidden_waits_) {
+    // KVM counts this one itself; what is written to the events after it must leave its count alone.
+    area_->s.regs.events.flags &= ~uint32_t{KVM_VCPUEVENT_VALID_NMI_PENDING};
+    return retried([this] { return ::ioctl(fd(), KVM_NMI, 0); });
+  }
   auto& wanted = mutable_events();
   const bool one_in_work = wanted.nmi.injected != 0 || wanted.nmi.masked != 0;
   const unsigned room = one_in_work ? 1 : 2;
   wanted.nmi.pending = static_cast<uint8_t>(std::min(room, wanted.nmi.pending + 1u));
   wanted.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
+  return 0;
+}
+
+bool VcpuFd::event_waits() const {
+  const kvm_vcpu_events& now = events();
+  return hidden_waits_ || exception_comes() || injection_pending() ||
+         (now.nmi.pending != 0 && now.nmi.masked == 0) || now.smi.pending != 0;
 }
 
 void VcpuFd::finish_instruction() {
   // A string instruction exits for each of its elements; KVM goes on to 1,024 of them without entering.
   constexpr int kMostExits = 4096;
-  request_exit();
+  only_finish(true);
   for (int exits = 0; exits < kMostExits; ++exits) {
-    const uint32_t reason = area_->exit_reason;
-    const bool unfinished = reason == KVM_EXIT_MMIO || reason == KVM_EXIT_IO ||
-                            reason == KVM_EXIT_X86_RDMSR || reason == KVM_EXIT_X86_WRMSR;
-    if (!unfinished || run() != 0) break;
+    // A write to MMIO that crosses pages is two of them.
+    if ((!is_unfinished() && !is_access(*area_)) || run() != 0) break;
   }
-  area_->exit_reason = KVM_EXIT_INTR;  // immediate_exit leaves the reason of the exit before
-  clear_exit_request();
+  only_finish(false);
+  area_->exit_reason = KVM_EXIT_INTR;
 }
 
 void VcpuFd::request_exit() {

@@ -7,20 +7,25 @@
 // request_exit(), which any thread and any signal handler may call while the vCPU exists.
 //
 // Facts of KVM to know when using it:
-// - On an MMIO or port exit the instruction is unfinished: RIP still stands on it (not for OUT), and the next
-//   run() finishes it first. Injecting an interrupt meanwhile is allowed, it is taken afterwards.
-// - After run() returned EINTR a queued injection may not have reached the guest: injection_pending() tells.
-// It
-//   needs no repetition.
+// - On an exit for a port, an MSR or a read of MMIO the instruction is unfinished, and the next run()
+// finishes
+//   it first. That overwrites RIP and its destinations, also when these were written meanwhile; it may raise
+//   an exception (a string or stack instruction, a divisor that was read, a single step); and where KVM skips
+//   the instruction by emulating it, an exception that was written to the events is dropped. A write to MMIO
+//   is finished.
 // - One event an entry: KVM forgets an injected interrupt when the same entry delivers an exception, be it
-// one
-//   written to the events or one that finishing the unfinished instruction raises.
-// - Finishing an instruction overwrites RIP and its destinations, also when these were written meanwhile.
+//   one written to the events or one that finishing the unfinished instruction raises. So nothing is injected
+//   while an instruction is unfinished.
+// - After run() returned EINTR a queued injection may not have reached the guest: injection_pending() tells.
+//   It needs no repetition.
+// - A software interrupt and the exceptions #BP and #OF are not told when they wait to be delivered (again),
+//   and writing the events takes them back. ready_for_interrupt_injection is 0 as long as one waits.
 // - Dirty marks are consumed by run(), also by one that returns EINTR at once.
 #pragma once
 
 #include <linux/kvm.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -42,9 +47,11 @@ class VcpuFd {
   [[nodiscard]] static VcpuFd over(Mapping run_area) { return VcpuFd({}, std::move(run_area)); }
 
   // Enters the guest. 0: an exit to handle is in area(); else the errno of KVM_RUN (EINTR: a signal or
-  // request_exit(); anything else is trouble), or of an earlier call that should have fetched registers.
-  // Never allocates, never logs.
+  // request_exit(); anything else is trouble), or of an earlier call that should have fetched registers, or
+  // kOnlyFinished. After EINTR and kOnlyFinished the exit reason is KVM_EXIT_INTR. Never allocates, never
+  // logs.
   [[nodiscard]] int run();
+  static constexpr int kOnlyFinished = ECANCELED;  // as only_finish() wanted it; KVM_RUN has no such error
 
   [[nodiscard]] kvm_run& area() { return *area_; }
   [[nodiscard]] const kvm_run& area() const { return *area_; }
@@ -71,16 +78,29 @@ class VcpuFd {
   [[nodiscard]] kvm_vcpu_events& mutable_events();
 
   // LAPIC in user space. An interrupt may be injected if the guest can take it at once and nothing else comes
-  // first; ask for a window exit otherwise. Injecting needs can_inject().
-  [[nodiscard]] bool can_inject() const;
+  // first; ask for a window exit otherwise. Injecting needs can_inject(): kOnceFinished asks for
+  // only_finish() and another look.
+  enum class Injection : uint8_t { kNow, kOnceFinished, kNotNow };
+  [[nodiscard]] Injection injection() const;
+  [[nodiscard]] bool can_inject() const { return injection() == Injection::kNow; }
   [[nodiscard]] bool injection_pending() const { return events().interrupt.injected != 0; }
   void inject_interrupt(apic::Vector vector);
-  // LAPIC in KVM: an interrupt of the 8259s, which are ours. Needs ready_for_interrupt_injection. 0 or an
-  // errno.
+  // The next run() finishes the unfinished instruction, and does not enter the guest: kOnlyFinished, or
+  // another exit of the same instruction. Until it is taken back.
+  void only_finish(bool wanted) { only_finish_ = wanted; }
+  // LAPIC in KVM: an interrupt of the 8259s, which are ours. Needs can_queue_extint(). 0 or an errno.
   [[nodiscard]] int queue_extint(apic::Vector vector);
+  // The guest can take one, and the one before has been taken.
+  [[nodiscard]] bool can_queue_extint() const {
+    return area_->ready_for_interrupt_injection != 0 && !extint_queued_;
+  }
   // One more NMI; KVM itself holds it back while NMIs are blocked. A processor latches one behind the one
-  // that it handles (SDM vol. 3, Handling Multiple NMIs): those beyond that are lost.
-  void inject_nmi();
+  // that it handles (SDM vol. 3, Handling Multiple NMIs): those beyond that are lost. 0, or the errno of
+  // KVM_NMI, which is called only where writing the events would take something back.
+  [[nodiscard]] int inject_nmi();
+  // KVM holds something that the next entry delivers, or that a halted processor wakes for: an exception, an
+  // NMI that is not blocked, an injected interrupt, an SMI.
+  [[nodiscard]] bool event_waits() const;
   void request_window(bool wanted) { area_->request_interrupt_window = wanted ? 1 : 0; }
 
   // Task priority, 0 … 15, both directions: KVM takes it at entry and gives it back at exit.
@@ -90,8 +110,9 @@ class VcpuFd {
   [[nodiscard]] uint64_t apic_base() const { return sregs().apic_base; }
   void set_apic_base(uint64_t value) { mutable_sregs().apic_base = value; }
 
-  // Whoever replaces the registers calls this before: has KVM finish the instruction that an MMIO, port or
-  // MSR exit left unfinished, without running the guest. What it reads is what the area holds.
+  // Whoever replaces the registers, or writes an exception to the events, calls this before: has KVM finish
+  // the instruction that an MMIO, port or MSR exit left unfinished, without running the guest. What it reads
+  // is what the area holds.
   void finish_instruction();
 
   // Makes a running or coming run() return EINTR until clear_exit_request(). A vCPU inside the guest needs a
@@ -132,6 +153,9 @@ class VcpuFd {
   void fetch_regs() const;
   void fetch_sregs() const;
   [[nodiscard]] bool exception_comes() const;
+  [[nodiscard]] bool is_unfinished() const;
+  void note_entry();
+  void note_end(int error, bool was_access);
 
   UniqueFd fd_;
   Mapping mapping_;
@@ -139,6 +163,9 @@ class VcpuFd {
   mutable uint64_t fresh_ = KVM_SYNC_X86_VALID_FIELDS;  // what of the sync area is of the last exit
   mutable int fetch_error_ = 0;                         // registers could not be fetched: run() says so
   std::optional<uint64_t> entered_at_;
+  bool only_finish_ = false;
+  bool hidden_waits_ = false;   // an event that KVM does not tell may wait to be delivered
+  bool extint_queued_ = false;  // … and may not have been taken
 };
 
 }  // namespace vmm

@@ -13,7 +13,7 @@ constexpr unsigned kMostNmis = 2;  // one to run and one behind it
 // True if the guest is (now) awake.
 bool wake_if_possible(Vcpu& vcpu) {
   if (!vcpu.halted) return true;
-  if (vcpu.halted_deaf ? !vcpu.lapic.has_event() : !vcpu.has_deliverable()) return false;
+  if (!vcpu.has_reason_to_wake()) return false;
   vcpu.halted = false;
   return true;
 }
@@ -28,16 +28,24 @@ void look_at_lint0(Vcpu& vcpu) {
   vcpu.lapic.set_lint(apic::Lint::kLint0, vcpu.extint->requested());
 }
 
+// What KVM does not take is offered again before the next entry.
+void inject_nmis(Vcpu& vcpu) {
+  unsigned left = vcpu.lapic.take_nmis() + std::exchange(vcpu.held_nmis, 0);
+  while (left > 0 && vcpu.kvm.inject_nmi() == 0) --left;
+  vcpu.held_nmis = std::min(kMostNmis, left);
+}
+
 void inject(Vcpu& vcpu) {
-  for (unsigned n = vcpu.lapic.take_nmis() + std::exchange(vcpu.held_nmis, 0); n > 0; --n) {
-    vcpu.kvm.inject_nmi();
-  }
+  inject_nmis(vcpu);
   const bool extint = vcpu.has_extint();
   if (!extint && !vcpu.lapic.has_interrupt()) {
     vcpu.kvm.request_window(false);
+    vcpu.kvm.only_finish(false);
     return;
   }
-  if (vcpu.kvm.can_inject()) {
+  const VcpuFd::Injection possible = vcpu.kvm.injection();
+  vcpu.kvm.only_finish(possible == VcpuFd::Injection::kOnceFinished);
+  if (possible == VcpuFd::Injection::kNow) {
     // The 8259s' priorities are their own: no PPR holds them back (SDM, ExtINT delivery mode).
     vcpu.kvm.inject_interrupt(extint ? vcpu.extint->acknowledge() : vcpu.lapic.accept());
     ++vcpu.account.injections;

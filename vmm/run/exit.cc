@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "apic/registers.h"
+#include "vmm/kvm/memory_fault.h"
 #include "vmm/kvm/tsc.h"
 #include "vmm/run/access_value.h"
 
@@ -155,6 +156,12 @@ std::string where(const Vcpu& vcpu) {
   return fmt::format("RIP {:#x}, CPL {}", vcpu.kvm.rip(), vcpu.kvm.cpl());
 }
 
+std::string why_not_entered(const Vcpu& vcpu, int error) {
+  const auto fault = memory_fault(vcpu.kvm.area());
+  return fmt::format("KVM_RUN: {}{} at {}", ::strerror(error), fault ? ": " + describe(*fault) : "",
+                     where(vcpu));
+}
+
 Next handle_exit(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
   switch (area.exit_reason) {
     case KVM_EXIT_MMIO:
@@ -182,6 +189,8 @@ Next handle_exit(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
                                 uint64_t{area.fail_entry.hardware_entry_failure_reason}));
     case KVM_EXIT_INTERNAL_ERROR:
       return on_internal_error(vcpu, area, board);
+    case kExitMemoryFault:
+      return end_vm(vcpu, board, describe(*memory_fault(area)));
     default:
       return end_vm(vcpu, board, fmt::format("KVM exit {} that kvmux does not know", area.exit_reason));
   }

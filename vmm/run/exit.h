@@ -15,5 +15,7 @@ Next handle_exit(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now);
 
 // "RIP 0x101f40, CPL 3": for messages.
 std::string where(const Vcpu& vcpu);
+// What to say when KVM_RUN has ended in this errno, which is for good.
+std::string why_not_entered(const Vcpu& vcpu, int error);
 
 }  // namespace vmm

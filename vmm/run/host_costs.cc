@@ -146,7 +146,7 @@ class Bench {
   bool step(Vcpu& v) {
     prepare_entry(v, monotonic_now());
     const int error = enter(v);
-    if (error == EINTR) return true;
+    if (error == EINTR || error == VcpuFd::kOnlyFinished) return true;
     if (error != 0) return false;
     const Next next = handle_exit(v, v.kvm.area(), *tiny_->board, monotonic_now());
     return next != Next::kStopVm && next != Next::kStopVcpu;

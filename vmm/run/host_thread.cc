@@ -201,7 +201,7 @@ void HostThread::turn() {
   ++vcpu_.account.exit_count;
   vcpu_.refusals.exited();
   if (error != 0) {
-    vm_.board->fail(vcpu_, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu_)));
+    vm_.board->fail(vcpu_, why_not_entered(vcpu_, error));
     return end_vcpu();
   }
   const Nanos exited = monotonic_now();
@@ -227,8 +227,7 @@ bool HostThread::ready_to_enter() {
 // The 8259s are ours even then: KVM says when their interrupt can be taken.
 void HostThread::take_extint() {
   if (vcpu_.extint == nullptr) return;
-  const bool takes = vcpu_.kvm.area().ready_for_interrupt_injection != 0;
-  if (takes && vcpu_.extint->requested()) {
+  if (vcpu_.kvm.can_queue_extint() && vcpu_.extint->requested()) {
     const int error = vcpu_.kvm.queue_extint(vcpu_.extint->acknowledge());
     if (error != 0) vm_.board->fail(vcpu_, fmt::format("KVM_INTERRUPT: {}", ::strerror(error)));
   }

@@ -112,7 +112,7 @@ class BasicKicks {
   // 0 as long as there is nothing to look at: a futex for owners that have nothing else to sleep on.
   const std::atomic<uint32_t>& reasons() const { return reasons_; }
 
-  static constexpr int kNotEntered = ECANCELED;  // KVM_RUN has no such error
+  static constexpr int kNotEntered = ECANCELED;  // VcpuFd::kOnlyFinished too: the guest did not run
 
  private:
   std::atomic<uint32_t> reasons_;

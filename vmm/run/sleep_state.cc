@@ -12,17 +12,16 @@ using Kind = SleepState::Kind;
 constexpr uint64_t kInterruptFlag = 1u << 9;  // of RFLAGS
 
 void look_at_ours(const Vcpu& vcpu, Nanos now, SleepState& state) {
-  const auto& events = vcpu.kvm.events();
-  const bool nmi = vcpu.held_nmis > 0 || (events.nmi.pending != 0 && events.nmi.masked == 0);
+  const bool held = vcpu.held_nmis > 0;
   if (vcpu.waiting_for_sipi) {
     state.kind = Kind::kWaitsForSipi;
     state.pending = vcpu.lapic.has_event();
   } else if (vcpu.halted && vcpu.halted_deaf) {
     state.kind = Kind::kDeaf;
-    state.pending = nmi || vcpu.lapic.has_event();
+    state.pending = held || vcpu.has_reason_to_wake();
   } else if (vcpu.halted) {
     state.kind = Kind::kHalted;
-    state.pending = nmi || vcpu.has_deliverable();
+    state.pending = held || vcpu.has_reason_to_wake();
   }
   if (const auto deadline = vcpu.lapic.timer_deadline()) {
     state.timer = true;

@@ -85,6 +85,12 @@ struct Vcpu {
   bool has_lint0_rise() const { return extint != nullptr && extint->has_risen() && lapic.listens_to_lint0(); }
   bool has_deliverable() const { return lapic.has_deliverable() || has_extint() || has_lint0_rise(); }
 
+  // Lease holder: as it is halted below, it does not stay so. KVM's own are what it held back until the HLT
+  // was over (an NMI behind STI) or what HLT itself raised (a single step).
+  bool has_reason_to_wake() const {
+    return kvm.event_waits() || (halted_deaf ? lapic.has_event() : has_deliverable());
+  }
+
   // Lease holder: it goes to sleep in the state below.
   void note_sleep() {
     const bool may_wake_itself = !halted_deaf && !waiting_for_sipi && lapic.timer_deadline().has_value();
@@ -105,10 +111,10 @@ struct Vcpu {
   bool halted = false;       // executed HLT; goes on when something is deliverable
   bool halted_deaf = false;  // … with interrupts off: only NMI, INIT and SIPI count
   bool waiting_for_sipi = false;
-  bool stopped = false;      // by itself, for good
-  unsigned held_nmis = 0;    // that came while it waited for a SIPI
-  Alarm alarm;               // its LAPIC deadline, as some worker knows it
-  sched::Wait wait{};        // what its last ring said
+  bool stopped = false;    // by itself, for good
+  unsigned held_nmis = 0;  // that came while it waited for a SIPI, or that KVM did not take
+  Alarm alarm;             // its LAPIC deadline, as some worker knows it
+  sched::Wait wait{};      // what its last ring said
   // Scratch of the IPI path, so that it allocates nothing: who is named, and who takes it.
   sched::VcpuSet receivers;
   sched::VcpuSet accepted;

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <future>
 #include <system_error>
 #include <utility>
@@ -21,6 +20,7 @@ namespace vmm {
 namespace {
 
 thread_local Worker* this_worker = nullptr;
+static_assert(Kicks::kNotEntered == VcpuFd::kOnlyFinished, "both: look again before you enter");
 
 }  // namespace
 
@@ -213,7 +213,7 @@ Worker::Departure Worker::stay(Vcpu& vcpu, Nanos& now) {
     const bool kicked = !has_run || error == EINTR || error == EAGAIN;
     if (has_run) ++(kicked ? vcpu.account.kick_count : vcpu.account.exit_count);
     if (fails_for_good(vcpu, error, exited)) {
-      vm.board->fail(vcpu, fmt::format("KVM_RUN: {} at {}", ::strerror(error), where(vcpu)));
+      vm.board->fail(vcpu, why_not_entered(vcpu, error));
       return Departure::kStop;
     }
     if (kicked) trace_.kicked_out(vcpu, exited, by_timer(exited));
@@ -256,7 +256,7 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
     case Next::kEnter:
       return std::nullopt;
     case Next::kHalt:
-      if (vcpu.has_deliverable()) return std::nullopt;  // the next entry takes it
+      if (vcpu.has_reason_to_wake()) return std::nullopt;  // the next entry takes it
       return Departure::kHalt;
     case Next::kSpin:
       trace_.spins(vcpu, now, vcpu.wait);

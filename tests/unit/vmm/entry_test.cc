@@ -72,6 +72,73 @@ TEST_CASE("an INIT drops the NMIs that were held before it, not those that come 
   CHECK(rig.vcpu.kvm.events().nmi.pending == 1);
 }
 
+TEST_CASE("an interrupt waits for the end of the instruction that the next entry finishes") {
+  Rig rig;
+  kvm_run& area = rig.area;
+  const kvm_vcpu_events& events = rig.vcpu.kvm.events();
+  area.ready_for_interrupt_injection = 1;
+  area.mmio.is_write = 0;
+  for (const unsigned unfinished :
+       {0u + KVM_EXIT_MMIO, 0u + KVM_EXIT_IO, 0u + KVM_EXIT_X86_RDMSR, 0u + KVM_EXIT_X86_WRMSR}) {
+    CAPTURE(unfinished);
+    CHECK(rig.vcpu.lapic.post(apic::Vector{0x41}, apic::TriggerMode::kEdge) == apic::Lapic::Post::kAccepted);
+    area.exit_reason = unfinished;
+    CHECK(prepare_entry(rig.vcpu, Nanos{1}) == Entry::kReady);
+    CHECK_FALSE(rig.vcpu.kvm.injection_pending());
+    area.exit_reason = KVM_EXIT_INTR;
+    CHECK(prepare_entry(rig.vcpu, Nanos{2}) == Entry::kReady);
+    CHECK(rig.vcpu.kvm.injection_pending());
+    CHECK(events.interrupt.nr == 0x41);
+    rig.vcpu.kvm.mutable_events().interrupt = {};
+    CHECK(rig.lapic_write32(apic::Reg::kEoi, 0) == Next::kEnter);
+  }
+  CHECK(rig.vcpu.lapic.post(apic::Vector{0x42}, apic::TriggerMode::kEdge) == apic::Lapic::Post::kAccepted);
+  area.exit_reason = KVM_EXIT_MMIO;
+  area.mmio.is_write = 1;
+  CHECK(prepare_entry(rig.vcpu, Nanos{3}) == Entry::kReady);
+  CHECK(events.interrupt.nr == 0x42);
+}
+
+TEST_CASE("what KVM held back until a HLT was over wakes from it") {
+  for (const uint8_t interrupts_on : {uint8_t{0}, uint8_t{1}}) {
+    CAPTURE(interrupts_on);
+    Rig rig;
+    const auto halt = [&] {
+      rig.area.if_flag = interrupts_on;
+      CHECK(rig.exit(KVM_EXIT_HLT) == Next::kHalt);
+    };
+    halt();
+    CHECK(prepare_entry(rig.vcpu, Nanos{1}) == Entry::kAsleep);
+    rig.vcpu.kvm.mutable_events().nmi.pending = 1;
+    CHECK(prepare_entry(rig.vcpu, Nanos{2}) == Entry::kReady);
+    halt();
+    rig.vcpu.kvm.mutable_events().nmi.masked = 1;  // in the handler of one
+    CHECK(prepare_entry(rig.vcpu, Nanos{3}) == Entry::kAsleep);
+    rig.vcpu.kvm.mutable_events().exception.pending = 1;
+    CHECK(prepare_entry(rig.vcpu, Nanos{4}) == Entry::kReady);
+  }
+}
+
+TEST_CASE("an NMI takes no software interrupt back, and one that KVM does not take is offered again") {
+  Rig rig;
+  kvm_vcpu_events& events = rig.vcpu.kvm.mutable_events();
+  events.interrupt = {.injected = 1, .nr = 0x41, .soft = 1, .shadow = 0};
+  (void)rig.vcpu.kvm.run();  // EBADF; KVM would have it now and tell nobody
+  rig.area.kvm_dirty_regs = 0;
+  events.interrupt = {};
+  rig.vcpu.lapic.post_nmi();
+  for (Nanos now{1}; now < Nanos{3}; ++now) {
+    CHECK(prepare_entry(rig.vcpu, now) == Entry::kReady);
+    CHECK((rig.area.kvm_dirty_regs & KVM_SYNC_X86_EVENTS) == 0);
+    CHECK(rig.vcpu.held_nmis == 1);  // KVM_NMI gave EBADF
+  }
+  (void)rig.vcpu.kvm.mutable_events();  // whoever else writes them has said what KVM holds
+  (void)rig.vcpu.kvm.run();
+  CHECK(prepare_entry(rig.vcpu, Nanos{4}) == Entry::kReady);
+  CHECK(rig.vcpu.held_nmis == 0);
+  CHECK(events.nmi.pending == 1);
+}
+
 TEST_CASE("a pulse of the 8259s between two entries reaches LINT0") {
   for (const uint32_t trigger : {0u, kLevel}) {
     CAPTURE(trigger);

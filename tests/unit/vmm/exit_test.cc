@@ -201,17 +201,32 @@ TEST_CASE("an internal error goes on only if it was an instruction that could be
               "fail: KVM cannot go on (internal error, suberror 1) at RIP 0x101234, CPL 3"});
 }
 
+TEST_CASE("guest memory that KVM cannot map is named, as an exit and beside an errno") {
+  constexpr uint32_t kExitMemoryFault = 39;
+  constexpr uint64_t said[] = {8, 0xabc000, 0x1000};
+  Rig rig;
+  std::memcpy(rig.area.padding, said, sizeof(said));
+  CHECK(rig.exit(kExitMemoryFault) == Next::kStopVm);
+  CHECK(rig.board.calls == Calls{"fail: KVM cannot map guest memory at 0xabc000, 0x1000 bytes (flags 0x8) at "
+                                 "RIP 0x101234, CPL 3"});
+  CHECK(why_not_entered(rig.vcpu, EFAULT) ==
+        "KVM_RUN: Bad address: KVM cannot map guest memory at 0xabc000, 0x1000 bytes (flags 0x8) at RIP "
+        "0x101234, CPL 3");
+  rig.area.exit_reason = KVM_EXIT_INTR;
+  CHECK(why_not_entered(rig.vcpu, EFAULT) == "KVM_RUN: Bad address at RIP 0x101234, CPL 3");
+}
+
 TEST_CASE("NMIs are counted: two at most, one behind the one in work") {
   Rig rig;
   const kvm_vcpu_events& events = rig.vcpu.kvm.events();
-  rig.vcpu.kvm.inject_nmi();
+  CHECK(rig.vcpu.kvm.inject_nmi() == 0);
   CHECK(events.nmi.pending == 1);
-  rig.vcpu.kvm.inject_nmi();
-  rig.vcpu.kvm.inject_nmi();
+  CHECK(rig.vcpu.kvm.inject_nmi() == 0);
+  CHECK(rig.vcpu.kvm.inject_nmi() == 0);
   CHECK(events.nmi.pending == 2);
   CHECK((events.flags & KVM_VCPUEVENT_VALID_NMI_PENDING) != 0);
   rig.vcpu.kvm.mutable_events().nmi = {.injected = 0, .pending = 0, .masked = 1, .pad = 0};
-  rig.vcpu.kvm.inject_nmi();
-  rig.vcpu.kvm.inject_nmi();
+  CHECK(rig.vcpu.kvm.inject_nmi() == 0);
+  CHECK(rig.vcpu.kvm.inject_nmi() == 0);
   CHECK(events.nmi.pending == 1);
 }
