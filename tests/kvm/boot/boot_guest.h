@@ -24,6 +24,14 @@ struct Booted {
     for (const std::string& line : lines) all += line + "\n";
     return all;
   }
+  // Lines that begin with '#': figures.
+  std::string comments() const {
+    std::string all;
+    for (const std::string& line : lines) {
+      if (line.starts_with('#')) all += line + "\n";
+    }
+    return all;
+  }
   bool has_line(const std::string& wanted) const {
     for (const std::string& line : lines) {
       if (line == wanted) return true;
@@ -46,6 +54,7 @@ struct BootOptions {
   std::vector<vmm::BootModule> modules = {};
   vmm::Gpa flat_address{0x7c00};
   std::vector<vmm::PolicyChange> changes = {};
+  std::chrono::seconds timeout{240};  // a loaded host is slow; usually a second is enough
 };
 
 inline Booted boot_bytes(std::span<const std::byte> image, const BootOptions& options = {}) {
@@ -63,7 +72,7 @@ inline Booted boot_bytes(std::span<const std::byte> image, const BootOptions& op
   spec.policy = std::move(*policy);
   spec.irqchip = options.irqchip;
   spec.changes = options.changes;
-  spec.timeout = std::chrono::seconds(240);  // a loaded host is slow; usually a second is enough
+  spec.timeout = options.timeout;
   std::string output;
   const vmm::BootConsole console{
       .output = [&output](std::span<const uint8_t> bytes) { output.append(bytes.begin(), bytes.end()); },
