@@ -19,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::array<std::string_view, 2> kProfiles{"host", "minimal"};
+constexpr std::array<std::string_view, 2> kParavirts{"none", "kvm"};
 constexpr std::array<std::string_view, 2> kIrqchips{"user", "split"};
 constexpr std::array<std::string_view, 2> kConsoles{"wait", "drop"};
 constexpr std::array<std::string_view, 5> kFormats{"auto", "flat", "elf", "multiboot", "linux"};
@@ -54,6 +55,9 @@ Result<void> read_policy(const BootOptions& options, BootSpec& spec) {
   const auto profile = parse_word("--cpu-profile", options.cpu_profile, kProfiles);
   if (!profile) return Failure(profile.error());
   spec.cpu_profile = static_cast<CpuProfile>(*profile);
+  const auto paravirt = parse_word("--paravirt", options.paravirt, kParavirts);
+  if (!paravirt) return Failure(paravirt.error());
+  spec.paravirt = static_cast<Paravirt>(*paravirt);
   return {};
 }
 
@@ -157,6 +161,9 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
   add_at_flag(app, o.at);
   add("--cpu-profile", o.cpu_profile, "host: all that KVM offers; minimal: x86-64 with SSE4 only",
       "host|minimal");
+  add("--paravirt", o.paravirt,
+      "kvm: CPUID says KVM, with KVM's clock and with steal time; none: it says kvmux and offers nothing",
+      "kvm|none");
   add("--irqchip", o.irqchip, "user: local APICs in kvmux; split: in KVM, a thread for each vCPU",
       "user|split");
   add("--event-loop", o.event_loop,

@@ -28,6 +28,7 @@ struct BootOptions {
   KeyValues policy_keys;  // --deboost off …, as of a run
   std::vector<std::string> at;
   std::string cpu_profile = "host";
+  std::string paravirt = "kvm";
   std::string irqchip = "user";
   std::string event_loop = "auto";
   std::string timeout;

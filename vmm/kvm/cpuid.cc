@@ -1,8 +1,11 @@
 #include "vmm/kvm/cpuid.h"
 
+#include <asm/kvm_para.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <string_view>
 
 namespace vmm {
 
@@ -111,15 +114,34 @@ void add_topology(Entries& out, uint32_t apic_id, uint32_t vcpus) {
   out.push_back(topology_level(2, 0, 0, kNone, apic_id));
 }
 
-// The hypervisor's signature, by convention in the first hypervisor leaf, which also says it is the last one.
-void add_signature(Entries& out) {
+// The hypervisor's signature, by convention in the first hypervisor leaf, which also says which is the last one.
+void add_signature(Entries& out, std::string_view name, uint32_t last_leaf) {
   kvm_cpuid_entry2 e{};
   e.function = kFirstHypervisorLeaf;
-  e.eax = kFirstHypervisorLeaf;
-  const char name[13] = "kvmuxkvmux  ";
-  std::memcpy(&e.ebx, name, 4);
-  std::memcpy(&e.ecx, name + 4, 4);
-  std::memcpy(&e.edx, name + 8, 4);
+  e.eax = last_leaf;
+  std::memcpy(&e.ebx, name.data(), 4);
+  std::memcpy(&e.ecx, name.data() + 4, 4);
+  std::memcpy(&e.edx, name.data() + 8, 4);
+  out.push_back(e);
+}
+
+uint32_t features_of(std::span<const kvm_cpuid_entry2> supported) {
+  const auto leaf = std::ranges::find(supported, uint32_t{KVM_CPUID_FEATURES}, &kvm_cpuid_entry2::function);
+  return leaf == supported.end() ? 0 : leaf->eax;
+}
+
+void add_hypervisor(Entries& out, std::span<const kvm_cpuid_entry2> supported, const CpuidOptions& options) {
+  if (options.paravirt == Paravirt::kNone) {
+    add_signature(out, "kvmuxkvmux  ", kFirstHypervisorLeaf);
+    return;
+  }
+  add_signature(out, std::string_view(KVM_SIGNATURE, 12), KVM_CPUID_FEATURES);
+  constexpr uint32_t kClock =
+      bit(KVM_FEATURE_CLOCKSOURCE) | bit(KVM_FEATURE_CLOCKSOURCE2) | bit(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+  constexpr uint32_t kSteal = bit(KVM_FEATURE_STEAL_TIME);
+  kvm_cpuid_entry2 e{};
+  e.function = KVM_CPUID_FEATURES;
+  e.eax = (features_of(supported) & (kClock | kSteal)) | (options.own_steal_time ? kSteal : 0);
   out.push_back(e);
 }
 
@@ -154,7 +176,7 @@ std::vector<kvm_cpuid_entry2> vcpu_cpuid(std::span<const kvm_cpuid_entry2> suppo
     out.push_back(e);
   }
   add_topology(out, apic_id, options.vcpu_count);
-  add_signature(out);
+  add_hypervisor(out, supported, options);
   return out;
 }
 

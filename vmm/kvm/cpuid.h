@@ -18,14 +18,22 @@ enum class CpuProfile : uint8_t {
              // lack
 };
 
+// Which hypervisor the guest is told of.
+enum class Paravirt : uint8_t {
+  kNone,  // kvmux, which offers nothing
+  kKvm,   // KVM, of whose features those are offered that need no LAPIC inside KVM: its clock and steal time
+};
+
 struct CpuidOptions {
   CpuProfile profile = CpuProfile::kHost;
   uint32_t vcpu_count = 1;
   bool tsc_deadline = true;  // the LAPIC in use has a TSC-deadline timer
+  Paravirt paravirt = Paravirt::kNone;
+  bool own_steal_time = false;  // kvmux keeps it (vmm/run/steal_time.h), whether or not KVM would
 };
 
-// One package, one thread a core, APIC id = index. KVM's paravirtual leaves are left out: kvm-clock and its
-// kin assume a LAPIC inside KVM.
+// One package, one thread a core, APIC id = index. What KVM offers beyond its clock and steal time (IPIs, end of
+// interrupt, kicks and TLB flushes by hypercall, asynchronous page faults) goes to a LAPIC inside KVM and is left out.
 [[nodiscard]] std::vector<kvm_cpuid_entry2> vcpu_cpuid(std::span<const kvm_cpuid_entry2> supported,
                                                        VcpuIndex index, const CpuidOptions& options);
 

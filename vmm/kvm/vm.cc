@@ -1,5 +1,6 @@
 #include "vmm/kvm/vm.h"
 
+#include <asm/kvm_para.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
@@ -106,6 +107,9 @@ Result<void> VmFd::filter_msrs() const {
   deny(filter.ranges[1], kMsrTscDeadline, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE);
   deny(filter.ranges[2], kMsrTsc, KVM_MSR_FILTER_WRITE);
   deny(filter.ranges[3], kMsrTscAdjust, KVM_MSR_FILTER_WRITE);
+  if (options_.own_steal_time) {
+    deny(filter.ranges[4], MSR_KVM_STEAL_TIME, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE);
+  }
   if (::ioctl(fd(), KVM_X86_SET_MSR_FILTER, &filter) == 0) return {};
   return host_error("KVM_X86_SET_MSR_FILTER", errno);
 }

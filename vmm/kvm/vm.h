@@ -30,6 +30,8 @@ struct VmOptions {
   // scheduler's decision to take. Only the thread-per-vCPU baseline keeps them.
   bool kernel_pause_exits = false;
   uint32_t ioapic_pins = 24;  // routes that KVM reserves for our IOAPIC, kKernel only
+  // Accesses to KVM's steal time MSR exit to us. kUserSpace only.
+  bool own_steal_time = false;
 };
 
 class VmFd {

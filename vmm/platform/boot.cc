@@ -98,7 +98,9 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   const bool split = spec.irqchip == Irqchip::kSplit;
   const VmOptions options{.id = VmId{0},
                           .lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace,
-                          .kernel_pause_exits = split};
+                          .kernel_pause_exits = split,
+                          // A thread for each vCPU: what KVM tells of it is the truth.
+                          .own_steal_time = !sched::is_host_queue(spec.policy.features.queue)};
   auto vm = Vm::create(*system, options, spec.memory_bytes, sched::VcpuId{0});
   if (!vm) return Failure(vm.error());
   bench.vm = std::move(*vm);
@@ -106,7 +108,7 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
   if (auto ok = write_firmware({spec.vcpus, ioapic_id}, bench.vm->memory()); !ok) return ok;
   const auto start = sandbox::in_loader([&] { return load_boot_image(spec.image, bench.vm->memory()); });
   if (!start) return Failure(start.error());
-  if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile); !ok) return ok;
+  if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile, spec.paravirt); !ok) return ok;
   set_start(*bench.vm, *start, split);
   if (split) {
     bench.bus = std::make_unique<KvmBus>(bench.vm->fd());

@@ -31,6 +31,7 @@ struct BootSpec {
   uint32_t workers = 2;
   sched::Policy policy;
   CpuProfile cpu_profile = CpuProfile::kHost;
+  Paravirt paravirt = Paravirt::kKvm;
   Irqchip irqchip = Irqchip::kUser;
   EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
   std::optional<Nanos> timeout;

@@ -91,6 +91,11 @@ Next on_port(Vcpu& vcpu, kvm_run& area, Board& board) {
 
 Next on_rdmsr(Vcpu& vcpu, kvm_run& area, Nanos now) {
   area.msr.error = 1;  // #GP
+  if (area.msr.index == MSR_KVM_STEAL_TIME && vcpu.steal) {
+    area.msr.error = 0;
+    area.msr.data = vcpu.steal->msr();
+    return Next::kEnter;
+  }
   if (!apic::Lapic::owns_msr(area.msr.index)) return Next::kEnter;
   if (const auto value = vcpu.lapic.read_msr(area.msr.index, vcpu.clock(now))) {
     area.msr.error = 0;
@@ -114,6 +119,10 @@ Next on_tsc_write(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
 Next on_wrmsr(Vcpu& vcpu, kvm_run& area, Board& board, Nanos now) {
   if (is_tsc_msr(area.msr.index)) return on_tsc_write(vcpu, area, board, now);
   area.msr.error = 1;  // #GP
+  if (area.msr.index == MSR_KVM_STEAL_TIME && vcpu.steal) {
+    area.msr.error = vcpu.steal->write_msr(area.msr.data) ? 0 : 1;
+    return Next::kEnter;
+  }
   if (!apic::Lapic::owns_msr(area.msr.index)) return Next::kEnter;
   if (const auto effect = vcpu.lapic.write_msr(area.msr.index, area.msr.data, vcpu.clock(now))) {
     area.msr.error = 0;

@@ -53,6 +53,7 @@ void take_startup(Vcpu& vcpu) {
     vcpu.was_reset = true;
     vcpu.kvm.finish_instruction();  // or it would be finished after the reset, and RIP and registers with it
     reset_registers(vcpu.kvm);
+    if (vcpu.steal) vcpu.steal->reset();
     vcpu.halted = false;
     vcpu.halted_deaf = false;
     vcpu.held_nmis = 0;  // of before it

@@ -22,6 +22,7 @@
 #include "vmm/run/guest_marks.h"
 #include "vmm/run/refusals.h"
 #include "vmm/run/sleep_mark.h"
+#include "vmm/run/steal_time.h"
 
 namespace vmm {
 
@@ -122,6 +123,7 @@ struct Vcpu {
   VcpuAccounting account;
   Refusals refusals;
   GuestMarks marks;  // of a tiny guest whose run is traced
+  std::optional<StealTime> steal;  // nothing: KVM keeps it, or nobody does
 
  private:
   friend class VcpuLease;

@@ -27,14 +27,18 @@ Result<std::unique_ptr<Vm>> Vm::create(const System& system, const VmOptions& op
   return std::unique_ptr<Vm>(new Vm(std::move(*fd), std::move(*memory), first, system));
 }
 
-Result<void> Vm::add_vcpus(uint32_t count, CpuProfile profile) {
+Result<void> Vm::add_vcpus(uint32_t count, CpuProfile profile, Paravirt paravirt) {
   const bool in_kernel = fd_.options().lapic == LapicPlace::kKernel;
+  const bool own_steal = fd_.options().own_steal_time && paravirt == Paravirt::kKvm;
   for (uint32_t i = 0; i < count; ++i) {
     const VcpuIndex index{i};
     const auto named = [&](const Error& error) { return Failure(error.in(id(), index)); };
     auto kvm = fd_.create_vcpu(
-        index,
-        {.profile = profile, .vcpu_count = count, .tsc_deadline = has_tsc_deadline(*system_, in_kernel)});
+        index, {.profile = profile,
+                .vcpu_count = count,
+                .tsc_deadline = has_tsc_deadline(*system_, in_kernel),
+                .paravirt = paravirt,
+                .own_steal_time = own_steal});
     if (!kvm) return named(kvm.error());
     const auto khz = kvm->tsc_khz();
     if (!khz) return named(khz.error());
@@ -46,6 +50,7 @@ Result<void> Vm::add_vcpus(uint32_t count, CpuProfile profile) {
                                             std::move(*kvm), config, *offset));
     lapics_.push_back(&vcpus_.back()->lapic);
     if (in_kernel) disable(*vcpus_.back());
+    if (own_steal) vcpus_.back()->steal.emplace(memory_);
   }
   return {};
 }

@@ -27,7 +27,7 @@ class Vm {
                                                           uint64_t memory_bytes, sched::VcpuId first);
   // Adds all vCPUs, in their reset state, with LAPICs of the same index. With LapicPlace::kKernel ours are
   // there but disabled, so that they claim no address.
-  [[nodiscard]] Result<void> add_vcpus(uint32_t count, const CpuProfile profile);
+  [[nodiscard]] Result<void> add_vcpus(uint32_t count, CpuProfile profile, Paravirt paravirt = Paravirt::kNone);
 
   VmId id() const { return fd_.options().id; }
   const VmFd& fd() const { return fd_; }

@@ -147,6 +147,7 @@ Nanos Worker::host(VcpuLease vcpu, Nanos now) {
   now = monotonic_now();  // until here: switching, not the guest's
   auto* const running = context_.vms[index_of(vcpu->vm)].vcpus_running;
   if (running != nullptr) running->fetch_add(1, std::memory_order_relaxed);
+  tell_stolen(*vcpu);
   const Departure departure = stay(*vcpu, now);
   if (running != nullptr) running->fetch_sub(1, std::memory_order_relaxed);
   const Nanos left = now;
@@ -154,6 +155,7 @@ Nanos Worker::host(VcpuLease vcpu, Nanos now) {
   trace_.left(*vcpu, left, traced(departure));
   const bool in_kernel = is_in_kernel(*vcpu);
   const bool deaf = vcpu->halted_deaf || vcpu->waiting_for_sipi;
+  if (vcpu->steal) vcpu->steal->leaves();
   const Vcpu& left_behind = *vcpu;
   const sched::VcpuId id = vcpu->id;
   if (departure == Departure::kStop) {
@@ -246,6 +248,7 @@ void Worker::discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
   const Nanos lost = stolen_->take(now, thread_cpu_now());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;
+  tell_stolen(vcpu);
   trace_.stolen(vcpu, now, lost);
   context_.scheduler.discount_stolen(id_, lost);
 }
@@ -305,6 +308,12 @@ void Worker::tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) con
   const bool ends = end != sched::kForever;
   sched::GuestPage::store(vm.pages[index_of(vcpu.index)].turn_end,
                           ends ? vcpu.clock(now).tsc + static_cast<uint64_t>(ticks) : ~uint64_t{0});
+}
+
+// Runnable without a worker, and on a worker whose CPU the host had given to others.
+void Worker::tell_stolen(Vcpu& vcpu) const {
+  if (!vcpu.steal || !vcpu.steal->enabled()) return;
+  vcpu.steal->runs(context_.scheduler.counted(vcpu.id).times.waiting + vcpu.account.stolen);
 }
 
 // Before the vCPU enters the guest, or its lease goes: alarms.h.

@@ -94,6 +94,7 @@ class Worker {
   bool sampled(const Vcpu& vcpu, Nanos now, bool has_run);
   void keep_alarm(Vcpu& vcpu);
   void tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) const;
+  void tell_stolen(Vcpu& vcpu) const;
   void post_due(Nanos now, const Vcpu* running);
   void wait_for_work();
   Vcpu& vcpu_of(sched::VcpuId id) const;

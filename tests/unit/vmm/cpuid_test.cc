@@ -96,6 +96,27 @@ TEST_CASE("the hypervisor is kvmux, without KVM's paravirtual leaves") {
   CHECK(name == "kvmuxkvmux  ");
 }
 
+TEST_CASE("a guest that is to see KVM is offered its clock and steal time, and nothing that needs KVM's LAPIC") {
+  const Cpuid cpu(0, {.paravirt = vmm::Paravirt::kKvm});
+  const auto signature = cpu.at(0x40000000);
+  CHECK(signature.eax == 0x40000001);
+  CHECK(signature.ebx == 0x4b4d564b);  // KVMK
+  CHECK(signature.ecx == 0x564b4d56);  // VMKV
+  CHECK(signature.edx == 0x4d);        // M
+  CHECK(cpu.at(0x40000001).eax == (1u << 0 | 1u << 3 | 1u << 5 | 1u << 24));
+  CHECK(cpu.at(0x40000001).edx == 0);  // no hints
+}
+
+TEST_CASE("steal time that kvmux keeps is offered where KVM has none") {
+  const std::vector<kvm_cpuid_entry2> bare{leaf(0x0, 0, 0x1f), leaf(0x40000001, 0, 0)};
+  for (const bool own : {false, true}) {
+    const auto entries = vcpu_cpuid(bare, VcpuIndex{0}, {.paravirt = vmm::Paravirt::kKvm, .own_steal_time = own});
+    const auto features = std::ranges::find(entries, 0x40000001u, &kvm_cpuid_entry2::function);
+    REQUIRE(features != entries.end());
+    CHECK(features->eax == (own ? 1u << 5 : 0u));
+  }
+}
+
 TEST_CASE("the TSC-deadline bit follows the LAPIC in use") {
   CHECK(bit(Cpuid(0, {.tsc_deadline = true}).at(0x1).ecx, 24));
   CHECK(!bit(Cpuid(0, {.tsc_deadline = false}).at(0x1).ecx, 24));
