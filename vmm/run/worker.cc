@@ -313,7 +313,8 @@ void Worker::tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) con
 // Runnable without a worker, and on a worker whose CPU the host had given to others.
 void Worker::tell_stolen(Vcpu& vcpu) const {
   if (!vcpu.steal || !vcpu.steal->enabled()) return;
-  vcpu.steal->runs(context_.scheduler.counted(vcpu.id).times.waiting + vcpu.account.stolen);
+  const Nanos by_the_host = vcpu.account.stolen;
+  vcpu.steal->runs(context_.scheduler.counted(vcpu.id).times.waiting + by_the_host);
 }
 
 // Before the vCPU enters the guest, or its lease goes: alarms.h.

@@ -31,7 +31,7 @@ TEST_CASE("two busy vCPUs on one worker have half of it stolen from each, and se
   for (const char* policy : {"yield", "kvmux"}) {
     CAPTURE(policy);
     const Booted guest = boot_guest("steal.elf", {.vcpus = 2, .workers = 1, .policy = policy});
-    CHECK_MESSAGE(guest.good(), guest.result.failure + guest.text());
+    CHECK_MESSAGE(guest.good(), (guest.result.failure + guest.text()));
     unsigned long off = 0;
     unsigned long of = 0;
     for (unsigned cpu = 0; cpu < 2; ++cpu) {
