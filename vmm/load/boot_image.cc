@@ -5,6 +5,7 @@
 
 #include "vmm/load/image_kind.h"
 #include "vmm/load/linux_boot.h"
+#include "vmm/load/pvh.h"
 #include "vmm/platform/firmware.h"
 
 namespace vmm {
@@ -75,6 +76,7 @@ Result<StartState> load_multiboot_image(const BootImage& boot, const GuestMemory
 BootFormat detect_format(ImageBytes file) {
   if (is_linux(file)) return BootFormat::kLinux;
   if (find_multiboot(file)) return BootFormat::kMultiboot;
+  if (is_pvh(file)) return BootFormat::kPvh;
   return is_elf(file) ? BootFormat::kElf : BootFormat::kFlat;
 }
 
@@ -91,6 +93,8 @@ Result<StartState> load_boot_image(const BootImage& image, const GuestMemory& me
       return load_linux_image(image, memory);
     case BootFormat::kMultiboot:
       return load_multiboot_image(image, memory);
+    case BootFormat::kPvh:
+      return load_pvh(image.file, image.modules, image.cmdline, memory);
     case BootFormat::kElf:
       return load_elf(image, memory);
     case BootFormat::kFlat:

@@ -1,9 +1,9 @@
 // Any image that `kvmux boot` takes: finds out what it is and hands it to its loader.
 //   Linux      bzImage, entered at its 32-bit entry
 //   Multiboot  entered in 32-bit protected mode
-//   ELF        without Multiboot header: ELF64 in 64-bit mode on an identity map of 4 GiB, ELF32 in protected
-//   mode flat       everything else: copied to its address; real mode below 1 MiB, 32-bit protected mode
-//   above
+//   PVH        ELF with Xen's note and no Multiboot header: entered in 32-bit protected mode
+//   ELF        without either: ELF64 in 64-bit mode on an identity map of 4 GiB, ELF32 in protected mode
+//   flat       everything else: copied to its address; real mode below 1 MiB, 32-bit protected mode above
 // ELF and flat guests get Multiboot's boot information too, in EBX (ELF64: in RDI as well), and a stack below
 // kHandoverStart. Flat real-mode guests find 80H in DL, as a boot sector does.
 //
@@ -19,7 +19,7 @@
 
 namespace vmm {
 
-enum class BootFormat : uint8_t { kFlat, kElf, kMultiboot, kLinux };
+enum class BootFormat : uint8_t { kFlat, kElf, kMultiboot, kLinux, kPvh };
 
 [[nodiscard]] BootFormat detect_format(ImageBytes file);
 

@@ -1,10 +1,11 @@
 #include "vmm/load/image_kind.h"
 
-#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+
+#include "vmm/load/pvh.h"
 
 namespace vmm {
 namespace {
@@ -76,42 +77,6 @@ bool has_multiboot2(ImageBytes file) {
   return false;
 }
 
-constexpr uint32_t kPvhEntry = 18;  // XEN_ELFNOTE_PHYS32_ENTRY
-
-bool is_pvh_note(ImageBytes notes) {
-  uint64_t at = 0;
-  while (const auto note = read_field<Elf32_Nhdr>(notes, at)) {
-    const auto padded = [](uint64_t bytes) { return (bytes + 3) / 4 * 4; };
-    if (note->n_type == kPvhEntry && has(notes, at + sizeof(*note), "Xen\0"sv)) return true;
-    at += sizeof(*note) + padded(note->n_namesz) + padded(note->n_descsz);
-  }
-  return false;
-}
-
-template <class Ehdr, class Phdr>
-bool has_pvh_note(ImageBytes file) {
-  const auto header = read_field<Ehdr>(file, 0);
-  if (!header) return false;
-  constexpr unsigned kMost = 64;
-  for (unsigned i = 0; i < std::min<unsigned>(header->e_phnum, kMost); ++i) {
-    const uint64_t at = uint64_t{header->e_phoff} + uint64_t{i} * header->e_phentsize;
-    const auto p = at >= header->e_phoff ? read_field<Phdr>(file, at) : std::nullopt;
-    if (!p || p->p_type != PT_NOTE || !inside(file, p->p_offset, p->p_filesz)) continue;
-    if (is_pvh_note(file.subspan(p->p_offset, p->p_filesz))) return true;
-  }
-  return false;
-}
-
-std::optional<ForeignKind> elf_kind(ImageBytes file) {
-  if (!has(file, 0, {ELFMAG, SELFMAG}) || file.size() < EI_NIDENT) return std::nullopt;
-  const bool is_64 = file[EI_CLASS] == std::byte{ELFCLASS64};
-  if (is_64 ? has_pvh_note<Elf64_Ehdr, Elf64_Phdr>(file) : has_pvh_note<Elf32_Ehdr, Elf32_Phdr>(file)) {
-    return ForeignKind{"a kernel with a PVH entry (Xen ELF note 18)",
-                       "this entry is not supported; take the bzImage (Linux) or a Multiboot 1 build"};
-  }
-  return std::nullopt;
-}
-
 // Linux' EFI stub makes a PE file of a bzImage too; that is asked about before.
 std::optional<ForeignKind> dos_kind(ImageBytes file) {
   constexpr uint64_t kPeOffset = 0x3c;
@@ -164,7 +129,9 @@ std::optional<ForeignKind> foreign_kind(ImageBytes file) {
   if (has_multiboot2(file)) {
     return ForeignKind{"a Multiboot 2 kernel", "take a build with a Multiboot 1 header"};
   }
-  for (const auto& kind : {elf_kind(file), dos_kind(file), aout_kind(file), text_kind(file)}) {
+  if (is_pvh(file))
+    return ForeignKind{"a kernel with a PVH entry", "start it with `kvmux boot`, by this entry"};
+  for (const auto& kind : {dos_kind(file), aout_kind(file), text_kind(file)}) {
     if (kind) return kind;
   }
   return std::nullopt;

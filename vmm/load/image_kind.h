@@ -16,8 +16,8 @@ struct ForeignKind {
   bool is_initrd = false;   // Linux takes it for an initrd: an archive or a compressed one, or a file system
 };
 
-// Nothing: not known to be anything else than what its loader thinks. Looks at ELF files for notes and headers
-// that ask for another way to be started (PVH, Multiboot 2).
+// Nothing: not known to be anything else than what its loader thinks. Looks at ELF files for notes and
+// headers that ask for another way to be started (PVH, Multiboot 2).
 [[nodiscard]] std::optional<ForeignKind> foreign_kind(ImageBytes file);
 
 // "this is a gzip file: unpack it first (gunzip)".

@@ -14,7 +14,6 @@ namespace {
 constexpr uint32_t kHeaderMagic = 0x1badb002;
 constexpr uint32_t kLoaderMagic = 0x2badb002;
 constexpr uint64_t kSearchBytes = 8192;
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kKiB = 1024;
 
 enum HeaderFlags : uint32_t {
@@ -55,56 +54,7 @@ static_assert(sizeof(MapEntry) == 24);
 
 Failure refuse(std::string why) { return usage_error("load Multiboot image", std::move(why)); }
 
-uint64_t round_up(uint64_t value) { return (value + kPage - 1) / kPage * kPage; }
-
 uint32_t low32(Gpa at) { return static_cast<uint32_t>(at.value); }
-
-// Puts things one behind the other into the handover area.
-class Handover {
- public:
-  explicit Handover(const GuestMemory& memory) : memory_(memory) {}
-
-  Gpa put(std::span<const std::byte> bytes) {
-    const Gpa here = reserve(bytes.size());
-    write(here, bytes);
-    return here;
-  }
-  Gpa put(const std::string& text) { return put(std::as_bytes(std::span(text.c_str(), text.size() + 1))); }
-  Gpa reserve(uint64_t bytes) {
-    const Gpa here = at_;
-    at_ = Gpa{(at_.value + bytes + 7) / 8 * 8};
-    return here;
-  }
-  void write(Gpa at, std::span<const std::byte> bytes) {
-    if (at_ <= kEbda && result_) result_ = memory_.write(at, bytes);
-  }
-  Result<void> finish() const {
-    if (at_ <= kEbda) return result_;
-    return usage_error("--cmdline, --module", fmt::format("the texts and their tables have {} bytes, there is room for {}",
-                              at_.value - kHandoverStart.value, kEbda.value - kHandoverStart.value));
-  }
-
- private:
-  const GuestMemory& memory_;
-  Gpa at_ = kHandoverStart;
-  Result<void> result_;
-};
-
-Result<std::vector<ModuleEntry>> place_modules(std::span<const BootModule> modules, Gpa from,
-                                               const GuestMemory& memory) {
-  std::vector<ModuleEntry> entries;
-  uint64_t at = round_up(from.value);
-  for (const BootModule& module : modules) {
-    if (!is_guests(Gpa{at}, module.bytes.size(), memory.size())) {
-      return usage_error("--module", fmt::format("'{}' of {} bytes does not fit: memory ends at {:#x}", module.text,
-                                module.bytes.size(), memory.size()));
-    }
-    if (auto ok = memory.write(Gpa{at}, module.bytes); !ok) return Failure(ok.error());
-    entries.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(at + module.bytes.size()), 0, 0});
-    at = round_up(at + module.bytes.size());
-  }
-  return entries;
-}
 
 std::vector<MapEntry> make_map(uint64_t memory_bytes) {
   std::vector<MapEntry> map;
@@ -168,8 +118,8 @@ Result<PhysicalImage> parse_multiboot(ImageBytes file, const MultibootHeader& h)
 
 Result<Gpa> write_multiboot_info(Gpa kernel_end, std::span<const BootModule> modules,
                                  const std::string& cmdline, const GuestMemory& memory) {
-  auto entries = place_modules(modules, kernel_end, memory);
-  if (!entries) return Failure(entries.error());
+  const auto starts = place_modules(modules, kernel_end, memory);
+  if (!starts) return Failure(starts.error());
   Handover handover(memory);
   const Gpa info_at = handover.reserve(sizeof(Info));
   Info info{};
@@ -178,9 +128,14 @@ Result<Gpa> write_multiboot_info(Gpa kernel_end, std::span<const BootModule> mod
   info.mem_upper = static_cast<uint32_t>((memory.size() - kHighMemoryStart.value) / kKiB);
   info.cmdline = low32(handover.put(cmdline));
   info.boot_loader_name = low32(handover.put(std::string("kvmux")));
-  for (size_t i = 0; i < modules.size(); ++i) (*entries)[i].text = low32(handover.put(modules[i].text));
+  std::vector<ModuleEntry> entries;
+  for (size_t i = 0; i < modules.size(); ++i) {
+    const Gpa start = (*starts)[i];
+    entries.push_back(
+        {low32(start), low32(start + modules[i].bytes.size()), low32(handover.put(modules[i].text)), 0});
+  }
   info.mods_count = static_cast<uint32_t>(modules.size());
-  info.mods_addr = low32(handover.put(std::as_bytes(std::span(*entries))));
+  info.mods_addr = low32(handover.put(std::as_bytes(std::span(entries))));
   const std::vector<MapEntry> map = make_map(memory.size());
   info.mmap_length = static_cast<uint32_t>(map.size() * sizeof(MapEntry));
   info.mmap_addr = low32(handover.put(std::as_bytes(std::span(map))));

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "vmm/load/handover.h"
 #include "vmm/load/physical_image.h"
 #include "vmm/load/start_state.h"
 
@@ -32,11 +33,6 @@ struct MultibootHeader {
 
 // Refuses required features that do not exist here, and address fields that contradict the file.
 [[nodiscard]] Result<PhysicalImage> parse_multiboot(ImageBytes file, const MultibootHeader& header);
-
-struct BootModule {
-  ImageBytes bytes;
-  std::string text;  // its "string" in the boot information
-};
 
 // Puts the modules behind `kernel_end` and writes the boot information; its address. Guests of formats
 // without boot information of their own get it too.

@@ -70,9 +70,10 @@ Result<std::vector<Load>> read_loads(ImageBytes file, const typename Class::Ehdr
   return loads;
 }
 
-// The entry as a physical address: as a virtual one in some segment, else as a physical one.
-Result<Gpa> find_entry(const std::vector<Load>& loads, uint64_t entry) {
+// The entry as a physical address: as a virtual one in some segment if it may be, else as a physical one.
+Result<Gpa> find_entry(const std::vector<Load>& loads, uint64_t entry, bool may_be_virtual) {
   for (const Load& load : loads) {
+    if (!may_be_virtual) break;
     if (entry - load.virtual_start < load.memory_bytes) {
       return Gpa{load.physical_start + (entry - load.virtual_start)};
     }
@@ -84,13 +85,13 @@ Result<Gpa> find_entry(const std::vector<Load>& loads, uint64_t entry) {
 }
 
 template <class Class>
-Result<PhysicalImage> parse(ImageBytes file) {
+Result<PhysicalImage> parse(ImageBytes file, std::optional<Gpa> given) {
   const auto header = read_field<typename Class::Ehdr>(file, 0);
   if (!header) return refuse(fmt::format("truncated: {} bytes are less than an ELF header", file.size()));
   if (auto ok = check_elf_kind(*header); !ok) return Failure(ok.error());
   const auto loads = read_loads<Class>(file, *header);
   if (!loads) return Failure(loads.error());
-  const auto entry = find_entry(*loads, header->e_entry);
+  const auto entry = find_entry(*loads, given.value_or(Gpa{header->e_entry}).value, !given);
   if (!entry) return Failure(entry.error());
   PhysicalImage image{.segments = {}, .entry = *entry, .is_64bit = is_64bit(file)};
   for (const Load& load : *loads) {
@@ -122,9 +123,9 @@ Result<void> check_place(const PhysicalImage& image, uint64_t memory_bytes) {
 
 }  // namespace
 
-Result<PhysicalImage> parse_elf_physical(ImageBytes file) {
+Result<PhysicalImage> parse_elf_physical(ImageBytes file, std::optional<Gpa> entry) {
   if (auto ok = check_elf_ident(file, ElfClasses::kBoth); !ok) return Failure(ok.error());
-  return is_64bit(file) ? parse<Elf64>(file) : parse<Elf32>(file);
+  return is_64bit(file) ? parse<Elf64>(file, entry) : parse<Elf32>(file, entry);
 }
 
 bool is_guests(Gpa start, uint64_t bytes, uint64_t memory_bytes) {

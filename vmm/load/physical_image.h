@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "vmm/kvm/memory.h"
@@ -28,8 +29,9 @@ struct PhysicalImage {
 };
 
 // ELF32 and ELF64 executables for x86, by physical addresses. The entry may be given as virtual or as
-// physical address (kernels linked to run high do either).
-[[nodiscard]] Result<PhysicalImage> parse_elf_physical(ImageBytes file);
+// physical address (kernels linked to run high do either); an entry given by the caller, from a note, is a
+// physical one and takes the place of the header's.
+[[nodiscard]] Result<PhysicalImage> parse_elf_physical(ImageBytes file, std::optional<Gpa> entry = {});
 
 // Guests may lie in [kLowMemoryStart, kHandoverStart) and from 1 MiB to the end of memory.
 [[nodiscard]] bool is_guests(Gpa start, uint64_t bytes, uint64_t memory_bytes);

@@ -32,6 +32,21 @@ TEST_CASE("a Linux image gets correct boot parameters") {
   }
 }
 
+TEST_CASE("a PVH image is entered by its note and gets a correct hvm_start_info") {
+  REQUIRE_KVM(system);
+  const auto initrd = bytes_of("0707 is how they begin");
+  const Booted guest = boot_guest("pvh.elf", {.cmdline = "root=none", .modules = {{initrd, "initrd x"}}});
+  CHECK(guest.result.end == BootEnd::kExit);
+  CHECK(guest.result.exit_code == 0x41);
+  for (const char* line :
+       {"magic: 336ec578", "version: 00000001", "paging and protection: 00000001", "at the RSDP: 20445352",
+        "memory ranges: 00000005", "bytes above 1 MiB: 01f00000", "modules: 00000001",
+        "module bytes: 00000016", "module begins with: 37303730", "module text: initrd x",
+        "command line: root=none"}) {
+    CHECK_MESSAGE(guest.has_line(line), line, " is missing in\n", guest.text());
+  }
+}
+
 TEST_CASE(
     "int3, int n, icebp, ud0, ud1, xgetbv, rdtscp, clwb, fwait, rdssp and cmpxchg16b work at CPL 0, the last "
     "atomically") {
