@@ -1,24 +1,28 @@
-"""bochs_terminal.py SECONDS SERIAL COMMAND...: runs Bochs on a terminal of its own, reads the second one that its display
-opens, and prints what comes to the file SERIAL meanwhile. Ends with Bochs, or kills it after SECONDS."""
+"""bochs_terminal.py SERIAL COMMAND...: runs Bochs on a terminal of its own, reads the second one that its display
+opens, and prints what comes to the file SERIAL meanwhile. Ends with Bochs, or by SIGTERM, which kills it."""
 import os
 import pty
 import re
 import select
 import signal
 import sys
-import time
 
 
 def main():
-    limit = time.monotonic() + float(sys.argv[1])
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
-        os.execvp(sys.argv[3], sys.argv[3:])
+        os.execvp(sys.argv[2], sys.argv[2:])
+
+    def end(*_):
+        os.kill(pid, signal.SIGKILL)
+        os._exit(124)
+
+    signal.signal(signal.SIGTERM, end)
     watched, screen_line = [terminal], b""
-    with open(sys.argv[2], "rb") as serial:
+    with open(sys.argv[1], "rb") as serial:
         running = True
-        while running and time.monotonic() < limit:
+        while running:
             for ready in select.select(watched, [], [], 0.5)[0]:
                 try:
                     data = os.read(ready, 65536)
@@ -33,10 +37,6 @@ def main():
                     watched.append(os.open(screen.group(1).decode(), os.O_RDONLY | os.O_NOCTTY))
             sys.stdout.buffer.write(serial.read())
             sys.stdout.flush()
-    if running:
-        os.kill(pid, signal.SIGKILL)
-        return 124
-    return 0
 
 
-sys.exit(main())
+main()

@@ -29,6 +29,7 @@ make_root() {
   chmod +x "$root/init" "$root"/hw/*
   cp "$here/../cli/cli_test.sh" "$root/hw/"
   cc -O2 -static -pthread -o "$root/hw/spin_vm" "$here/probe/spin_vm.c"
+  cc -O2 -static -o "$root/hw/keep_vms" "$here/keep_vms.c"
   copy_program "$root" "$build/kvmux" "$build/kvm" "$build/kvm_boot" /usr/bin/readelf /usr/bin/bash
   ln -sf /usr/bin/bash "$root/bin/bash"
   mkdir -p "$root$build/guests" "$build/guests"

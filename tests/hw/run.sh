@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The suites on real kvm_amd and kvm_intel, without the hardware: Debian's kernels in emulators. README.md beside this file.
-#   test-hw [--short | --matrix] [--kernels LIST] [--cpus LIST] [--machine svm|vmx] [--npt on|off]
-#     [--ignore-msrs on|off] [--irqchip user|split] [--suites LIST] [--select FILE] [--seconds N] [--case-seconds N] [--script FILE]
+#   test-hw [--short | --matrix [--afresh]] [--kernels LIST] [--cpus LIST] [--machine svm|vmx] [--npt on|off]
+#     [--ignore-msrs on|off] [--irqchip user|split] [--suites LIST] [--select FILE] [--seconds N] [--case-seconds N] [--silence N]
+#     [--script FILE]
 # Prints a line a case. Exit status: 0 all passed, 1 a case failed, 2 bad flags, 3 nothing could be run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(realpath "$1")
 shift
 mode=full kernels=6.1 cpu_list=4 machine=svm npt=on ignore_msrs=off irqchip=user suites='kvm,boot,cli,smoke' selection=
-seconds= case_seconds=300 script=
+seconds= case_seconds=300 silence= script= afresh=0
 
 usage() { echo "$1" >&2; exit 2; }
 
@@ -31,8 +32,10 @@ read_flags() {
     case $1 in
       --short) mode=short; shift; continue ;;
       --matrix) mode=matrix; shift; continue ;;
-      --kernels | --cpus | --machine | --npt | --ignore-msrs | --irqchip | --suites | --select | --seconds | --case-seconds | --script) ;;
-      *) usage "$1: not a flag of test-hw; accepted: $(sed -n '3,4s/^# *//p' "${BASH_SOURCE[0]}" | tr -s ' \n' ' ')" ;;
+      --afresh) afresh=1; shift; continue ;;
+      --kernels | --cpus | --machine | --npt | --ignore-msrs | --irqchip | --suites | --select | --seconds | --case-seconds | --silence | \
+        --script) ;;
+      *) usage "$1: not a flag of test-hw; accepted: $(sed -n '3,5s/^# *//p' "${BASH_SOURCE[0]}" | tr -s ' \n' ' ')" ;;
     esac
     (($# > 1)) || usage "$1 needs a value"
     case $1 in
@@ -46,12 +49,13 @@ read_flags() {
       --select) [[ -r $2 ]] || usage "--select $2: no such file"; selection=$2 ;;
       --seconds) seconds=$2 ;;
       --case-seconds) case_seconds=$2 ;;
+      --silence) silence=$2 ;;
       --script) [[ -r $2 ]] || usage "--script $2: no such file"; script=$2; suites=script ;;
     esac
     shift 2
   done
   local value suite
-  for value in ${cpu_list//,/ } ${seconds:-1} "$case_seconds"; do [[ $value =~ ^[1-9][0-9]*$ ]] || usage "$value: a whole number from 1 is needed"; done
+  for value in ${cpu_list//,/ } ${seconds:-1} "$case_seconds" ${silence:-1}; do [[ $value =~ ^[1-9][0-9]*$ ]] || usage "$value: a whole number from 1 is needed"; done
   for suite in ${suites//,/ }; do one_of --suites "$suite" kvm boot cli smoke probe script; done
 }
 
@@ -73,7 +77,7 @@ check_tools() {
   return 1
 }
 
-write_settings() {
+write_settings() {  # [SUITE|NAME to begin with, 1: behind it]
   local vendor=kvm-amd options="npt=$([[ $npt == on ]] && echo 1 || echo 0)"
   [[ $machine == svm ]] || { vendor=kvm-intel; options="ept=${options#npt=}"; }
   {
@@ -84,6 +88,7 @@ write_settings() {
     echo "selection='${selection:+select}'"
     echo "case_seconds=$case_seconds"
     echo "irqchip=$irqchip"
+    printf 'resume_at=%q resume_behind=%s\n' "${1-}" "${2:-0}"
     echo "smoke_policies='yield fair v2 v3 kvmux'"
     echo "export KVMUX_SLOW_HOST=1 ${KVMUX_HW_ENV-}"
   } >"$work/settings"
@@ -91,20 +96,29 @@ write_settings() {
   [[ -z $script ]] || cp "$script" "$work/tree/hw/script"
 }
 
-# Serial lines on standard input: a readable line for each, and what they add up to in $work/sums.
+# Serial lines on standard input: a readable line for each. Sets $started, $ended, $silent, $at (the case under way, SUITE|NAME) and
+# $last (that which ended last), and adds to $passed, $failed, $skipped and $red.
 show_results() {
-  local line kind suite status ms name reason at='' red='' started=0 ended=0 passed=0 failed=0 skipped=0
-  while IFS= read -r line; do
+  local line kind suite status ms name reason limit=$((SECONDS + $1)) left verdict
+  started=0 ended=0 silent=0 at='' last=''
+  while left=$((limit - SECONDS)) && ((left > 0)); do
+    if ! IFS= read -r -t $((left < silence ? left : silence)) line; then
+      (($? > 128)) && silent=1
+      break
+    fi
     line=${line%$'\r'}
-    [[ $line == hw\|* ]] || { [[ -z ${KVMUX_HW_VERBOSE-} ]] || echo "      $line"; continue; }
+    echo "$line" >>"$work/console"
+    [[ $line == *hw\|* ]] || { [[ -z ${KVMUX_HW_VERBOSE-} ]] || echo "      $line"; continue; }
+    line="hw|${line#*hw|}"  # a message of the kernel may stand in front
     IFS='|' read -r _ kind suite status ms name reason <<<"$line"
     case $kind in
       start) started=1; echo "      Linux $suite, $status CPUs, clock $ms" ;;
-      begin) at="$suite: $status" ;;
+      begin) at="$suite|$status" ;;
       log) echo "      | ${line#hw|log|}" ;;
       case)
-        at=
-        printf '%-7s %-5s %5d.%d s  %s%s\n' "$status" "$suite" $((ms / 1000)) $((ms % 1000 / 100)) "$name" "${reason:+ ($reason)}"
+        at='' last="$suite|$name" verdict=$status
+        [[ $last != "$dead" || $status != PASS ]] || reason="at the second try"
+        printf '%-7s %-5s %5d.%d s  %s%s\n' "$verdict" "$suite" $((ms / 1000)) $((ms % 1000 / 100)) "$name" "${reason:+ ($reason)}"
         case $status in
           PASS) passed=$((passed + 1)) ;;
           SKIP) skipped=$((skipped + 1)) ;;
@@ -114,34 +128,78 @@ show_results() {
       end) ended=1 ;;
     esac
   done
-  if ((started && !ended)); then
-    failed=$((failed + 1)) red+="; ${at:-no case} (the emulated host ended or stood still)"
-    echo "FAIL    the emulated host ended or stood still in ${at:-no case}"
-  fi
-  printf '%s %s %s %s\n%s\n' "$started" "$passed" "$failed" "$skipped" "${red#; }" >"$work/sums"
 }
 
-# One boot. The emulated host itself does not always come up; that is told from a failure of a case by its silence.
+# One boot, watched: a machine that says nothing for $silence seconds, its beats included, is killed.
+boot_once() {
+  local emulator
+  rm -f "$work/serial_lines"
+  mkfifo "$work/serial_lines"
+  : >"$work/console"
+  (exec >"$work/serial_lines" 2>&1; "boot_$machine" "$work/initrd") &
+  emulator=$!
+  show_results "${seconds:-$([[ $mode == short ]] && echo 420 || echo 2400)}" <"$work/serial_lines"
+  kill "$emulator" 2>/dev/null || true
+  sleep 1
+  kill -KILL "$emulator" 2>/dev/null || true
+  wait "$emulator" 2>/dev/null || true
+}
+
+# All cases of a cell: after a boot that ended in the middle of a case, another goes on with that case, and a second one behind
+# it. The emulated host itself does not always come up; that is told from the death of a case by its silence.
 run_cell() {
-  local limit attempt started passed failed skipped red begun=$SECONDS
-  limit=${seconds:-$([[ $mode == short ]] && echo 420 || echo 2400)}
+  local boots=0 failed_boots=0 resume_at='' behind=0 begun=$SECONDS
+  local -r most_boots=12
+  local started ended silent at last dead='' passed=0 failed=0 skipped=0 red='' how
+  silence=${silence:-$([[ $machine == svm ]] && echo 120 || echo 900)}
   echo "== $cell"
-  write_settings
-  make_initrd "$work/tree" "$kernel_dir" "$work/settings" "$work/initrd"
-  for attempt in 1 2 3; do
-    (seconds=$limit; "boot_$machine" "$work/initrd") | tee "$work/console" | show_results || true
-    { read -r started passed failed skipped; read -r red || true; } <"$work/sums"
-    ((started)) && break
-    echo "      the emulated host did not come up (attempt $attempt): $(tail -n 1 "$work/console")"
+  while ((boots < most_boots)); do
+    boots=$((boots + 1))
+    write_settings "$resume_at" "$behind"
+    make_initrd "$work/tree" "$kernel_dir" "$work/settings" "$work/initrd"
+    boot_once
+    ((!ended)) || break
+    how=$(((silent)) && echo "said nothing for $silence s" || echo ended)
+    if ((!started)); then
+      failed_boots=$((failed_boots + 1))
+      echo "      the emulated host did not come up, it $how: $(tail -n 1 "$work/console")"
+      ((failed_boots < 3)) && continue
+      break
+    fi
+    echo "DIED    the emulated host $how in ${at:-no case}; its last words: $(grep -v 'hw|' "$work/console" | tail -n 1)"
+    if [[ -n $at && $at != "$dead" ]]; then
+      dead=$at resume_at=$at behind=0
+    elif [[ -n $at ]]; then
+      failed=$((failed + 1)) red+="; ${at/|/: } (the emulated host $how, twice)"
+      resume_at=$at behind=1
+    elif [[ -n $last ]]; then
+      resume_at=$last behind=1
+    fi
   done
-  if ((!started)); then
+  if ((passed + failed + skipped == 0)); then
     no_boot=$((no_boot + 1))
-    echo "| $cell | – | – | – | the emulated host did not come up |" >>"$work/table"
+    row="| $cell | – | – | – | the emulated host did not come up |"
     return
   fi
-  echo "      $passed passed, $failed failed, $skipped skipped, $((SECONDS - begun)) s"
+  ((ended)) || { failed=$((failed + 1)) red+="; what comes after ${last/|/: } (no boot came to its end)"; }
+  echo "      $passed passed, $failed failed, $skipped skipped, $boots boots, $((SECONDS - begun)) s"
   total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed)) total_skipped=$((total_skipped + skipped))
-  echo "| $cell | $passed | $failed | $skipped | $red |" >>"$work/table"
+  row="| $cell | $passed | $failed | $skipped | ${red#; } |"
+}
+
+# Once for each build: what the matrix has in its folder is not done again.
+run_cell_once() {
+  local kept
+  if [[ $mode != matrix ]]; then run_cell; return; fi
+  kept=$kept_cells/$(tr -c 'a-zA-Z0-9.\n' - <<<"$cell")
+  if [[ -e $kept ]]; then
+    echo "== $cell: done before"
+  else
+    run_cell
+    [[ $row == *'did not come up'* ]] || echo "$row" >"$kept"
+  fi
+  [[ ! -e $kept ]] || row=$(cat "$kept")
+  echo "$row" >>"$work/table"
 }
 
 run_cells() {  # of these $kernels and $cpu_list
@@ -158,7 +216,7 @@ run_cells() {  # of these $kernels and $cpu_list
       [[ $npt == on ]] || cell+=", no nested paging"
       [[ $ignore_msrs == off ]] || cell+=", ignore_msrs"
       [[ $irqchip == user ]] || cell+=", split"
-      run_cell
+      run_cell_once
     done
   done
 }
@@ -192,6 +250,10 @@ read_flags "$@"
 check_tools || exit 0
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmux-hw-XXXXXX")
 trap 'rm -rf "$work"' EXIT
+# By the program that is tested, so that another build begins anew.
+kept_cells=$build/hw-matrix/$(sha256sum "$build/kvmux" "$build/kvm" "$build/kvm_boot" | sha256sum | cut -c -16)
+((!afresh)) || rm -rf "$kept_cells"
+[[ $mode != matrix ]] || mkdir -p "$kept_cells"
 no_boot=0 not_had=0 total_passed=0 total_failed=0 total_skipped=0
 make_root "$work/tree" "$build"
 case $mode in

@@ -1,7 +1,8 @@
 # Runs the suites inside the emulated host (sourced by init). Every line for run.sh begins with `hw|`:
-#   hw|start|KERNEL|CPUS|CLOCK       hw|case|SUITE|STATUS|MILLISECONDS|NAME|REASON      hw|log|TEXT      hw|end
+#   hw|start|KERNEL|CPUS|CLOCK       hw|case|SUITE|STATUS|MILLISECONDS|NAME|REASON      hw|log|TEXT      hw|alive      hw|end
 # `hw|begin|SUITE|NAME` comes before each case, so that one which takes the emulated host with it is known.
-# From settings: suites, selection (a file in /hw with regular expressions of the names wanted, or nothing), case_seconds.
+# From settings: suites, selection (a file in /hw with regular expressions of the names wanted, or nothing), case_seconds, resume_at
+# (SUITE|NAME with which to begin, or nothing), resume_behind (1: with what comes after it).
 build=$(cat /hw/build)
 now_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 
@@ -24,6 +25,11 @@ status_of() { # EXIT_STATUS
 }
 
 wanted() { # SUITE NAME
+  if [ -n "$resume_at" ]; then
+    [ "$1|$2" = "$resume_at" ] || return 1
+    resume_at=
+    [ "$resume_behind" = 0 ] || return 1
+  fi
   [ -z "$selection" ] || echo "$1 $2" | grep -qEf "/hw/$selection"
 }
 
@@ -62,6 +68,9 @@ smoke_suite() {
     "$kvmux" run --guest ipi --vms 2 --vcpus 4 --seconds 1 --policy host --irqchip "$irqchip"
 }
 
+# Whoever watches knows a long case from a machine that has died.
+while sleep 20; do echo 'hw|alive'; done &
+/hw/keep_vms &
 echo # the firmware leaves its line unfinished
 echo "hw|start|$(uname -r)|$(nproc)|$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 [ -c /dev/kvm ] || echo "hw|log|no /dev/kvm: $(dmesg | grep -i kvm | tail -n 1)"
