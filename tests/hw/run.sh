@@ -69,7 +69,7 @@ check_tools() {
   if [[ $machine == svm ]]; then
     needs qemu-system-x86_64 qemu-system-x86
   else
-    needs bochs bochs; needs /usr/lib/bochs/plugins/libbx_term_gui.so bochs-term; needs xorriso xorriso; needs python3 python3
+    needs bochs bochs; needs "/usr/lib/$(uname -m)-linux-gnu/bochs/plugins/libbx_term_gui.so" bochs-term; needs xorriso xorriso; needs python3 python3
     needs /usr/lib/ISOLINUX/isolinux.bin isolinux; needs /usr/lib/syslinux/modules/bios/ldlinux.c32 syslinux-common
   fi
   ((${#missing[@]} == 0)) && return

@@ -83,7 +83,10 @@ inline int run(vmm::VcpuFd& vcpu) {
 inline uint64_t next_ring(vmm::VcpuFd& vcpu) {
   REQUIRE(run(vcpu) == 0);
   const auto ring = doorbell_store(vcpu);
-  REQUIRE_MESSAGE(ring.has_value(), "exit reason " << vcpu.area().exit_reason << " at RIP " << vcpu.rip());
+  const kvm_run& area = vcpu.area();
+  const uint32_t suberror = area.exit_reason == KVM_EXIT_INTERNAL_ERROR ? area.internal.suberror : 0;
+  REQUIRE_MESSAGE(ring.has_value(),
+                  "exit reason " << area.exit_reason << " (suberror " << suberror << ") at RIP " << vcpu.rip());
   return ring->value;
 }
 
