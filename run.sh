@@ -3,6 +3,7 @@
 #   ./run.sh           the default comparison: four guests, four policies, at most a minute, on this machine
 #   ./run.sh test      every test
 #   ./run.sh test-hw   the KVM tests on kvm_amd and kvm_intel in emulated machines (tests/hw/README.md)
+#   ./run.sh results-hw  a small grid on kvm_intel in a laptop of virtual time, beside the simulator (docs/laptop.md; an hour)
 #   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
 #   ./run.sh soak      random machines for some time: --minutes N [--seed S]
 #   ./run.sh abuse     what an abusing VM costs an innocent one under each preset: [--backend sim] [--seconds S] [--policies LIST]
@@ -71,6 +72,15 @@ test_on_hardware() {
   exec tests/hw/run.sh "$build_dir" "$@"
 }
 
+results_on_hardware() {
+  if ! (install_missing "${hw_packages[@]}" "${vmx_packages[@]}"); then
+    echo "SKIP results-hw: these packages cannot be installed here: ${hw_packages[*]} ${vmx_packages[*]}"
+    exit 0
+  fi
+  build kvmux kvm kvm_boot kvmux_test_guests
+  exec tests/hw/results.sh "$build_dir" "$@"
+}
+
 build() {  # targets…
   install_missing
   want npm npm  # the report's charts
@@ -114,6 +124,10 @@ case "${1-}" in
   test-hw)
     shift
     test_on_hardware "$@"
+    ;;
+  results-hw)
+    shift
+    results_on_hardware "$@"
     ;;
   bench)
     shift

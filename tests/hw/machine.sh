@@ -37,7 +37,7 @@ boot: cdrom
 com1: enabled=1, mode=file, dev=$work/serial
 log: $work/bochs.log
 panic: action=fatal
-clock: sync=none
+clock: sync=none, time0=946684800
 CONFIG
   echo c >"$work/bochs.rc"
   : >"$work/serial"
