@@ -3,7 +3,7 @@
 #   ./run.sh           the default comparison: four guests, four policies, at most a minute, on this machine
 #   ./run.sh test      every test
 #   ./run.sh test-hw   the KVM tests on kvm_amd and kvm_intel in emulated machines (tests/hw/README.md)
-#   ./run.sh results-hw  a small grid on kvm_intel in a laptop of virtual time, beside the simulator (docs/laptop.md; an hour)
+#   ./run.sh results-hw  a small grid on kvm_intel in a laptop of virtual time, beside the simulator (docs/laptop.md; seven minutes)
 #   ./run.sh bench     the micro-benchmarks with their targets; a word after it chooses among them
 #   ./run.sh soak      random machines for some time: --minutes N [--seed S]
 #   ./run.sh abuse     what an abusing VM costs an innocent one under each preset: [--backend sim] [--seconds S] [--policies LIST]
