@@ -61,24 +61,16 @@ want() {  # command, package
 readonly hw_packages=(qemu-system-x86 busybox-static cpio xz-utils zstd binutils debian-archive-keyring)
 readonly vmx_packages=(bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso python3)
 
-test_on_hardware() {
-  local more=("${hw_packages[@]}")
-  [[ " $* " != *" --machine vmx "* ]] || more+=("${vmx_packages[@]}")
+on_hardware() {  # COMMAND SCRIPT ARGS…
+  local command=$1 script=$2 more=("${hw_packages[@]}")
+  shift 2
+  [[ $command != results-hw && " $* " != *" --machine vmx "* ]] || more+=("${vmx_packages[@]}")
   if ! (install_missing "${more[@]}"); then
-    echo "SKIP test-hw: these packages cannot be installed here: ${more[*]}"
+    echo "SKIP $command: these packages cannot be installed here: ${more[*]}"
     exit 0
   fi
   build kvmux kvm kvm_boot kvmux_test_guests
-  exec tests/hw/run.sh "$build_dir" "$@"
-}
-
-results_on_hardware() {
-  if ! (install_missing "${hw_packages[@]}" "${vmx_packages[@]}"); then
-    echo "SKIP results-hw: these packages cannot be installed here: ${hw_packages[*]} ${vmx_packages[*]}"
-    exit 0
-  fi
-  build kvmux kvm kvm_boot kvmux_test_guests
-  exec tests/hw/results.sh "$build_dir" "$@"
+  exec "$script" "$build_dir" "$@"
 }
 
 build() {  # targets…
@@ -123,11 +115,11 @@ case "${1-}" in
     ;;
   test-hw)
     shift
-    test_on_hardware "$@"
+    on_hardware test-hw tests/hw/run.sh "$@"
     ;;
   results-hw)
     shift
-    results_on_hardware "$@"
+    on_hardware results-hw tests/hw/results.sh "$@"
     ;;
   bench)
     shift

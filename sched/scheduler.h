@@ -106,6 +106,8 @@ class Scheduler {
   [[nodiscard]] bool try_look(WorkerId worker, QueueLook& look);
   // For who looks on: what has been counted up to a moment ago, times up to the last change of state.
   VcpuStats counted(VcpuId vcpu) const { return copy_of(workers_.vcpu(vcpu).stats); }
+  // Of these: runnable and not on a worker.
+  Nanos waited(VcpuId vcpu) const { return workers_.vcpu(vcpu).stats.times.waiting; }
   // vCPUs that have changed workers while they were runnable.
   uint64_t moves_made(TraceMove why) const { return workers_.moves_made(why); }
   // An IPI was delivered / acknowledged; sender and receivers by index within the VM. Only the thread that

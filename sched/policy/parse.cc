@@ -39,7 +39,7 @@ Parsed<void> set_tuning(Policy& policy, const TuningField& tuning, std::string_v
                 " from " + tuning_text(tuning, tuning.min) + " to " + tuning_text(tuning, tuning.max));
   }
   tuning.set(policy.tuning, *value);
-  if (tuning.name == "migration-cost") policy.migration_cost_given = true;
+  policy.constants_given.push_back(tuning.name);
   return {};
 }
 

@@ -10,6 +10,7 @@
 // v2 and v3 series for oversubscribed KVM and its review thread (see docs/published.md).
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
@@ -104,7 +105,12 @@ struct Policy {
   std::string name;  // as given, e.g. "v2" or "v2,deboost=off"
   Features features;
   Tuning tuning;
-  bool migration_cost_given = false;  // by a key: what the host's moves are measured to cost does not replace it
+  std::vector<std::string_view> constants_given{};  // names of the keys that set one, even to its default
+
+  // Was it set by a key? Then what the host was measured to be does not replace it.
+  bool gives(std::string_view constant) const {
+    return std::find(constants_given.begin(), constants_given.end(), constant) != constants_given.end();
+  }
 };
 
 struct Preset {

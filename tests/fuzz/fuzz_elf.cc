@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tests/fuzz/guest.h"
 #include "vmm/check.h"
 #include "vmm/load/elf.h"
 #include "vmm/load/symbols.h"
@@ -10,12 +11,7 @@
 
 namespace {
 
-// One guest for all inputs: loading must never depend on what was there before.
-const vmm::GuestMemory& guest() {
-  static const vmm::GuestMemory memory =
-      vmm::GuestMemory::allocate(uint64_t{8} << 20, vmm::Prefault::kNo).value();
-  return memory;
-}
+using fuzz::guest;
 
 void check_promises(const vmm::ElfImage& image, size_t file_bytes) {
   bool entry_runs = false;

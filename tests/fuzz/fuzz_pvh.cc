@@ -4,18 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tests/fuzz/guest.h"
 #include "vmm/check.h"
 #include "vmm/load/pvh.h"
 #include "vmm/platform/firmware.h"
 
 namespace {
 
-// One guest for all inputs: loading must never depend on what was there before.
-const vmm::GuestMemory& guest() {
-  static const vmm::GuestMemory memory =
-      vmm::GuestMemory::allocate(uint64_t{4} << 20, vmm::Prefault::kNo).value();
-  return memory;
-}
+using fuzz::guest;
 
 void check_promises(const vmm::StartState& start) {
   constexpr uint32_t kMagic = 0x336ec578;

@@ -41,7 +41,7 @@ std::optional<MovesWeighed> weigh_moves(RunSpec& spec, Nanos cost) {
   const auto policies = policies_of(spec);
   // All agree on it, or the run is refused.
   const auto given = std::find_if(policies.begin(), policies.end(),
-                                  [](const sched::Policy* policy) { return policy->migration_cost_given; });
+                                  [](const sched::Policy* policy) { return policy->gives("migration-cost"); });
   if (given != policies.end()) {
     const sched::Tuning& tuning = (*given)->tuning;
     return MovesWeighed{cost, tuning.migration_cost, tuning.migration_cost >= tuning.dear_move, true};

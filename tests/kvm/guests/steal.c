@@ -26,7 +26,7 @@ struct clock {
 
 static volatile struct steal_time steals[CPUS];
 static volatile struct clock the_clock;
-static volatile uint32_t ready, finished, seen_off[CPUS];
+static volatile uint32_t ready, finished, seen_off[CPUS], off_itself[CPUS];
 
 static uint64_t stolen(uint32_t id) {
   for (;;) {
@@ -55,11 +55,13 @@ static void work(uint32_t id) {
   const uint64_t from = rdtsc(), off_from = stolen(id);
   while (rdtsc() - from < SECONDS * 1000 * tsc_per_ms) {
     if (steals[1 - id].preempted) seen_off[id] = 1;
+    if (steals[id].preempted) off_itself[id] = 1;
   }
   const uint64_t off = stolen(id) - off_from;
   const uint64_t took_us = (rdtsc() - from) * 1000 / tsc_per_ms;
   print("cpu %u off %u of %u us\n", id, (uint32_t)(off / 1000), (uint32_t)took_us);
   check(seen_off[id] != 0, id == 0 ? "cpu 0 saw the other off" : "cpu 1 saw the other off");
+  check(off_itself[id] == 0, "whoever runs is not off");
   __atomic_add_fetch(&finished, 1, __ATOMIC_RELEASE);
   if (id == 0) return;
   for (;;) sti_hlt();

@@ -229,7 +229,7 @@ TEST_CASE("boot: takes the keys of policies as a run does") {
   const auto setup = read_boot_options(options, {{0, 1}});
   REQUIRE(setup);
   CHECK(setup->spec.policy.tuning.migration_cost == 1s);
-  CHECK(setup->spec.policy.migration_cost_given);
+  CHECK(setup->spec.policy.gives("migration-cost"));
   CHECK(setup->spec.policy.tuning.slice == 3ms);  // the policy's own keys win
   FakeProgram program;
   CHECK(program.run({"boot", "image", "--migration-cost", "2d"}) == 2);
