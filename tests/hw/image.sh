@@ -18,7 +18,7 @@ copy_program() {  # ROOT PROGRAM...: with the libraries that it loads
 }
 
 make_root() {
-  local root=$1 build=$2 here
+  local root=$1 build=$2 here probe
   here=$(dirname "${BASH_SOURCE[0]}")
   mkdir -p "$root"/{bin,usr/bin,usr/lib,usr/lib64,proc,sys,dev,tmp,modules,etc,hw}
   ln -s usr/lib "$root/lib"
@@ -28,7 +28,9 @@ make_root() {
   mv "$root/hw/init" "$root/init"
   chmod +x "$root/init" "$root"/hw/*
   cp "$here/../cli/cli_test.sh" "$root/hw/"
-  cc -O2 -static -pthread -o "$root/hw/spin_vm" "$here/probe/spin_vm.c"
+  for probe in spin_vm sti_hlt; do
+    cc -O2 -static -pthread -o "$root/hw/$probe" "$here/probe/$probe.c"
+  done
   cc -O2 -static -o "$root/hw/keep_vms" "$here/keep_vms.c"
   copy_program "$root" "$build/kvmux" "$build/kvm" "$build/kvm_boot" /usr/bin/readelf /usr/bin/bash
   ln -sf /usr/bin/bash "$root/bin/bash"

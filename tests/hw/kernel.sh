@@ -4,7 +4,7 @@
 # sets $kernel_trouble if it cannot be had. VERSION is 6.1, 6.12, 7.3 or the beginning of any other version in the suites.
 
 readonly hw_cache=${XDG_CACHE_HOME:-$HOME/.cache}/kvmux/hw
-readonly debian_suites=(bookworm bookworm-backports trixie-backports)
+readonly debian_suites=(bookworm bookworm-backports trixie trixie-backports)
 readonly kvm_modules=(irqbypass kvm ccp kvm-amd kvm-intel)
 
 # What the results in docs/hardware.md were made with. Where Debian has dropped it, the newest of that version is taken.
@@ -28,7 +28,9 @@ prepare_apt() {
   mkdir -p "$dir"/lists/partial "$dir"/cache/archives/partial
   for suite in "${debian_suites[@]}"; do
     echo "deb [signed-by=$keys] ${mirror:-http://deb.debian.org/debian} $suite main"
-  done >"$dir/sources"
+  done >"$dir/sources.new"
+  cmp -s "$dir/sources.new" "$dir/sources" || rm -f "$dir/fresh"
+  mv "$dir/sources.new" "$dir/sources"
   # A day old is good enough.
   [[ -n $(find "$dir/fresh" -mtime -1 2>/dev/null) ]] && return 0
   apt-get "${apt_options[@]}" update -qq >"$dir/log" 2>&1 || { kernel_trouble="apt-get update: $(tail -n 1 "$dir/log")"; return 1; }

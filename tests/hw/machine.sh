@@ -1,13 +1,13 @@
 # Sourced by run.sh: the emulated machines. Each becomes the emulator (exec), prints the emulated host's serial port and ends when
 # that powers off, or by SIGTERM.
 #
-# boot_svm INITRD / boot_vmx INITRD, with $kernel_dir, $cpus and $work set.
+# boot_svm INITRD / boot_vmx INITRD, with $kernel_dir, $cpus, $work and $qemu (emulator.sh) set.
 
 readonly kernel_options="console=ttyS0 quiet panic=-1 nokaslr tsc=reliable edd=off mitigations=off"
 
 # QEMU's TCG emulates SVM with nested paging. Emulated hosts of 2 CPUs with more memory have locked up while booting (6.1).
 boot_svm() {
-  exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp "$cpus" \
+  exec "$qemu" -accel tcg,thread=multi -cpu max -smp "$cpus" \
     -m $((cpus < 4 ? 2 : 3))G -kernel "$kernel_dir/vmlinuz" -initrd "$1" -append "$kernel_options ${KVMUX_HW_APPEND-}" \
     -nographic -no-reboot -monitor none -serial stdio ${KVMUX_HW_QEMU-} </dev/null
 }

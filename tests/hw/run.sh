@@ -2,7 +2,7 @@
 # The suites on real kvm_amd and kvm_intel, without the hardware: Debian's kernels in emulators. README.md beside this file.
 #   test-hw [--short | --matrix [--afresh]] [--kernels LIST] [--cpus LIST] [--machine svm|vmx] [--npt on|off]
 #     [--ignore-msrs on|off] [--irqchip user|split] [--suites LIST] [--select FILE] [--seconds N] [--case-seconds N] [--silence N]
-#     [--script FILE]
+#     [--script FILE] [--qemu auto|installed|fetched]
 # Prints a line a case. Exit status: 0 all passed, 1 a case failed, 2 bad flags, 3 nothing could be run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,13 +10,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/kernel.sh"
 # shellcheck source=image.sh
 . "$here/image.sh"
+# shellcheck source=emulator.sh
+. "$here/emulator.sh"
 # shellcheck source=machine.sh
 . "$here/machine.sh"
 
 build=$(realpath "$1")
 shift
 mode=full kernels=6.1 cpu_list=4 machine=svm npt=on ignore_msrs=off irqchip=user suites='kvm,boot,cli,smoke' selection=
-seconds= case_seconds=300 silence= script= afresh=0
+seconds= case_seconds=300 silence= script= afresh=0 qemu_choice=auto
 
 usage() { echo "$1" >&2; exit 2; }
 
@@ -34,7 +36,7 @@ read_flags() {
       --matrix) mode=matrix; shift; continue ;;
       --afresh) afresh=1; shift; continue ;;
       --kernels | --cpus | --machine | --npt | --ignore-msrs | --irqchip | --suites | --select | --seconds | --case-seconds | --silence | \
-        --script) ;;
+        --script | --qemu) ;;
       *) usage "$1: not a flag of test-hw; accepted: $(sed -n '3,5s/^# *//p' "${BASH_SOURCE[0]}" | tr -s ' \n' ' ')" ;;
     esac
     (($# > 1)) || usage "$1 needs a value"
@@ -50,6 +52,7 @@ read_flags() {
       --seconds) seconds=$2 ;;
       --case-seconds) case_seconds=$2 ;;
       --silence) silence=$2 ;;
+      --qemu) one_of "$1" "$2" auto installed fetched; qemu_choice=$2 ;;
       --script) [[ -r $2 ]] || usage "--script $2: no such file"; script=$2; suites=script ;;
     esac
     shift 2
@@ -66,9 +69,7 @@ needs() {  # PROGRAM_OR_FILE PACKAGE: sets $missing
 check_tools() {
   missing=()
   needs cpio cpio; needs xz xz-utils; needs zstd zstd; needs /bin/busybox busybox-static; needs readelf binutils
-  if [[ $machine == svm ]]; then
-    needs qemu-system-x86_64 qemu-system-x86
-  else
+  if [[ $machine == vmx ]]; then
     needs bochs bochs; needs "/usr/lib/$(uname -m)-linux-gnu/bochs/plugins/libbx_term_gui.so" bochs-term; needs xorriso xorriso; needs python3 python3
     needs /usr/lib/ISOLINUX/isolinux.bin isolinux; needs /usr/lib/syslinux/modules/bios/ldlinux.c32 syslinux-common
   fi
@@ -239,6 +240,8 @@ publish_table() {
   local page=$here/../../docs/hardware.md
   sed -i -e '/^<!-- matrix -->$/,/^<!-- end of matrix -->$/{//!d}' "$page"
   {
+    echo "QEMU $qemu_version."
+    echo
     echo "| kernel, CPUs, KVM | passed | failed | skipped | what failed |"
     echo "|---|---|---|---|---|"
     cat "$work/table"
@@ -248,10 +251,14 @@ publish_table() {
 
 read_flags "$@"
 check_tools || exit 0
+if [[ $machine == svm ]]; then
+  choose_qemu "$qemu_choice" || { echo "SKIP test-hw: $qemu_trouble"; exit 0; }
+  echo "   QEMU $qemu_version"
+fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmux-hw-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 # By the program that is tested, so that another build begins anew.
-kept_cells=$build/hw-matrix/$(sha256sum "$build/kvmux" "$build/kvm" "$build/kvm_boot" | sha256sum | cut -c -16)
+kept_cells=$build/hw-matrix/$(sha256sum "$build/kvmux" "$build/kvm" "$build/kvm_boot" | sha256sum | cut -c -16)-qemu-${qemu_version-none}
 ((!afresh)) || rm -rf "$kept_cells"
 [[ $mode != matrix ]] || mkdir -p "$kept_cells"
 no_boot=0 not_had=0 total_passed=0 total_failed=0 total_skipped=0

@@ -233,6 +233,8 @@ TEST_CASE("a vCPU switch adds no system call, a timer_settime now and then excep
   CHECK(found.kvm_run == kExits);
   for (const auto& call : found.others) {
     if (is_clock(call)) continue;
+    // The tick of a turn that the host has stretched.
+    if (call.first == SYS_rt_sigreturn && call.second <= kDisturbed) continue;
     CHECK_MESSAGE(call.first == SYS_timer_settime, text_of(call));
     CHECK(call.second <= kExits / 10);
   }

@@ -80,7 +80,10 @@ for suite in $suites; do
     boot) doctest_suite boot "$build/kvm_boot" ;;
     cli) one_command cli 'command line' bash /hw/cli_test.sh "$build/kvmux" "$build/guests/doc_token.elf" ;;
     smoke) smoke_suite ;;
-    probe) one_command probe 'an address space stays, 8 vCPUs' /hw/spin_vm 8 240 ;;
+    probe)
+      one_command probe 'no interrupt window between STI and HLT' /hw/sti_hlt 1000
+      one_command probe 'an address space stays, 8 vCPUs' /hw/spin_vm 8 240
+      ;;
     script) . /hw/script ;;
   esac
 done
