@@ -228,7 +228,9 @@ short_selection() {
   selection=$here/smoke.txt kernels=7.3 cpu_list=2 run_cells
 }
 
+# The short selection in every cell, or what --select names: all suites take hours.
 whole_matrix() {
+  selection=${selection:-$here/short.txt}
   kernels=6.1,6.12,7.3 cpu_list=1,2,4,8 run_cells
   npt=off kernels=6.1,7.3 cpu_list=2 run_cells
   ignore_msrs=on kernels=6.1,7.3 cpu_list=2 run_cells
