@@ -172,7 +172,7 @@ TEST_CASE("race: workers go from thread to thread, and each has one owner") {
   test.run();
   CHECK_FALSE(test.doubled.load());
   CHECK(test.turns() == kTokens * turns);
-  MESSAGE(test.turns() << " turns; " << test.went_home << " times a thread was wanted elsewhere");
+  MESSAGE(test.turns() << " turns; " << test.went_home.load() << " times a thread was wanted elsewhere");
 }
 
 TEST_CASE("race: whoever brings mail to a sleeper's thread is seen, or sees the sleeper") {
