@@ -66,7 +66,7 @@ class Carrier {
   bool is_home() const { return home_; }
   bool has_mail() const { return inbox_.has_mail(); }
   void sleeps_with(Worker* worker) { sleeps_with_.store(worker, std::memory_order_seq_cst); }
-  ThreadTimer* timer() { return timer_.get(); }  // null: a home, whose worker has one
+  ThreadTimer* timer() { return timer_.get(); }  // null: a home, where nobody enters a guest
   // Binds it, unless it is there.
   void be_on(int cpu);
   void is_bound_to(int cpu) { cpu_.store(cpu, std::memory_order_relaxed); }

@@ -47,9 +47,10 @@ class BasicKicks {
 
   explicit BasicKicks(uint32_t reasons) : reasons_(reasons) {}
 
-  // Owner thread, before anybody asks; and when nobody will ask again.
-  [[nodiscard]] Result<void> set_up(Trouble& trouble) {
-    auto timer = Timer::create(trouble);
+  // Owner thread, before anybody asks; and when nobody will ask again. `how`: Timer::create()'s.
+  template <class... How>
+  [[nodiscard]] Result<void> set_up(Trouble& trouble, How... how) {
+    auto timer = Timer::create(trouble, how...);
     if (!timer) return Failure(timer.error());
     timer_ = std::move(*timer);
     return {};

@@ -1,6 +1,8 @@
 #include "vmm/run/preempt_timer.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -48,16 +50,17 @@ Result<void> PreemptTimer::prepare_thread() {
   return unblock(preempt_signal());
 }
 
-Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create(Trouble& trouble) {
+Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create(Trouble& trouble, bool arms_here) {
   auto timer = std::unique_ptr<PreemptTimer>(new PreemptTimer(trouble));
   set_this_threads_timer(timer.get());
   if (auto heard = prepare_thread(); !heard) return Failure(heard.error());
+  timer->thread_.store(static_cast<pid_t>(::syscall(SYS_gettid)), std::memory_order_relaxed);
+  if (!arms_here) return timer;
   auto own = ThreadTimer::create();
   if (!own) return Failure(own.error());
   timer->own_ = std::move(*own);
   const sched::MutexLock lock(timer->mutex_);
   timer->here_ = timer->own_.get();
-  timer->thread_.store(timer->own_->thread(), std::memory_order_relaxed);
   return timer;
 }
 
@@ -77,6 +80,7 @@ void PreemptTimer::come(ThreadTimer* there) {
   set_this_threads_timer(this);
   const sched::MutexLock lock(mutex_);
   here_ = there != nullptr ? there : own_.get();
+  if (here_ == nullptr) return;  // nobody is signalled here
   thread_.store(here_->thread(), std::memory_order_relaxed);
   if (const auto instant = arming_.arrives(monotonic_now())) set(*instant);
 }

@@ -37,8 +37,9 @@ class PreemptTimer {
  public:
   using Target = VcpuFd;
 
-  // For the calling thread. `trouble` outlives it.
-  [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create(Trouble& trouble);
+  // For the calling thread, with a kernel timer of its own there; without one nothing is armed as long as it is there.
+  // `trouble` outlives it.
+  [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create(Trouble& trouble, bool arms_here = true);
   ~PreemptTimer();
   PreemptTimer(const PreemptTimer&) = delete;
   PreemptTimer& operator=(const PreemptTimer&) = delete;
@@ -58,8 +59,8 @@ class PreemptTimer {
   void kick();
   // Owner: from this thread; nothing is announced.
   void leave();
-  // Owner: to this thread, which nobody else's timer is on. Its own kernel timer, which outlives the stay there;
-  // null: this is the thread that created it.
+  // Owner: to this thread, which nobody else's timer is on. The thread's kernel timer, which outlives the stay there;
+  // null: this is the thread that created this.
   void come(ThreadTimer* there);
   // Once in the life of a thread that is not the one of create(), before come() there.
   [[nodiscard]] static Result<void> prepare_thread();

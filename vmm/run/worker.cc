@@ -67,7 +67,7 @@ Result<void> Worker::set_up() {
   auto loop = EventLoop::create(rather_epoll ? EventLoopKind::kEpoll : context_.event_loop);
   if (!loop) return Failure(loop.error());
   event_loop_ = std::move(*loop);
-  if (auto attentive = kicks_.set_up(context_.trouble); !attentive) return attentive;
+  if (auto attentive = kicks_.set_up(context_.trouble, !by_many); !attentive) return attentive;
   return sandbox::enter_sandbox(sandbox::ThreadKind::kWorker);
 }
 

@@ -1,6 +1,9 @@
 // A worker from thread to thread, in parts: the inbox, the timer that goes along, and the accounts.
 #include <doctest/doctest.h>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <thread>
 
 #include "vmm/run/handover_cost.h"
@@ -96,6 +99,22 @@ TEST_CASE("a timer goes along, and its signal comes where it is") {
   CHECK_FALSE(fires(tick, 20ms));
   tick.come(nullptr);
   CHECK(fires(tick, kPatience));
+  CHECK_FALSE(trouble.any());
+}
+
+TEST_CASE("a timer without a kernel timer where it was made arms nothing there, and all elsewhere") {
+  Trouble trouble;
+  auto timer = PreemptTimer::create(trouble, false);
+  REQUIRE(timer);
+  (*timer)->arm_tick(monotonic_now());
+  CHECK_FALSE(fires(**timer, 20ms));
+  (*timer)->leave();
+  on_a_carrier([&](ThreadTimer& own) {
+    (*timer)->come(&own);
+    CHECK(fires(**timer, kPatience));
+    (*timer)->leave();
+  });
+  (*timer)->come(nullptr);
   CHECK_FALSE(trouble.any());
 }
 

@@ -169,7 +169,7 @@ TEST_CASE("moves: with carriers no policy is changed, and they are there by them
       CHECK_FALSE(moves->stay);
       CHECK_FALSE(moves->given);
       CHECK(spec.vms[0].policy.tuning.migration_cost == asked.vms[0].policy.tuning.migration_cost);
-      CHECK(weigh_moves(spec, 3us).has_value() == (carriers == Carriers::kOn));
+      CHECK(weigh_moves(spec, Nanos{3us}).has_value() == (carriers == Carriers::kOn));
     }
   }
   RunSpec spec = spec_of("v2,migration-cost=1s");
