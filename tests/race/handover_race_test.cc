@@ -1,6 +1,6 @@
-// Workers that are handed from thread to thread (vmm/run/carrier.h): tokens and threads as there, seats instead of vCPUs.
-// A token that sleeps on a thread which another one wants and does not go home is a lost hand-over; two owners of
-// one token at a time, or one that nobody has, is worse.
+// Workers that are handed from thread to thread (vmm/run/carrier.h): tokens and threads as there, seats
+// instead of vCPUs. A token that sleeps on a thread which another one wants and does not go home is a lost
+// hand-over; two owners of one token at a time, or one that nobody has, is worse.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -18,7 +18,7 @@ constexpr uint32_t kSeats = 5;
 struct Token {
   explicit Token(uint64_t seed) : rng(seed) {}
   Rng rng;
-  uint64_t turns = 0;             // its owner's
+  uint64_t turns = 0;  // its owner's
   std::atomic<bool> owned{true};
   std::atomic<uint32_t> kicks{0};  // what it sleeps on
 };
@@ -68,7 +68,8 @@ class Handovers {
 
   bool hold(uint32_t here, const Way& way) {
     if (way.token->owned.exchange(true, std::memory_order_acquire)) doubled = true;
-    if (way.seat != kSeats) seats_[way.seat].chosen.store(false, std::memory_order_release);  // its stay is over
+    if (way.seat != kSeats)
+      seats_[way.seat].chosen.store(false, std::memory_order_release);  // its stay is over
     return go_on(here, *way.token);
   }
   // As Worker::loop(): true, it has ended, at home.
@@ -104,7 +105,8 @@ class Handovers {
   bool sleep(Place& here, Token& token) {
     here.sleeps_with.store(&token, std::memory_order_seq_cst);
     const bool wanted = here.inbox.has_mail();
-    for (int i = 0; !wanted && i < 50 && token.kicks.exchange(0, std::memory_order_seq_cst) == 0; ++i) pause(10);
+    for (int i = 0; !wanted && i < 50 && token.kicks.exchange(0, std::memory_order_seq_cst) == 0; ++i)
+      pause(10);
     here.sleeps_with.store(nullptr, std::memory_order_seq_cst);
     return !wanted;
   }
@@ -115,7 +117,8 @@ class Handovers {
   std::array<Place, kTokens> homes_;
 };
 
-// Two threads alone: one sleeps with a token unless it sees mail, the other brings mail and kicks if it sees a sleeper.
+// Two threads alone: one sleeps with a token unless it sees mail, the other brings mail and kicks if it sees
+// a sleeper.
 class GiverAndSleeper {
  public:
   void begin(uint64_t seed) {

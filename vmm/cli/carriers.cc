@@ -21,7 +21,8 @@ Result<CarriersAsked> parse_carriers(std::string_view text, size_t policies) {
       asked.standard = mode;
       continue;
     }
-    if (policies == 0) return bad_value(kFlag, text, "auto, on or off; `kvmux compare` takes one for each policy");
+    if (policies == 0)
+      return bad_value(kFlag, text, "auto, on or off; `kvmux compare` takes one for each policy");
     const auto slot = parse_count(kFlag, part.substr(0, equals), {1, static_cast<int64_t>(policies)});
     if (!slot) return Failure(slot.error());
     asked.by_policy[static_cast<size_t>(*slot - 1)] = mode;

@@ -1,23 +1,23 @@
 // A thread that workers come to. Before Linux 6.13 a vCPU that changes threads waits for an RCU grace period
-// (move_cost.h); there each vCPU has a thread of its own that alone runs its KVM_RUN, its carrier, and a worker is a
-// token: whichever thread holds it is that worker, with its lease of a vCPU, its timer and its CPU.
+// (move_cost.h); there each vCPU has a thread of its own that alone runs its KVM_RUN, its carrier, and a
+// worker is a token: whichever thread holds it is that worker, with its lease of a vCPU, its timer and its
+// CPU.
 //
-// A worker's own thread (worker.h) is its home: there it begins, parks at the pause barrier and ends. When the
-// scheduler chooses a vCPU, the worker goes to that one's carrier, which runs the stay and chooses the next; if
-// that is the same one, nobody is woken. A worker without a vCPU sleeps where it is.
+// A worker's own thread (worker.h) is its home: there it begins, parks at the pause barrier and ends. When
+// the scheduler chooses a vCPU, the worker goes to that one's carrier, which runs the stay and chooses the
+// next; if that is the same one, nobody is woken. A worker without a vCPU sleeps where it is.
 //
 // No thread that is wanted waits for one that waits, because
 //   a carrier parks no worker and ends none: it sends them home;
-//   one that is chosen while its thread still has another worker finds the new one in its inbox, which has room,
-//   since a vCPU is chosen by one worker at a time; what the thread still has to do for the old one is bounded, unless
-//   it sleeps with it;
-//   who sleeps with a worker goes home when there is mail:
+//   one that is chosen while its thread still has another worker finds the new one in its inbox, which has
+//   room, since a vCPU is chosen by one worker at a time; what the thread still has to do for the old one is
+//   bounded, unless it sleeps with it; who sleeps with a worker goes home when there is mail:
 //     giver:   puts it into the inbox;     reads who sleeps here → kicks that worker
 //     sleeper: writes who sleeps here;     looks into the inbox → home
 //   all four sequentially consistent.
 //
-// The CPU is the worker's: the giver binds the receiver, which sleeps then, to it where it was not bound to it last,
-// and the receiver sees to it that it is where it should be.
+// The CPU is the worker's: the giver binds the receiver, which sleeps then, to it where it was not bound to
+// it last, and the receiver sees to it that it is where it should be.
 #pragma once
 
 #include <sys/types.h>

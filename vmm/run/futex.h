@@ -1,4 +1,5 @@
-// Sleeping on an atomic word, and waking who sleeps on it. Any thread of one process; each returns 0 or an errno.
+// Sleeping on an atomic word, and waking who sleeps on it. Any thread of one process; each returns 0 or an
+// errno.
 #pragma once
 
 #include <linux/futex.h>

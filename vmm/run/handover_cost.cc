@@ -31,7 +31,8 @@ struct Play {
   void give(size_t to, int turn) {
     use.leaves(monotonic_now(), true);
     timer->leave();
-    if (const int error = inboxes[to].give(turn); error != 0) trouble.report(host_error("futex", error).value());
+    if (const int error = inboxes[to].give(turn); error != 0)
+      trouble.report(host_error("futex", error).value());
   }
   // Until the other one has closed this one's inbox.
   void play(size_t me, ThreadTimer* mine) {

@@ -1,5 +1,5 @@
-// What a worker has had of the host while threads held it: CPU time, and how often it was taken off. A worker without
-// carriers is one thread, and its figures are that thread's.
+// What a worker has had of the host while threads held it: CPU time, and how often it was taken off. A worker
+// without carriers is one thread, and its figures are that thread's.
 //
 // Holder only. From leaves() on one thread to arrives() on the next nothing counts.
 #pragma once

@@ -2,8 +2,8 @@
 //
 //   giver:  place = what;   word |= mail;   wake
 //   owner:  word == 0 → sleep;   word & mail → take the place, word &= ~mail
-// The word is changed with sequential consistency, so that whoever gives and then reads what the owner wrote before
-// has_mail() is seen by has_mail(), or sees that (carrier.h).
+// The word is changed with sequential consistency, so that whoever gives and then reads what the owner wrote
+// before has_mail() is seen by has_mail(), or sees that (carrier.h).
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@ namespace vmm {
 template <class T>
 class Inbox {
  public:
-  // Any thread, while nothing is in it: givers see to that. 0, or the errno of a wake-up that failed: the owner
-  // may sleep on.
+  // Any thread, while nothing is in it: givers see to that. 0, or the errno of a wake-up that failed: the
+  // owner may sleep on.
   [[nodiscard]] int give(const T& what) {
     what_ = what;
     return raise(kMail);
@@ -40,7 +40,8 @@ class Inbox {
       }
       if (word != 0) return std::nullopt;
       // Not for ever: a wake-up may have failed.
-      if (const int error = futex_wait_while_zero(word_, monotonic_now() + kPatience); error != 0) failed(error);
+      if (const int error = futex_wait_while_zero(word_, monotonic_now() + kPatience); error != 0)
+        failed(error);
     }
   }
 

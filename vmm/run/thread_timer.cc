@@ -25,7 +25,8 @@ Result<std::unique_ptr<ThreadTimer>> ThreadTimer::create() {
   event._sigev_un._tid = timer->thread_;
   const auto create = [&] { return ::timer_create(CLOCK_MONOTONIC, &event, &timer->timer_); };
   if (const int error = retried(create); error != 0)
-    return host_error("timer_create", error, "each thread that runs vCPUs needs one timer (limit: ulimit -i)");
+    return host_error("timer_create", error,
+                      "each thread that runs vCPUs needs one timer (limit: ulimit -i)");
   timer->created_ = true;
   return timer;
 }

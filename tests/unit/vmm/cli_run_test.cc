@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "cli_fake.h"
 #include "vmm/json.h"
 #include "vmm/trace/trace_file.h"

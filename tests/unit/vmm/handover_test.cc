@@ -1,6 +1,5 @@
 // A worker from thread to thread, in parts: the inbox, the timer that goes along, and the accounts.
 #include <doctest/doctest.h>
-
 #include <sys/syscall.h>
 #include <unistd.h>
 
