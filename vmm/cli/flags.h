@@ -62,7 +62,8 @@ inline constexpr const char* kCpusHelp =
     "cores come before SMT siblings, one memory node before a second, performance before efficiency cores";
 
 inline constexpr const char* kCarriersHelp =
-    "a thread for each vCPU, between which workers are handed on; auto: where moving a vCPU to another thread is dear "
+    "a thread for each vCPU, between which workers are handed on; auto: where moving a vCPU to another "
+    "thread is dear "
     "(before Linux 6.13)";
 
 // --stall of all commands that run guests, and a planted fault for tests.

@@ -49,8 +49,8 @@ struct MeasureLimits {
 Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
                      Services& services);
 
-// What the runs of these cells make of dear moves, those with carriers before others; nothing: moves are cheap, or
-// the host has all queues.
+// What the runs of these cells make of dear moves, those with carriers before others; nothing: moves are
+// cheap, or the host has all queues.
 [[nodiscard]] std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, const MoveCosts& costs);
 
 // Where runs are made: of the session's line in a result file.

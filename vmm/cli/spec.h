@@ -39,7 +39,8 @@ struct Setup {
 struct Request {
   std::vector<Setup> setups;  // a grid in the order guest, vCPUs, VMs
   std::vector<sched::Policy> policies;
-  std::vector<std::optional<Carriers>> carriers;  // by policy, where it differs from the setups'; may be shorter
+  std::vector<std::optional<Carriers>>
+      carriers;           // by policy, where it differs from the setups'; may be shorter
   std::vector<int> cpus;  // to choose those of the runs from; empty: all that are allowed
   std::vector<std::string> warnings;
 };

@@ -50,8 +50,7 @@ Result<std::unique_ptr<Engine>> make_boot_engine(const BootSpec& spec) {
     const auto moves = weigh_moves(run, move_costs_for(run));
     const auto setup = make_setup(run, kSpinWindow);
     if (!setup) return Failure(setup.error());
-    return std::make_unique<Machine>(*setup, kSampleCost, Nanos{}, spec.event_loop,
-                                     moves && moves->carried);
+    return std::make_unique<Machine>(*setup, kSampleCost, Nanos{}, spec.event_loop, moves && moves->carried);
   }
   const HostMode mode{.lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace, .yield_on_spin = false};
   return std::make_unique<HostMachine>(mode, spec.workers);

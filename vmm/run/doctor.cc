@@ -105,10 +105,12 @@ std::vector<std::string> implications(const std::vector<MeasuredCost>& costs) {
       fmt::format("slice: preemption costs {:.1f} us, so slices of {:.1f} ms and more keep it below 2 %",
                   us(preempt), us(slice) / 1000.0),
       fmt::format("moving a vCPU to another worker costs {:.1f} us: {}", us(move),
-                  move < kDearMove ? "vCPUs may move freely"
-                                   : "they stay with threads of their own, or without these with their workers"),
-      fmt::format("--carriers auto means {}: handing a worker from one vCPU's thread to another's costs {:.1f} us",
-                  move < kDearMove ? "off" : "on, a thread for each vCPU", us(handover)),
+                  move < kDearMove
+                      ? "vCPUs may move freely"
+                      : "they stay with threads of their own, or without these with their workers"),
+      fmt::format(
+          "--carriers auto means {}: handing a worker from one vCPU's thread to another's costs {:.1f} us",
+          move < kDearMove ? "off" : "on, a thread for each vCPU", us(handover)),
   };
 }
 

@@ -22,8 +22,9 @@
 // (PreemptTimer::kick reports that), hence `insist`.
 //
 // The owner may be one thread after another (leave(), come(); carrier.h): between the two it neither runs nor
-// sleeps, and the second thread sees all that the first did. An asker that signals the thread it has left has written
-// its reason before it looked at the phase, so that the owner's next entry or sleep, wherever that is, sees it.
+// sleeps, and the second thread sees all that the first did. An asker that signals the thread it has left has
+// written its reason before it looked at the phase, so that the owner's next entry or sleep, wherever that
+// is, sees it.
 //
 // An interrupt for a halted vCPU is never lost on a thread that sleeps with it: its poster changes the LAPIC
 // before it asks, and the owner takes the reasons before it looks at the LAPIC, so that what the look missed

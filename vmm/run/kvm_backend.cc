@@ -26,13 +26,13 @@ Result<RunResult> run_on_kvm(const RunSpec& asked, RunControl& control) {
   const Nanos spin_window = spin_window_of(spec, calibrated->common().exit_cost);
   const auto setup = make_setup(spec, spin_window);
   if (!setup) return Failure(setup.error());
-  auto result = measured_run(
-      spec, control,
-      {.engine = std::make_unique<Machine>(*setup, sample_cost(spec.spin_detect, calibrated->common().exit_cost),
-                                           spec.rotate, spec.event_loop, moves && moves->carried),
-       .calibrations = *calibrated,
-       .spin_window = spin_window,
-       .vm_options = {}});
+  auto result = measured_run(spec, control,
+                             {.engine = std::make_unique<Machine>(
+                                  *setup, sample_cost(spec.spin_detect, calibrated->common().exit_cost),
+                                  spec.rotate, spec.event_loop, moves && moves->carried),
+                              .calibrations = *calibrated,
+                              .spin_window = spin_window,
+                              .vm_options = {}});
   if (result) result->moves = moves;
   return result;
 }

@@ -62,7 +62,8 @@ class Machine final : public sched::Host, public Engine {
   const bool has_carriers_;
   Rotation rotation_;
   InterruptTrace trace_{nullptr};
-  std::vector<std::unique_ptr<Carrier>> carriers_;  // by VcpuId; empty: workers run vCPUs on their own threads
+  std::vector<std::unique_ptr<Carrier>>
+      carriers_;  // by VcpuId; empty: workers run vCPUs on their own threads
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -96,8 +96,8 @@ std::string moves_text(const MovesWeighed& moves, std::string_view release) {
   const std::string what =
       moves.stay ? "vCPUs stay with the workers where they begin" : "vCPUs move all the same";
   if (!moves.given) return fmt::format("{}: {}", cost, what);
-  return fmt::format("{}, and migration-cost={} is given: {}{}", cost, sched::format_time(moves.migration_cost),
-                     what, carried);
+  return fmt::format("{}, and migration-cost={} is given: {}{}", cost,
+                     sched::format_time(moves.migration_cost), what, carried);
 }
 
 std::string moves_text(const MovesWeighed& moves, Backend backend) {

@@ -6,11 +6,11 @@
 // immediate_exit in the vCPU that the worker has announced, so a signal that arrives just before KVM_RUN is
 // not lost (kick.h).
 //
-// A worker with carriers (carrier.h) takes it along: leave() on the thread that it goes from, come() on the one
-// that it goes to, each of which has a kernel timer of its own. In between nothing is armed, and what is asked
-// for is armed on arrival. A signal that was sent to the thread it has left ends at most somebody else's KVM_RUN
-// once in vain; who kicks the thread that it has left has written a reason that is seen before the next entry
-// (kick.h), because the new thread is published before that entry is.
+// A worker with carriers (carrier.h) takes it along: leave() on the thread that it goes from, come() on the
+// one that it goes to, each of which has a kernel timer of its own. In between nothing is armed, and what is
+// asked for is armed on arrival. A signal that was sent to the thread it has left ends at most somebody
+// else's KVM_RUN once in vain; who kicks the thread that it has left has written a reason that is seen before
+// the next entry (kick.h), because the new thread is published before that entry is.
 //
 // One kernel timer a thread, whatever guests do. Calls that fail for a moment are tried again; a kick that
 // fails for good makes the timer fire instead, whose signal is the kernel's own and always there (tgkill
@@ -37,8 +37,8 @@ class PreemptTimer {
  public:
   using Target = VcpuFd;
 
-  // For the calling thread, with a kernel timer of its own there; without one nothing is armed as long as it is there.
-  // `trouble` outlives it.
+  // For the calling thread, with a kernel timer of its own there; without one nothing is armed as long as it
+  // is there. `trouble` outlives it.
   [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create(Trouble& trouble, bool arms_here = true);
   ~PreemptTimer();
   PreemptTimer(const PreemptTimer&) = delete;
@@ -59,8 +59,8 @@ class PreemptTimer {
   void kick();
   // Owner: from this thread; nothing is announced.
   void leave();
-  // Owner: to this thread, which nobody else's timer is on. The thread's kernel timer, which outlives the stay there;
-  // null: this is the thread that created this.
+  // Owner: to this thread, which nobody else's timer is on. The thread's kernel timer, which outlives the
+  // stay there; null: this is the thread that created this.
   void come(ThreadTimer* there);
   // Once in the life of a thread that is not the one of create(), before come() there.
   [[nodiscard]] static Result<void> prepare_thread();

@@ -130,8 +130,8 @@ bool Worker::go(Carrier& there, const Token& token) {
   return false;
 }
 
-// pick → run its stay → again. `left`: when the last vCPU did; kNobodyLeft: something else than switching has come
-// since. As hold().
+// pick → run its stay → again. `left`: when the last vCPU did; kNobodyLeft: something else than switching has
+// come since. As hold().
 //
 // A turn begins where the last one ended: what lies between (the choice of whom to yield to, putting back,
 // picking) is a part of the switch to whoever comes next. If it were nobody's, VMs that switch between their

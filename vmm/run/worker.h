@@ -1,6 +1,7 @@
 // A worker: one host thread on one CPU with one event loop and one timer, running one vCPU at a time as its
-// scheduler says. Anyone may ask it to look up: kick.h says why no kick is lost. With carriers its thread is only its
-// home, and it goes to the thread of each vCPU that it runs (carrier.h): whoever holds it is its owner.
+// scheduler says. Anyone may ask it to look up: kick.h says why no kick is lost. With carriers its thread is
+// only its home, and it goes to the thread of each vCPU that it runs (carrier.h): whoever holds it is its
+// owner.
 #pragma once
 
 #include <memory>

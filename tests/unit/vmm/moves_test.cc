@@ -144,15 +144,18 @@ TEST_CASE("moves: what is said") {
         "moves cost 410 us in this cost profile, and migration-cost=20us is given: vCPUs move all the same");
   MovesWeighed carried{.cost = 15'812'000ns, .carried = true, .handover = 7'040ns};
   CHECK(moves_text(carried, "6.1.0-32-amd64") ==
-        "moves cost 15.8 ms on this kernel (6.1.0-32-amd64, before 6.13): a thread carries each vCPU; a hand-over costs "
+        "moves cost 15.8 ms on this kernel (6.1.0-32-amd64, before 6.13): a thread carries each vCPU; a "
+        "hand-over costs "
         "7.0 us");
   carried = {.cost = 15ms, .migration_cost = 20us, .given = true, .carried = true};
   CHECK(moves_text(carried, "") ==
-        "moves cost 15 ms in this cost profile, and migration-cost=20us is given: vCPUs move all the same; a thread "
+        "moves cost 15 ms in this cost profile, and migration-cost=20us is given: vCPUs move all the same; a "
+        "thread "
         "carries each vCPU");
 }
 
-TEST_CASE("moves: with carriers no policy is changed, and they are there by themselves where moves are dear") {
+TEST_CASE(
+    "moves: with carriers no policy is changed, and they are there by themselves where moves are dear") {
   for (const sched::Preset& preset : sched::presets()) {
     CAPTURE(preset.name);
     const RunSpec asked = spec_of(std::string(preset.name));
@@ -252,7 +255,7 @@ TEST_CASE("simulated: a profile's dear moves are in the text and in the JSON") {
     RunControl control;
     return run_simulated(spec, control);
   };
-  const std::vector<std::string> run{"sim",   "run",        "--seconds",      "0.05",
+  const std::vector<std::string> run{"sim",        "run", "--seconds",      "0.05",
                                      "--carriers", "off", "--cost-profile", profile.path()};
   REQUIRE(program.run(run) == 0);
   CHECK(contains(
@@ -270,7 +273,8 @@ TEST_CASE("simulated: a profile's dear moves are in the text and in the JSON") {
   std::vector<std::string> carried{"sim", "run", "--seconds", "0.05", "--cost-profile", profile.path()};
   REQUIRE(program.run(carried) == 0);
   CHECK(contains(program.out.str(),
-                 "Moves: moves cost 15 ms in this cost profile: a thread carries each vCPU; a hand-over costs 3.0 us\n"));
+                 "Moves: moves cost 15 ms in this cost profile: a thread carries each vCPU; a hand-over "
+                 "costs 3.0 us\n"));
   carried.insert(carried.end(), {"--json", "-"});
   REQUIRE(program.run(carried) == 0);
   const Json with = Json::parse(program.out.str())["runs"][0]["result"]["moves"];
