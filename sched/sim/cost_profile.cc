@@ -25,7 +25,7 @@ constexpr CostProfile kvm_pvm() {
   c.inject = 0us;
   c.vcpu_switch = 1us;
   c.vcpu_move = 3us;
-  c.carrier_switch = 10us;
+  c.carrier_switch = 6us;
   c.host_switch = 8us;
   c.stub = 1'500ns;
   c.trap = 82us;

@@ -2,12 +2,12 @@
 # Runs under kvmux with carriers, with vCPUs that stay where they begin, and with vCPUs that move all the same, in turns.
 kvmux=$build/kvmux
 log() { sed 's/^/hw|log|/'; }
-timeout 200 "$kvmux" doctor 2>&1 | grep -E 'kernel|carrier|another' | log
+timeout 200 "$kvmux" doctor </dev/null 2>&1 | grep -E 'kernel|carrier|another' | log
 throughput() { # WORDS…
-  timeout 100 "$kvmux" run --policy kvmux --workers 2 --seconds 1 --json - "$@" 2>/tmp/err | tr -d ' \n' |
+  timeout 100 "$kvmux" run --policy kvmux --workers 2 --seconds 1 --json - "$@" </dev/null 2>/tmp/err | tr -d ' \n' |
     sed -n 's/.*"metrics":{[^}]*"throughput":\([0-9.]*\).*/\1/p'
 }
-timeout 100 "$kvmux" run --guest lock --vms 1 --vcpus 2 --seconds 0.1 2>&1 | grep '^Moves' | log
+timeout 100 "$kvmux" run --guest lock --vms 1 --vcpus 2 --seconds 0.1 </dev/null 2>&1 | grep '^Moves' | log
 for turn in 1 2 3; do
   while read -r words; do
     # shellcheck disable=SC2086  # flags

@@ -118,7 +118,7 @@ class Worker {
   std::unique_ptr<EventLoop> event_loop_;
   Alarms alarms_;
   sched::SampleClock samples_;
-  Kicks kicks_{kPause};  // a worker begins at the pause barrier
+  alignas(64) Kicks kicks_{kPause};  // a worker begins at the pause barrier; others write here
   std::atomic<pid_t> thread_id_{0};  // of its owner; relaxed: for those who look on
   Pulse pulse_;
   std::optional<StolenTime> stolen_;  // made on the thread, whose clock it reads
