@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
   vmm::Services services{
       .run = vmm::run,
       .choose_cpus = choose_cpus,
-      .move_cost = vmm::move_cost_for,
+      .move_cost = vmm::move_costs_for,
       .host_facts = vmm::read_host_facts,
       .doctor = vmm::doctor_measure,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },

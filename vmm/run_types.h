@@ -23,6 +23,8 @@ enum class Backend : uint8_t { kKvm, kSim };
 enum class SpinDetect : uint8_t { kDoorbell, kSample, kBoth, kOff };
 enum class Irqchip : uint8_t { kUser, kSplit };
 enum class EventLoopKind : uint8_t { kAuto, kIoUring, kEpoll };
+// A thread for each vCPU, between which workers are handed on; auto: where moving a vCPU to another thread is dear.
+enum class Carriers : uint8_t { kAuto, kOn, kOff };
 
 struct VmSpec {
   std::string guest = "lock";  // an embedded guest's name, or a path to an ELF64 image
@@ -66,6 +68,7 @@ struct RunSpec {
   Nanos rotate{100'000'000};  // workers move on by one CPU so often; 0: never
   Irqchip irqchip = Irqchip::kUser;
   EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
+  Carriers carriers = Carriers::kAuto;
   std::string cost_profile;           // simulator: "laptop-vmx", "kvm-pvm" or a doctor --json file
   bool quiet_console = false;         // guests' console lines are not printed
   Nanos stall{};                      // what gets nowhere for so long is reported (vmm/watch/); 0: nothing is
@@ -134,12 +137,14 @@ struct HostNoise {
   std::vector<std::string> cpu_changes = {};  // of the CPUs that the run may have, a sentence each (vmm/run/cpu_supply.h)
 };
 
-// What a run whose moves are dear made of that (vmm/run/moves.h).
+// What a run whose moves are dear, or whose vCPUs have carriers, made of that (vmm/run/moves.h).
 struct MovesWeighed {
   Nanos cost{};            // of moving a vCPU to another worker
   Nanos migration_cost{};  // the constant in force
   bool stay = false;       // vCPUs stay with the workers where they begin
   bool given = false;      // the constant is the user's
+  bool carried = false;    // a thread carries each vCPU
+  Nanos handover{};        // … and a worker costs this to go from one to another; 0: not known
 };
 
 struct RunResult {

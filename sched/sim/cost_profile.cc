@@ -25,6 +25,7 @@ constexpr CostProfile kvm_pvm() {
   c.inject = 0us;
   c.vcpu_switch = 1us;
   c.vcpu_move = 3us;
+  c.carrier_switch = 6us;
   c.host_switch = 8us;
   c.stub = 1'500ns;
   c.trap = 82us;
@@ -70,6 +71,7 @@ constexpr std::array kFields{
     field<&C::inject>("inject_ns", "an interrupt at entry"),
     field<&C::vcpu_switch>("vcpu_switch_ns", "entering another vCPU than the last on this worker"),
     field<&C::vcpu_move>("vcpu_move_ns", "on top, if it ran on another worker"),
+    field<&C::carrier_switch>("carrier_switch_ns", "on top of a switch where a thread carries each vCPU"),
     field<&C::host_switch>("host_switch_ns", "the host's switch between two vCPU threads"),
     field<&C::host_tick>("host_tick_ns", "distance of the host's ticks, at which it preempts threads", 1),
     field<&C::stub>("stub_ns", "half an interrupt stub"),

@@ -32,6 +32,7 @@ struct CostProfile {
   Nanos inject{300};           // an interrupt
   Nanos vcpu_switch{1'000};    // another vCPU than the last one on this worker
   Nanos vcpu_move{3'000};      // on top, if it ran on another worker; of a host's thread at most 10 us
+  Nanos carrier_switch{3'000};  // on top of a switch where each vCPU has a thread that carries it
   Nanos host_switch{1'500};    // the host's own switch between vCPU threads, without leaving to user space
   Nanos host_tick{4'000'000};  // the host takes a thread off its CPU at a tick only: 1 / CONFIG_HZ
 

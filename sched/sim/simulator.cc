@@ -11,6 +11,7 @@ namespace sched::sim {
 Simulator::Simulator(const Config& config)
     : costs_(config.costs),
       threads_(config.threads),
+      carriers_(config.carriers),
       sample_cost_(config.sample_spins ? std::max(Nanos{1}, costs_.preempt_user + costs_.handle) : Nanos{}),
       trace_(config.trace),
       scheduler_(config.setup, *this),

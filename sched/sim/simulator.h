@@ -50,6 +50,7 @@ struct Config {
   Nanos spin_window{50'000};  // the guests' bell; 0: none
   bool sample_spins = false;  // who is found busy-waiting at a look (base/sample_clock.h) is treated as if it had rung
   Threads threads = Threads::kWorkers;
+  bool carriers = false;  // each vCPU has a thread, between which workers are handed on
   uint64_t seed = 1;
   TraceSink* trace = nullptr;  // must outlive the simulator
 };
@@ -165,6 +166,7 @@ class Simulator final : private Host {
   void post(Seat& receiver);
   void end_of_interrupt(Seat& seat);
   Nanos round_trip(const Worker& worker, Exit exit) const;
+  Nanos switch_cost(bool moves) const;
   bool host_switches(const Worker& worker, Exit exit) const;
 
   // Time (simulator.cc).
@@ -181,6 +183,7 @@ class Simulator final : private Host {
 
   const CostProfile costs_;
   const Threads threads_;
+  const bool carriers_;
   const Nanos sample_cost_;  // 0: nobody looks whether guests busy-wait
   TraceSink* const trace_;
   Nanos now_{};

@@ -36,6 +36,14 @@ TraceExit traced(Exit exit) {
 
 }  // namespace
 
+// To another vCPU than the last.
+Nanos Simulator::switch_cost(bool moves) const {
+  const Nanos thread_move = moves ? std::min(costs_.vcpu_move, kThreadMove) : Nanos{};
+  if (threads_ != Threads::kWorkers) return costs_.host_switch + thread_move;
+  if (carriers_) return costs_.vcpu_switch + costs_.carrier_switch + thread_move;
+  return costs_.vcpu_switch + (moves ? costs_.vcpu_move : Nanos{});
+}
+
 // Nothing of this worker's runs: chooses who does, or goes to sleep.
 void Simulator::dispatch(Worker& worker) {
   worker.tick_wanted = false;
@@ -50,9 +58,8 @@ void Simulator::dispatch(Worker& worker) {
   }
   Seat& seat = seats_[seat_of_[index_of(turn->vcpu)]];
   if (&seat != worker.last) {
-    worker.due_migration = threads_ == Threads::kWorkers ? costs_.vcpu_switch : costs_.host_switch;
-    if (seat.worker != index_of(worker.id) && seat.worker != kNowhere)
-      worker.due_migration += threads_ == Threads::kWorkers ? costs_.vcpu_move : std::min(costs_.vcpu_move, kThreadMove);
+    const bool moves = seat.worker != index_of(worker.id) && seat.worker != kNowhere;
+    worker.due_migration = switch_cost(moves);
   }
   seat.worker = index_of(worker.id);
   seat.cpu.wake();

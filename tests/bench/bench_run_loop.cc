@@ -20,6 +20,7 @@
 
 #include "tests/bench/run_loop_contest.h"
 #include "tests/kvm/guest_code.h"
+#include "vmm/run/handover_cost.h"
 #include "vmm/sandbox/sandbox.h"
 
 namespace {
@@ -147,6 +148,17 @@ void bench_switches(const System& system, const char* where, std::span<const uin
     fmt::print("{:<44} {}\n", fmt::format("  the same under `{}`, {}", policy, where), measured);
     std::fflush(stdout);
   }
+}
+
+// Where each vCPU has a thread (vmm/run/carrier.h): on top of a switch.
+void bench_handovers() {
+  std::vector<double> costs;
+  for (int i = 0; i < 5; ++i) {
+    if (const auto cost = measure_handover_cost()) costs.push_back(static_cast<double>(cost->count()));
+  }
+  if (costs.empty()) return;
+  fmt::print("{:<44} {:.2f} µs\n", "hand-over of a worker, thread to thread", median(costs) / 1e3);
+  std::fflush(stdout);
 }
 
 // What the filter of system calls costs an exit. It is put on by the thread of a machine that starts, and
@@ -315,6 +327,7 @@ int main(int count, char** arguments) {
     bench_switches(*system, "CPL 0", bells_at_cpl0(), "kvmux", true);
     bench_switches(*system, "CPL 0", bells_at_cpl0(), with_registers, false);
   }
+  if (wanted(count, arguments, "handover")) bench_handovers();
   if (wanted(count, arguments, "sandbox")) bench_sandbox(*system);  // the last: it is off from then on
   return 0;
 }

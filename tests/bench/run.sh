@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every benchmark in BUILD_DIR and prints one line a figure, with its target where there is one.
 #   tests/bench/run.sh BUILD_DIR [FILTER]
-# FILTER: a regular expression for Google Benchmark's names, and for creation, exits, switches and sandbox of the run loop.
+# FILTER: a regular expression for Google Benchmark's names, and for creation, exits, switches, handover and sandbox of the run loop.
 # BENCH_QUICK=1 leaves out the simulator's large runs (minutes) and shortens the rest; the figures get noisier.
 # Times are CPU times. A missed target does not fail: these figures depend on the host and on who else uses it.
 set -euo pipefail

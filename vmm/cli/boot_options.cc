@@ -46,6 +46,9 @@ Result<void> read_policy(const BootOptions& options, BootSpec& spec) {
   const auto event_loop = parse_word("--event-loop", options.event_loop, kEventLoopWords);
   if (!event_loop) return Failure(event_loop.error());
   spec.event_loop = static_cast<EventLoopKind>(*event_loop);
+  const auto carriers = parse_word("--carriers", options.carriers, kCarrierWords);
+  if (!carriers) return Failure(carriers.error());
+  spec.carriers = static_cast<Carriers>(*carriers);
   const std::string standard = spec.irqchip == Irqchip::kSplit ? "host" : "yield";
   auto policy = sched::parse_policy(options.policy.empty() ? standard : options.policy);
   if (!policy) return usage_error("--policy", policy.error());
@@ -169,6 +172,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
   add("--event-loop", o.event_loop,
       "what workers without a vCPU sleep on; auto: io_uring, or epoll where the host forbids it",
       "auto|io_uring|epoll");
+  add("--carriers", o.carriers, kCarriersHelp, "auto|on|off");
   add("--timeout", o.timeout, "end the guest after this time, with status 1", "TIME");
   add("--stall", o.stall, kStallHelp, kStallType);
   app.add_option(kLosesWakeups, o.loses_wakeups)->group("");  // not in --help

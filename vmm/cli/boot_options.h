@@ -31,6 +31,7 @@ struct BootOptions {
   std::string paravirt = "kvm";
   std::string irqchip = "user";
   std::string event_loop = "auto";
+  std::string carriers = "auto";
   std::string timeout;
   std::string stall = "2s";
   std::string loses_wakeups = "0";

@@ -12,6 +12,7 @@
 #include "vmm/doctor.h"
 #include "vmm/host_facts.h"
 #include "vmm/run/cpu_choice.h"
+#include "vmm/run/moves.h"
 #include "vmm/run/run.h"
 #include "vmm/sandbox/landlock.h"
 
@@ -38,7 +39,7 @@ struct Services {
   // them.
   std::function<CpuChoice(size_t workers, const std::vector<int>& named)> choose_cpus;
   // Of a vCPU to another worker, where this specification runs (vmm/run/moves.h); asked before the sandbox closes.
-  std::function<Nanos(const RunSpec&)> move_cost;
+  std::function<MoveCosts(const RunSpec&)> move_cost;
   std::function<HostFacts()> host_facts;  // asked before the sandbox closes
   std::function<Result<DoctorReport>()> doctor;
   std::function<Nanos()> now;  // monotonic, for progress and time limits

@@ -5,6 +5,7 @@
 #include <memory>
 #include <ostream>
 
+#include "vmm/cli/carriers.h"
 #include "vmm/cli/changes.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/progress.h"
@@ -46,6 +47,7 @@ Result<Single> single_run(const RunOptions& options, Services& services) {
   if (request->policies.size() != 1) {
     return bad_value("--policy", options.flags.policies, "one policy; `kvmux compare` takes a list");
   }
+  if (auto one = parse_carriers(options.flags.carriers, 0); !one) return Failure(one.error());
   print_warnings(*request, services.err);
   auto spec = with_policy(request->setups.front(), request->policies.front());
   if (!spec) return tl::unexpected(spec.error());

@@ -100,13 +100,15 @@ Json json_of(const std::vector<Judged>& runs) {
 Result<std::vector<RunSpec>> specs_of(const Request& request) {
   std::vector<RunSpec> specs;
   for (const Setup& setup : request.setups) {
-    for (const sched::Policy& policy : request.policies) {
+    for (size_t i = 0; i < request.policies.size(); ++i) {
+      const sched::Policy& policy = request.policies[i];
       if (sched::is_host_queue(policy.features.queue)) {
         return bad_value("--policies", policy.name, "policies of ours: the host's scheduler makes no directed yields");
       }
       auto spec = with_policy(setup, policy);
       if (!spec) return tl::unexpected(spec.error());
       spec->judges_yields = true;
+      if (i < request.carriers.size() && request.carriers[i]) spec->carriers = *request.carriers[i];
       specs.push_back(std::move(*spec));
     }
   }

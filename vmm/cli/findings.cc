@@ -120,7 +120,11 @@ Findings print_plan(const std::vector<Cell>& cells, const Design& design, Servic
 Result<Findings> measure_request(const CompareOptions& options, const Request& request, Services& services) {
   auto grid = grid_options(options, request.policies);
   if (!grid) return tl::unexpected(grid.error());
-  grid->move_cost = services.move_cost(request.setups.front().spec);
+  RunSpec asks = request.setups.front().spec;
+  for (const auto& carriers : request.carriers) {
+    if (carriers == Carriers::kOn) asks.carriers = Carriers::kOn;
+  }
+  grid->move_costs = services.move_cost(asks);
   std::vector<std::string> fallen_back;
   auto cells = make_cells(request, *grid, fallen_back);
   if (!cells) return tl::unexpected(cells.error());
@@ -173,7 +177,7 @@ Result<Findings> measure_request(const CompareOptions& options, const Request& r
     if (!is_part) services.err << fmt::format("kvmux: every policy runs on CPUs {}\n", choice.words());
     conditions.cpus = cpus_json(choice);
   }
-  if (const auto moves = moves_of(*cells, grid->move_cost)) {
+  if (const auto moves = moves_of(*cells, grid->move_costs)) {
     const Backend backend = request.setups.front().spec.backend;
     if (!is_part) services.err << fmt::format("kvmux: {}\n", moves_text(*moves, backend));
     conditions.moves = moves_json(*moves);

@@ -58,7 +58,7 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   add(app, "--guest-args", flags.guest_args, kTextType, "handed to the guest", group);
 }
 
-void add_run_time_flags(CLI::App& app, RunFlags& flags) {
+void add_run_time_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   const std::string group = "How it runs";
   add(app, "--seconds", flags.seconds, "S", "measured time", group);
   add(app, "--warmup", flags.warmup, "S", "time before, not measured", group);
@@ -77,6 +77,9 @@ void add_run_time_flags(CLI::App& app, RunFlags& flags) {
       group);
   add(app, "--event-loop", flags.event_loop, "auto|io_uring|epoll",
       "what workers without a vCPU sleep on; auto: io_uring, or epoll where the host forbids it", group);
+  const bool lists = set != FlagSet::kSingle;
+  add(app, "--carriers", flags.carriers, lists ? "auto|on|off[,N=…]" : "auto|on|off",
+      std::string(kCarriersHelp) + (lists ? "; N=on, N=off: for the Nth policy alone" : ""), group);
   add(app, "--backend", flags.backend, "kvm|sim", "real guests, or the simulator", group);
   add(app, "--cost-profile", flags.cost_profile, "NAME|FILE",
       "simulator: laptop-vmx, kvm-pvm, or a file from `kvmux doctor --json`", group);
@@ -109,7 +112,7 @@ void add_policy_keys(CLI::App& app, KeyValues& keys) {
 
 void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   add_machine_flags(app, flags, set);
-  add_run_time_flags(app, flags);
+  add_run_time_flags(app, flags, set);
   for (const WorkloadKey& key : workload_keys()) {
     add_key(app, key.name, flags.workload, key.syntax, key.help, "Workload of the built-in guests");
   }

@@ -41,6 +41,7 @@ struct RunFlags {
   std::string backend = "kvm";
   std::string irqchip = "user";
   std::string event_loop = "auto";
+  std::string carriers = "auto";  // list in grids: MODE[,N=MODE]…
   std::string cost_profile;
   std::vector<std::string> vm;     // --vm key=value,…
   std::vector<std::string> group;  // --group PATH:weight=N
@@ -59,6 +60,11 @@ inline constexpr const char* kCpusType = "LIST";
 inline constexpr const char* kCpusHelp =
     "choose the workers' CPUs, and those of host threads, among these, e.g. 2-5,8 [all that are allowed]; "
     "cores come before SMT siblings, one memory node before a second, performance before efficiency cores";
+
+inline constexpr const char* kCarriersHelp =
+    "a thread for each vCPU, between which workers are handed on; auto: where moving a vCPU to another "
+    "thread is dear "
+    "(before Linux 6.13)";
 
 // --stall of all commands that run guests, and a planted fault for tests.
 inline constexpr const char* kStallHelp =

@@ -48,6 +48,7 @@ Result<std::vector<Slot>> make_slots(const Request& request, const Setup& setup,
     if (i < options.handicaps.size() && options.handicaps[i]) {
       for (VmSpec& vm : spec->vms) vm.handicap_percent = options.handicaps[i];
     }
+    if (i < request.carriers.size() && request.carriers[i]) spec->carriers = *request.carriers[i];
     slots.push_back({labels[i], std::move(*spec), false});
   }
   if (!options.with_reference) return slots;
@@ -82,8 +83,8 @@ Cell make_cell(const Setup& setup, std::vector<Slot> slots, const GridOptions& o
   return cell;
 }
 
-RunSpec weighed(RunSpec spec, Nanos move_cost) {
-  (void)weigh_moves(spec, move_cost);
+RunSpec weighed(RunSpec spec, const MoveCosts& costs) {
+  (void)weigh_moves(spec, costs);
   return spec;
 }
 
@@ -97,7 +98,7 @@ std::vector<Cell> cells_by_design(const Setup& setup, const std::vector<Slot>& s
   for (const Slot& slot : slots) {
     if (&slot == &baseline) continue;
     const std::string why =
-        why_not_in_turns(weighed(baseline.spec, options.move_cost), weighed(slot.spec, options.move_cost));
+        why_not_in_turns(weighed(baseline.spec, options.move_costs), weighed(slot.spec, options.move_costs));
     (why.empty() ? turns : blocks).push_back(slot);
     if (why.empty()) continue;
     std::string line = fmt::format("'{}' is measured in blocks: {}", slot.label, why);
@@ -137,14 +138,17 @@ Result<void> parse_handicap(std::string_view text, size_t policies, GridOptions&
   return {};
 }
 
-std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, Nanos move_cost) {
+std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, const MoveCosts& costs) {
+  std::optional<MovesWeighed> found;
   for (const Cell& cell : cells) {
     for (const Slot& slot : cell.slots) {
       RunSpec spec = slot.spec;
-      if (auto moves = weigh_moves(spec, move_cost)) return moves;
+      const auto moves = weigh_moves(spec, costs);
+      if (moves && moves->carried) return moves;
+      if (moves && !found) found = moves;
     }
   }
-  return std::nullopt;
+  return found;
 }
 
 Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options,

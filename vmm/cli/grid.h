@@ -21,7 +21,7 @@ struct GridOptions {
   bool switchback = false;
   size_t baseline = 0;
   TurnLengths turns;  // 0: to be chosen
-  Nanos move_cost{};  // where the runs are: vCPUs that stay where they begin decide what can take turns
+  MoveCosts move_costs;  // where the runs are: vCPUs that stay where they begin decide what can take turns
 };
 // `fallen_back`: what is not measured in turns, and why; once each.
 [[nodiscard]] Result<std::vector<Cell>> make_cells(const Request& request, const GridOptions& options,
@@ -49,8 +49,9 @@ struct MeasureLimits {
 Measured measure_all(Experiment& experiment, Journal* journal, const MeasureLimits& limits,
                      Services& services);
 
-// What the runs of these cells make of dear moves; nothing: moves are cheap, or the host has all queues.
-[[nodiscard]] std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, Nanos move_cost);
+// What the runs of these cells make of dear moves, those with carriers before others; nothing: moves are
+// cheap, or the host has all queues.
+[[nodiscard]] std::optional<MovesWeighed> moves_of(const std::vector<Cell>& cells, const MoveCosts& costs);
 
 // Where runs are made: of the session's line in a result file.
 struct Conditions {

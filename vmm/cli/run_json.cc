@@ -2,6 +2,7 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/guests.h"
+#include "vmm/cli/spec.h"
 #include "vmm/run/sections.h"
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
@@ -166,10 +167,15 @@ Json host_json(const HostDescription& host) {
 Json cpus_json(const CpuChoice& choice) { return {{"cpus", choice.cpus}, {"notes", choice.notes}}; }
 
 Json moves_json(const MovesWeighed& moves) {
-  return {{"cost_ns", moves.cost.count()},
-          {"migration_cost_ns", moves.migration_cost.count()},
-          {"stay", moves.stay},
-          {"given", moves.given}};
+  Json json{{"cost_ns", moves.cost.count()},
+            {"migration_cost_ns", moves.migration_cost.count()},
+            {"stay", moves.stay},
+            {"given", moves.given}};
+  if (moves.carried) {
+    json["carriers"] = true;
+    json["handover_ns"] = moves.handover.count();
+  }
+  return json;
 }
 
 Json policy_json(const sched::Policy& policy) {
@@ -198,6 +204,7 @@ Json spec_json(const RunSpec& spec) {
   json["spin_window_ns"] = spec.spin_window.count();
   json["rotate_ns"] = spec.rotate.count();
   json["irqchip"] = spec.irqchip == Irqchip::kUser ? "user" : "split";
+  if (spec.carriers != Carriers::kAuto) json["carriers"] = kCarrierWords[static_cast<size_t>(spec.carriers)];
   if (!spec.cost_profile.empty()) json["cost_profile"] = spec.cost_profile;
   Json& groups = json["groups"] = Json::array();
   for (const GroupSpec& group : spec.groups) {

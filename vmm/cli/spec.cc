@@ -7,8 +7,9 @@
 
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
-#include "vmm/run/abuse_kind.h"
+#include "vmm/cli/carriers.h"
 #include "vmm/cli/setup_name.h"
+#include "vmm/run/abuse_kind.h"
 #include "vmm/run/os_thread.h"
 
 namespace vmm {
@@ -16,6 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr size_t kMaxPolicies = 1000;  // that can be told apart by a number; there are as many as are listed
 constexpr std::array<std::string_view, 2> kBackendWords{"kvm", "sim"};
 constexpr std::array<std::string_view, 2> kIrqchipWords{"user", "split"};
 constexpr std::array<std::string_view, 4> kDetectWords{"doorbell", "sample", "both", "off"};
@@ -96,6 +98,9 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   spec.spin_detect = static_cast<SpinDetect>(detect);
   spec.irqchip = static_cast<Irqchip>(irqchip);
   spec.event_loop = static_cast<EventLoopKind>(event_loop);
+  CarriersAsked carriers;
+  reader.read(parse_carriers(flags.carriers, kMaxPolicies), carriers);
+  spec.carriers = carriers.standard;
   spec.spin_window = read_spin_window(reader, flags.spin_window);
   spec.rotate = read_rotate(reader, flags.rotate);
   reader.read(parse_stall(flags.stall), spec.stall);
@@ -250,6 +255,11 @@ Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimi
   reader.read(parse_counts("--vcpus", flags.vcpus, {1, kMaxVcpusPerVm}), vcpus);
   const auto weights = read_weights(reader, flags.weights);
   request.policies = read_policies(reader, flags);
+  if (flags.carriers.find('=') != std::string::npos) {
+    CarriersAsked asked;
+    reader.read(parse_carriers(flags.carriers, request.policies.size()), asked);
+    request.carriers = std::move(asked.by_policy);
+  }
   if (reader.error()) return tl::unexpected(*reader.error());
 
   if (!flags.vm.empty()) {

@@ -34,6 +34,7 @@ struct BootSpec {
   Paravirt paravirt = Paravirt::kKvm;
   Irqchip irqchip = Irqchip::kUser;
   EventLoopKind event_loop = EventLoopKind::kAuto;  // what idle workers sleep on
+  Carriers carriers = Carriers::kAuto;
   std::optional<Nanos> timeout;
   uint64_t seed = 1;
   std::vector<PolicyChange> changes;  // after the start; in ascending order, for one VM

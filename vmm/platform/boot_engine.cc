@@ -5,7 +5,6 @@
 #include "sched/policy/parse.h"
 #include "vmm/run/host_machine.h"
 #include "vmm/run/machine.h"
-#include "vmm/run/move_cost.h"
 #include "vmm/run/moves.h"
 #include "vmm/run/setup.h"
 
@@ -22,6 +21,7 @@ RunSpec as_run(const BootSpec& spec) {
   run.workers = spec.workers;
   run.seed = spec.seed;
   run.loses_wakeups = spec.loses_wakeups;
+  run.carriers = spec.carriers;
   VmSpec vm;
   vm.vcpus = spec.vcpus;
   vm.policy = spec.policy;
@@ -47,10 +47,10 @@ Result<std::unique_ptr<Engine>> make_boot_engine(const BootSpec& spec) {
                       spec.policy.name));
     }
     RunSpec run = as_run(spec);
-    (void)weigh_moves(run, move_cost_of_host());
+    const auto moves = weigh_moves(run, move_costs_for(run));
     const auto setup = make_setup(run, kSpinWindow);
     if (!setup) return Failure(setup.error());
-    return std::make_unique<Machine>(*setup, kSampleCost, Nanos{}, spec.event_loop);
+    return std::make_unique<Machine>(*setup, kSampleCost, Nanos{}, spec.event_loop, moves && moves->carried);
   }
   const HostMode mode{.lapic = split ? LapicPlace::kKernel : LapicPlace::kUserSpace, .yield_on_spin = false};
   return std::make_unique<HostMachine>(mode, spec.workers);

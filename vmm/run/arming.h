@@ -34,6 +34,17 @@ class Arming {
     armed_ = sched::kForever;
     at_once_ = false;
   }
+  // The timer is left behind for another one, which is not armed. True: disarm the one that is left.
+  bool moves() {
+    const bool pending = armed_ != sched::kForever;
+    armed_ = sched::kForever;
+    return pending;
+  }
+  // At the other one: what it is to be armed for, whatever was asked for meanwhile.
+  std::optional<Nanos> arrives(Nanos now) {
+    armed_ = sched::kForever;
+    return cover(now);
+  }
   // A signal at once, whatever else is wanted. Arming anew takes back a signal that has not been delivered, so
   // this holds until fired().
   std::optional<Nanos> fire_now(Nanos now) {

@@ -37,7 +37,7 @@ DoctorCheck check_kernel() {
   return warn(
       "kernel", name.release,
       "before Linux 6.13 a vCPU that changes threads waits for an RCU grace period, up to hundreds of "
-      "milliseconds: where that is measured, vCPUs stay with the workers where they begin");
+      "milliseconds: where that is measured, a thread carries each vCPU, and workers go from one to another");
 }
 
 DoctorCheck check_cpus() {
@@ -96,6 +96,7 @@ std::vector<std::string> implications(const std::vector<MeasuredCost>& costs) {
   const Nanos exit = cost_of(costs, "exit_user_ns");
   const Nanos preempt = cost_of(costs, "preempt_user_ns");
   const Nanos move = cost_of(costs, "vcpu_move_ns");
+  const Nanos handover = cost_of(costs, "carrier_switch_ns");
   // A preemption costs the exit and the way back; below a fiftieth of the slice it is lost in the noise.
   const Nanos slice = 50 * preempt;
   return {
@@ -104,8 +105,12 @@ std::vector<std::string> implications(const std::vector<MeasuredCost>& costs) {
       fmt::format("slice: preemption costs {:.1f} us, so slices of {:.1f} ms and more keep it below 2 %",
                   us(preempt), us(slice) / 1000.0),
       fmt::format("moving a vCPU to another worker costs {:.1f} us: {}", us(move),
-                  move < kDearMove ? "vCPUs may move freely"
-                                   : "they stay where they begin, unless --migration-cost says otherwise"),
+                  move < kDearMove
+                      ? "vCPUs may move freely"
+                      : "they stay with threads of their own, or without these with their workers"),
+      fmt::format(
+          "--carriers auto means {}: handing a worker from one vCPU's thread to another's costs {:.1f} us",
+          move < kDearMove ? "off" : "on, a thread for each vCPU", us(handover)),
   };
 }
 

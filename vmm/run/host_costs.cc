@@ -12,6 +12,7 @@
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
+#include "vmm/run/handover_cost.h"
 #include "vmm/run/machine.h"
 #include "vmm/run/move_cost.h"
 
@@ -201,6 +202,8 @@ Result<std::vector<MeasuredCost>> measure_host_costs() {
   const auto move = measure_move(bench, cpus, staying);
   ::pthread_setaffinity_np(::pthread_self(), sizeof(before), &before);
   if (!move) return Failure(move.error());
+  const auto handover = measure_handover_cost();
+  if (!handover) return Failure(handover.error());
 
   const auto cost = [](const char* key, const char* what, Nanos value) {
     return MeasuredCost{key, what, value.count()};
@@ -216,6 +219,7 @@ Result<std::vector<MeasuredCost>> measure_host_costs() {
            std::max(Nanos{}, inject - in_kernel->exit_cost)),
       cost("vcpu_switch_ns", "loading another vCPU than the last", std::max(Nanos{}, switching - staying)),
       cost("vcpu_move_ns", "on top, if it ran on another CPU", *move),
+      cost("carrier_switch_ns", "on top of a switch where a thread carries each vCPU", *handover),
       {"pauses_per_ms", "turns of the guests' spin loop",
        static_cast<int64_t>(bench.calibrated().pauses_per_ms)},
       {"delay_iters_per_ms", "turns of the guests' work loop",

@@ -1,9 +1,7 @@
 #include "vmm/run/host_thread.h"
 
 #include <fmt/format.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -12,6 +10,7 @@
 
 #include "vmm/run/entry.h"
 #include "vmm/run/exit.h"
+#include "vmm/run/futex.h"
 #include "vmm/run/look.h"
 #include "vmm/run/retry.h"
 #include "vmm/sandbox/sandbox.h"
@@ -20,28 +19,6 @@ namespace vmm {
 namespace {
 
 thread_local const HostThread* this_host_thread = nullptr;
-
-// The kernel's view of an atomic word: the same 32 bits.
-uint32_t* futex_word(const std::atomic<uint32_t>& word) {
-  static_assert(sizeof(word) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
-  return reinterpret_cast<uint32_t*>(const_cast<std::atomic<uint32_t>*>(&word));
-}
-
-// Sleeps while the word is 0, at most until this instant of CLOCK_MONOTONIC. May end early. 0 or an errno.
-[[nodiscard]] int futex_wait_while_zero(const std::atomic<uint32_t>& word, Nanos until) {
-  const timespec at = to_timespec(until);
-  return retried([&] {
-    const long woken = ::syscall(SYS_futex, futex_word(word), FUTEX_WAIT_BITSET_PRIVATE, 0,
-                                 until == sched::kForever ? nullptr : &at, nullptr, FUTEX_BITSET_MATCH_ANY);
-    // Not zero any more, a signal, the time is up: all as good as a wake-up.
-    return woken >= 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT ? 0 : -1;
-  });
-}
-
-[[nodiscard]] int futex_wake(const std::atomic<uint32_t>& word) {
-  return retried(
-      [&] { return ::syscall(SYS_futex, futex_word(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); });
-}
 
 }  // namespace
 

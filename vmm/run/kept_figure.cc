@@ -106,4 +106,16 @@ bool KeptFigure::keep(const HostBoot& boot, Nanos figure) const {
   return false;
 }
 
+Nanos figure_of_boot(const std::string& name, const std::function<Result<Nanos>()>& measure) {
+  const KeptFigure kept(folders_for_figures(), name);
+  const auto boot = this_boot();
+  if (boot) {
+    if (const auto figure = kept.read(*boot)) return *figure;
+  }
+  const auto measured = measure();
+  if (!measured) return Nanos{};
+  if (boot) kept.keep(*boot, *measured);
+  return *measured;
+}
+
 }  // namespace vmm

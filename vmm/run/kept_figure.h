@@ -5,11 +5,13 @@
 // write at once leave one of their figures whole.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "sched/base/types.h"
+#include "vmm/result.h"
 
 namespace vmm {
 
@@ -43,5 +45,8 @@ class KeptFigure {
   std::vector<std::string> folders_;
   std::string name_;
 };
+
+// The one that is kept, or one that is measured now, and kept if that can be. 0: it cannot be measured.
+[[nodiscard]] Nanos figure_of_boot(const std::string& name, const std::function<Result<Nanos>()>& measure);
 
 }  // namespace vmm

@@ -21,6 +21,11 @@
 // Who asks for the same again need not signal again: the first signal is on its way. It may have failed
 // (PreemptTimer::kick reports that), hence `insist`.
 //
+// The owner may be one thread after another (leave(), come(); carrier.h): between the two it neither runs nor
+// sleeps, and the second thread sees all that the first did. An asker that signals the thread it has left has
+// written its reason before it looked at the phase, so that the owner's next entry or sleep, wherever that
+// is, sees it.
+//
 // An interrupt for a halted vCPU is never lost on a thread that sleeps with it: its poster changes the LAPIC
 // before it asks, and the owner takes the reasons before it looks at the LAPIC, so that what the look missed
 // comes with a reason that forbids the sleep.
@@ -43,9 +48,10 @@ class BasicKicks {
 
   explicit BasicKicks(uint32_t reasons) : reasons_(reasons) {}
 
-  // Owner thread, before anybody asks; and when nobody will ask again.
-  [[nodiscard]] Result<void> set_up(Trouble& trouble) {
-    auto timer = Timer::create(trouble);
+  // Owner thread, before anybody asks; and when nobody will ask again. `how`: Timer::create()'s.
+  template <class... How>
+  [[nodiscard]] Result<void> set_up(Trouble& trouble, How... how) {
+    auto timer = Timer::create(trouble, how...);
     if (!timer) return Failure(timer.error());
     timer_ = std::move(*timer);
     return {};
@@ -108,6 +114,12 @@ class BasicKicks {
     phase_.store(Phase::kSleeping, std::memory_order_seq_cst);
     if (reasons_.load(std::memory_order_seq_cst) == 0) sleep_on();
     phase_.store(Phase::kBusy, std::memory_order_seq_cst);
+  }
+  // Owner, from thread to thread: preempt_timer.h.
+  void leave() { timer_->leave(); }
+  template <class There>
+  void come(There* there) {
+    timer_->come(there);
   }
   // 0 as long as there is nothing to look at: a futex for owners that have nothing else to sleep on.
   const std::atomic<uint32_t>& reasons() const { return reasons_; }

@@ -1,5 +1,7 @@
 #include "vmm/run/machine.h"
 
+#include <fmt/format.h>
+
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/look.h"
 
@@ -13,10 +15,12 @@ uint16_t traced_worker() {
 
 }  // namespace
 
-Machine::Machine(const sched::Setup& setup, Nanos sample_cost, Nanos rotate, EventLoopKind event_loop)
+Machine::Machine(const sched::Setup& setup, Nanos sample_cost, Nanos rotate, EventLoopKind event_loop,
+                 bool carriers)
     : scheduler_(setup, *this),
       sample_cost_(sample_cost),
       event_loop_(event_loop),
+      has_carriers_(carriers),
       rotation_(chosen_cpus(setup.workers).cpus, setup.workers, rotate) {}
 
 Machine::~Machine() { stop(); }
@@ -24,10 +28,26 @@ Machine::~Machine() { stop(); }
 void Machine::stop() {
   if (workers_.empty()) return;
   pause();  // so that no worker kicks another that is already gone
+  carriers_.clear();  // the workers are at home, and the last carriers are through with giving them
   for (const auto& worker : workers_) worker->kick(Worker::kStop);
   barrier_.open();
   for (const auto& worker : workers_) worker->join();
   workers_.clear();
+}
+
+// "kvmux-c1.3" is the thread of vCPU 3 of VM 1.
+Result<void> Machine::start_carriers() {
+  carriers_.reserve(scheduler_.vcpus());
+  for (uint32_t i = 0; i < scheduler_.vcpus(); ++i) {
+    const sched::VcpuId id{i};
+    const std::string name =
+        fmt::format("kvmux-c{}.{}", index_of(scheduler_.vm_of(id)), scheduler_.index_in_vm(id));
+    const int cpu = rotation_.cpu_of(sched::WorkerId{i % scheduler_.workers()});
+    auto carrier = Carrier::start(name, cpu, trouble_);
+    if (!carrier) return Failure(carrier.error());
+    carriers_.push_back(std::move(*carrier));
+  }
+  return {};
 }
 
 Result<void> Machine::start() {
@@ -37,8 +57,20 @@ Result<void> Machine::start() {
   }
   // The workers wait at the pause barrier until all are there: they kick each other.
   barrier_.close();
-  const WorkerContext context{scheduler_, *this,    barrier_, vms_,        sample_cost_,
-                              rotation_,  workers_, trouble_, event_loop_, recorder_};
+  if (has_carriers_) {
+    if (auto started = start_carriers(); !started) return started;
+  }
+  const WorkerContext context{scheduler_,
+                              *this,
+                              barrier_,
+                              vms_,
+                              sample_cost_,
+                              rotation_,
+                              workers_,
+                              trouble_,
+                              event_loop_,
+                              recorder_,
+                              has_carriers_ ? &carriers_ : nullptr};
   workers_.reserve(scheduler_.workers());
   for (uint32_t i = 0; i < scheduler_.workers(); ++i) {
     auto worker = Worker::start(sched::WorkerId{i}, context);

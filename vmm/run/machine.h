@@ -14,7 +14,7 @@ namespace vmm {
 class Machine final : public sched::Host, public Engine {
  public:
   Machine(const sched::Setup& setup, Nanos sample_cost, Nanos rotate = {},
-          EventLoopKind event_loop = EventLoopKind::kAuto);
+          EventLoopKind event_loop = EventLoopKind::kAuto, bool carriers = false);
   ~Machine() override;
 
   sched::Scheduler& scheduler() { return scheduler_; }
@@ -52,14 +52,18 @@ class Machine final : public sched::Host, public Engine {
 
  private:
   void keep_registers(Vm& vm) const;
+  [[nodiscard]] Result<void> start_carriers();
   void wait_parked();
 
   PauseBarrier barrier_;
   mutable sched::Scheduler scheduler_;  // looking at a queue takes its lock
   const Nanos sample_cost_;  // 0: nobody looks whether guests busy-wait
   const EventLoopKind event_loop_;
+  const bool has_carriers_;
   Rotation rotation_;
   InterruptTrace trace_{nullptr};
+  std::vector<std::unique_ptr<Carrier>>
+      carriers_;  // by VcpuId; empty: workers run vCPUs on their own threads
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

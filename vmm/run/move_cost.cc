@@ -68,17 +68,7 @@ Result<Nanos> measure_move_cost() {
 }
 
 Nanos move_cost_of_host() {
-  static const Nanos cost = [] {
-    const KeptFigure kept(folders_for_figures(), "move-cost-ns");
-    const auto boot = this_boot();
-    if (boot) {
-      if (const auto figure = kept.read(*boot)) return *figure;
-    }
-    const auto measured = measure_move_cost();
-    if (!measured) return Nanos{};
-    if (boot) kept.keep(*boot, *measured);
-    return *measured;
-  }();
+  static const Nanos cost = figure_of_boot("move-cost-ns", measure_move_cost);
   return cost;
 }
 

@@ -55,6 +55,13 @@ Result<void> bind_thread(std::span<const int> cpus) {
   return {};
 }
 
+bool bind_other_thread(pid_t thread, int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  return retried([&] { return ::sched_setaffinity(thread, sizeof(set), &set); }) == 0;
+}
+
 namespace {
 
 // A file of the kernel's own that fits into `text`, read whole. 0 or an errno.

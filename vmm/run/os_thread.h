@@ -26,6 +26,9 @@ pid_t os_thread_id();
 // Binds the calling thread, which has been settled, to other CPUs. On failure it stays where it is.
 [[nodiscard]] Result<void> bind_thread(std::span<const int> cpus);
 
+// Binds another thread of this process, which has been settled, to one CPU. False: it stays where it is.
+[[nodiscard]] bool bind_other_thread(pid_t thread, int cpu);
+
 // What a thread of this process has had of the host since its start. Any thread; exact for one that does not
 // run. Zero where the kernel keeps no such statistics.
 struct ThreadUse {

@@ -5,14 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "vmm/run/retry.h"
 
 namespace vmm {
 namespace {
-
-// SIGRTMIN itself is what sanitizers and libraries like best.
-int preempt_signal() { return SIGRTMIN + 3; }
 
 // Threads inherit what their makers block, and processes too.
 Result<void> unblock(int signal) {
@@ -27,45 +25,64 @@ Result<void> unblock(int signal) {
   return {};
 }
 
-// Set before the signal can arrive and constant after, so the handler may read it.
-thread_local PreemptTimer* this_threads_timer = nullptr;
+// Of the worker that is on this thread; null: none is. Written by the thread that the handler runs on.
+thread_local std::atomic<PreemptTimer*> this_threads_timer{nullptr};
+
+void set_this_threads_timer(PreemptTimer* timer) {
+  this_threads_timer.store(timer, std::memory_order_relaxed);
+}
 
 }  // namespace
 
 void PreemptTimer::on_signal(int, siginfo_t* info, void*) {
-  PreemptTimer* timer = this_threads_timer;
+  PreemptTimer* timer = this_threads_timer.load(std::memory_order_relaxed);
   if (timer == nullptr) return;
   if (info->si_code == SI_TIMER) timer->fired_.store(true, std::memory_order_relaxed);
   if (VcpuFd* vcpu = timer->announced_.load(std::memory_order_relaxed)) vcpu->request_exit();
 }
 
-Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create(Trouble& trouble) {
-  auto timer = std::unique_ptr<PreemptTimer>(new PreemptTimer(trouble));
-  timer->thread_ = static_cast<pid_t>(::syscall(SYS_gettid));
-  this_threads_timer = timer.get();
-
+Result<void> PreemptTimer::prepare_thread() {
   struct sigaction action {};
   action.sa_sigaction = on_signal;
   action.sa_flags = SA_SIGINFO;  // no SA_RESTART: waits in the event loop end as well
   if (const int error = retried([&] { return ::sigaction(preempt_signal(), &action, nullptr); }); error != 0)
     return host_error("sigaction", error);
-  if (auto heard = unblock(preempt_signal()); !heard) return Failure(heard.error());
+  return unblock(preempt_signal());
+}
 
-  sigevent event{};
-  event.sigev_notify = SIGEV_THREAD_ID;
-  event.sigev_signo = preempt_signal();
-  event._sigev_un._tid = timer->thread_;
-  const auto create = [&] { return ::timer_create(CLOCK_MONOTONIC, &event, &timer->timer_); };
-  if (const int error = retried(create); error != 0)
-    return host_error("timer_create", error, "each worker needs one timer (limit: ulimit -i)");
-  timer->created_ = true;
+Result<std::unique_ptr<PreemptTimer>> PreemptTimer::create(Trouble& trouble, bool arms_here) {
+  auto timer = std::unique_ptr<PreemptTimer>(new PreemptTimer(trouble));
+  set_this_threads_timer(timer.get());
+  if (auto heard = prepare_thread(); !heard) return Failure(heard.error());
+  timer->thread_.store(static_cast<pid_t>(::syscall(SYS_gettid)), std::memory_order_relaxed);
+  if (!arms_here) return timer;
+  auto own = ThreadTimer::create();
+  if (!own) return Failure(own.error());
+  timer->own_ = std::move(*own);
+  const sched::MutexLock lock(timer->mutex_);
+  timer->here_ = timer->own_.get();
   return timer;
 }
 
 PreemptTimer::~PreemptTimer() {
-  // It cannot fail for a timer that is there; if something denies it, the timer goes with the process.
-  if (created_) (void)retried([&] { return ::timer_delete(timer_); });
-  this_threads_timer = nullptr;
+  own_.reset();
+  set_this_threads_timer(nullptr);
+}
+
+void PreemptTimer::leave() {
+  set_this_threads_timer(nullptr);
+  const sched::MutexLock lock(mutex_);
+  if (arming_.moves()) set(sched::kForever);
+  here_ = nullptr;
+}
+
+void PreemptTimer::come(ThreadTimer* there) {
+  set_this_threads_timer(this);
+  const sched::MutexLock lock(mutex_);
+  here_ = there != nullptr ? there : own_.get();
+  if (here_ == nullptr) return;  // nobody is signalled here
+  thread_.store(here_->thread(), std::memory_order_relaxed);
+  if (const auto instant = arming_.arrives(monotonic_now())) set(*instant);
 }
 
 void PreemptTimer::arm_tick(Nanos at, Nanos now) {
@@ -91,18 +108,15 @@ bool PreemptTimer::take_fired() {
 }
 
 void PreemptTimer::set(Nanos at) {
-  itimerspec when{};  // zero: disarmed
-  if (at != sched::kForever) when.it_value = to_timespec(std::max(at, Nanos{1}));
-  const int error = retried([&] { return ::timer_settime(timer_, TIMER_ABSTIME, &when, nullptr); });
+  if (here_ == nullptr) return;  // armed on arrival
+  const int error = here_->set(at);
   if (error == 0) return;
   arming_.fired();  // the next call tries again
   trouble_.report(host_error("timer_settime", error, "vCPUs cannot be preempted").value());
 }
 
 void PreemptTimer::kick() {
-  constexpr int kTries = 4;
-  const auto signal = [&] { return ::syscall(SYS_tgkill, ::getpid(), thread_, preempt_signal()); };
-  if (retried(signal, kTries) == 0) return;
+  if (send_preempt_signal(thread_.load(std::memory_order_relaxed)) == 0) return;
   const sched::MutexLock lock(mutex_);
   if (const auto instant = arming_.fire_now(monotonic_now())) set(*instant);
 }

@@ -6,7 +6,13 @@
 // immediate_exit in the vCPU that the worker has announced, so a signal that arrives just before KVM_RUN is
 // not lost (kick.h).
 //
-// One kernel timer a worker, whatever guests do. Calls that fail for a moment are tried again; a kick that
+// A worker with carriers (carrier.h) takes it along: leave() on the thread that it goes from, come() on the
+// one that it goes to, each of which has a kernel timer of its own. In between nothing is armed, and what is
+// asked for is armed on arrival. A signal that was sent to the thread it has left ends at most somebody
+// else's KVM_RUN once in vain; who kicks the thread that it has left has written a reason that is seen before
+// the next entry (kick.h), because the new thread is published before that entry is.
+//
+// One kernel timer a thread, whatever guests do. Calls that fail for a moment are tried again; a kick that
 // fails for good makes the timer fire instead, whose signal is the kernel's own and always there (tgkill
 // needs one from a pool that RLIMIT_SIGPENDING bounds). What fails for good is reported as trouble.
 #pragma once
@@ -15,7 +21,6 @@
 #include <sys/types.h>
 
 #include <atomic>
-#include <ctime>
 #include <memory>
 
 #include "sched/base/mutex.h"
@@ -23,6 +28,7 @@
 #include "vmm/result.h"
 #include "vmm/run/arming.h"
 #include "vmm/run/clock.h"
+#include "vmm/run/thread_timer.h"
 #include "vmm/run/trouble.h"
 
 namespace vmm {
@@ -31,8 +37,9 @@ class PreemptTimer {
  public:
   using Target = VcpuFd;
 
-  // For the calling thread. `trouble` outlives it.
-  [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create(Trouble& trouble);
+  // For the calling thread, with a kernel timer of its own there; without one nothing is armed as long as it
+  // is there. `trouble` outlives it.
+  [[nodiscard]] static Result<std::unique_ptr<PreemptTimer>> create(Trouble& trouble, bool arms_here = true);
   ~PreemptTimer();
   PreemptTimer(const PreemptTimer&) = delete;
   PreemptTimer& operator=(const PreemptTimer&) = delete;
@@ -50,6 +57,13 @@ class PreemptTimer {
   }
   // A signal now.
   void kick();
+  // Owner: from this thread; nothing is announced.
+  void leave();
+  // Owner: to this thread, which nobody else's timer is on. The thread's kernel timer, which outlives the
+  // stay there; null: this is the thread that created this.
+  void come(ThreadTimer* there);
+  // Once in the life of a thread that is not the one of create(), before come() there.
+  [[nodiscard]] static Result<void> prepare_thread();
 
   // Owner thread: the vCPU that is about to be entered, or null.
   void announce(VcpuFd* vcpu) { announced_.store(vcpu, std::memory_order_relaxed); }
@@ -66,10 +80,11 @@ class PreemptTimer {
   void set(Nanos at) SCHED_REQUIRES(mutex_);
 
   Trouble& trouble_;
-  pid_t thread_ = 0;
-  timer_t timer_{};
-  bool created_ = false;
+  std::unique_ptr<ThreadTimer> own_;
+  // Relaxed: stored before the phase of an entry there, loaded after that (kick.h).
+  std::atomic<pid_t> thread_{0};
   sched::Mutex mutex_;
+  ThreadTimer* here_ SCHED_GUARDED_BY(mutex_) = nullptr;  // null: on the way
   Arming arming_ SCHED_GUARDED_BY(mutex_);
   std::atomic<int64_t> tick_at_{sched::kForever.count()};
   // Owner's.

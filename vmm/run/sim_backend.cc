@@ -274,10 +274,11 @@ Result<RunResult> run_simulated(const RunSpec& asked, RunControl& control, const
   const auto costs = costs_of(asked, inputs);
   if (!costs) return tl::unexpected(costs.error());
   RunSpec spec = asked;
-  const auto moves = weigh_moves(spec, costs->vcpu_move);
+  const auto moves = weigh_moves(spec, {costs->vcpu_move, costs->carrier_switch});
   auto config = make_config(spec, inputs, *costs);
   if (!config) return tl::unexpected(config.error());
   config->trace = control.trace;
+  config->carriers = moves && moves->carried;
   sim::Simulator simulator(*config);
   const Nanos whole = spec.warmup + spec.duration;
   SimWatch watch(spec, *config);

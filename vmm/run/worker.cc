@@ -17,6 +17,8 @@ namespace {
 
 thread_local Worker* this_worker = nullptr;
 
+constexpr Nanos kNobodyLeft = sched::kForever;
+
 }  // namespace
 
 Worker* Worker::current() { return this_worker; }
@@ -30,7 +32,7 @@ Result<std::unique_ptr<Worker>> Worker::start(sched::WorkerId id, const WorkerCo
       Result<void> result = worker.set_up();
       const bool good = result.has_value();
       ready.set_value(std::move(result));
-      if (good) worker.loop();
+      if (good) worker.run();
       worker.pulse_.ends(monotonic_now());
       TraceRecorder::detach();
       worker.kicks_.tear_down();  // on the thread that it signals
@@ -49,14 +51,23 @@ void Worker::join() {
 Result<void> Worker::set_up() {
   this_worker = this;
   if (context_.recorder != nullptr) context_.recorder->attach(index_of(id_));
-  thread_id_ = os_thread_id();
-  stolen_.emplace(monotonic_now(), thread_cpu_now());
-  const std::array cpus{context_.rotation.cpu_of(id_)};
-  if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), cpus); !settled) return settled;
-  auto loop = EventLoop::create(context_.event_loop);
+  thread_id_.store(os_thread_id(), std::memory_order_relaxed);
+  stolen_.emplace(monotonic_now(), use_.cpu());
+  cpu_ = context_.rotation.cpu_of(id_);
+  if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), std::array{cpu_}); !settled)
+    return settled;
+  const bool by_many = context_.carriers != nullptr;
+  if (by_many) {
+    home_ = Carrier::home(context_.trouble);
+    home_->is_bound_to(cpu_);
+    here_ = home_.get();
+  }
+  // What a ring does for one thread it does less well for many.
+  const bool rather_epoll = by_many && context_.event_loop == EventLoopKind::kAuto;
+  auto loop = EventLoop::create(rather_epoll ? EventLoopKind::kEpoll : context_.event_loop);
   if (!loop) return Failure(loop.error());
   event_loop_ = std::move(*loop);
-  if (auto attentive = kicks_.set_up(context_.trouble); !attentive) return attentive;
+  if (auto attentive = kicks_.set_up(context_.trouble, !by_many); !attentive) return attentive;
   return sandbox::enter_sandbox(sandbox::ThreadKind::kWorker);
 }
 
@@ -77,25 +88,63 @@ Vcpu& Worker::vcpu_of(sched::VcpuId id) const {
 uint32_t Worker::take_reasons() {
   const uint32_t reasons = kicks_.take();
   if ((reasons & kMove) != 0) {
-    const std::array cpus{context_.rotation.cpu_of(id_)};
-    const auto moved = bind_thread(cpus);
+    const int cpu = context_.rotation.cpu_of(id_);
+    const auto moved = bind_thread(std::array{cpu});
     // Where that CPU has gone offline, we stay. Else two workers would share one for good.
     if (!moved && moved.error().errno_value != EINVAL) context_.trouble.report(moved.error());
+    if (moved) cpu_ = cpu;
+    if (moved && here_ != nullptr) here_->is_bound_to(cpu);
   }
   return reasons;
 }
 
-// pick → run its stay → again.
+void Worker::run() {
+  bool ended = loop(kNobodyLeft);
+  while (!ended) {
+    if (const auto token = home_->next()) ended = hold(*home_, *token);
+  }
+}
+
+bool Worker::hold(Carrier& here, const Token& token) {
+  arrive(here);
+  return loop(token.vcpu == nullptr ? kNobodyLeft : host(VcpuLease(*token.vcpu), token.from));
+}
+
+void Worker::arrive(Carrier& here) {
+  here_ = &here;
+  this_worker = this;
+  if (context_.recorder != nullptr) context_.recorder->attach(index_of(id_));
+  thread_id_.store(here.thread(), std::memory_order_relaxed);
+  here.be_on(cpu_);
+  kicks_.come(here.timer());
+  stolen_->slept(use_.arrives(monotonic_now(), is_away()));
+}
+
+// False: it is no more here, and nothing of it may be touched.
+bool Worker::go(Carrier& there, const Token& token) {
+  use_.leaves(monotonic_now(), is_away());
+  kicks_.leave();
+  TraceRecorder::detach();
+  this_worker = nullptr;
+  there.give(token, cpu_);
+  return false;
+}
+
+// pick → run its stay → again. `left`: when the last vCPU did; kNobodyLeft: something else than switching has
+// come since. As hold().
 //
 // A turn begins where the last one ended: what lies between (the choice of whom to yield to, putting back,
 // picking) is a part of the switch to whoever comes next. If it were nobody's, VMs that switch between their
 // own vCPUs in a tight loop would have it on top of their share. Other workers' times may so be later by some
 // microseconds than that of a pick that saw what they did; queues take no time that runs backwards.
-void Worker::loop() {
-  std::optional<Nanos> left;  // when the last vCPU did, if nothing but switching has come since
+bool Worker::loop(Nanos left) {
   for (;;) {
     const uint32_t reasons = take_reasons();
-    if ((reasons & kStop) != 0) return;
+    if ((reasons & (kStop | kPause)) != 0 && is_away()) {
+      kicks_.put_back(reasons & (kStop | kPause));
+      return go_home();
+    }
+    if ((reasons & kStop) != 0) return true;
     if ((reasons & kPause) != 0) {
       const Nanos from = monotonic_now();
       pulse_.parks(from);
@@ -103,17 +152,22 @@ void Worker::loop() {
       const Nanos until = monotonic_now();
       pulse_.leaves(until);
       stolen_->slept(until - from);
-      left.reset();
+      left = kNobodyLeft;
       continue;  // it may have been closed to stop us
     }
     const Nanos now = monotonic_now();
     post_due(now, nullptr);
-    const Nanos from = left.value_or(now);
+    const Nanos from = left == kNobodyLeft ? now : left;
     if (const auto turn = context_.scheduler.pick(id_, from)) {
-      left = host(VcpuLease(vcpu_of(turn->vcpu)), from);
+      Vcpu& vcpu = vcpu_of(turn->vcpu);
+      if (here_ != nullptr) {
+        Carrier& carrier = *(*context_.carriers)[index_of(turn->vcpu)];
+        if (&carrier != here_) return go(carrier, {.worker = this, .vcpu = &vcpu, .from = from});
+      }
+      left = host(VcpuLease(vcpu), from);
     } else {
-      wait_for_work();
-      left.reset();
+      if (!wait_for_work()) return false;
+      left = kNobodyLeft;
     }
   }
 }
@@ -126,7 +180,15 @@ void Worker::post_due(Nanos now, const Vcpu* running) {
   }
 }
 
-void Worker::wait_for_work() {
+// False: as go().
+bool Worker::wait_for_work() {
+  if (is_away()) {
+    here_->sleeps_with(this);
+    if (here_->has_mail()) {
+      here_->sleeps_with(nullptr);
+      return go_home();
+    }
+  }
   const Nanos from = monotonic_now();
   pulse_.sleeps(from);
   kicks_.sleep([this] {
@@ -138,8 +200,19 @@ void Worker::wait_for_work() {
   const Nanos until = monotonic_now();
   pulse_.leaves(until);
   stolen_->slept(until - from);
+  if (is_away()) here_->sleeps_with(nullptr);
+  return true;
 }
 
-WorkerView Worker::view(Nanos now) const { return view_of(pulse_, kicks_.phase(), thread_id_, now); }
+WorkerView Worker::view(Nanos now) const {
+  return view_of(pulse_, kicks_.phase(), thread_id_.load(std::memory_order_relaxed), now);
+}
+
+// Parked at home, whose own thread's switches are those since its start.
+Result<ThreadUse> Worker::host_use() const {
+  auto use = thread_use(thread_id_.load(std::memory_order_relaxed));
+  if (use) use->preemptions += use_.preemptions();
+  return use;
+}
 
 }  // namespace vmm

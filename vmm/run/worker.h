@@ -1,5 +1,7 @@
 // A worker: one host thread on one CPU with one event loop and one timer, running one vCPU at a time as its
-// scheduler says. Anyone may ask it to look up: kick.h says why no kick is lost.
+// scheduler says. Anyone may ask it to look up: kick.h says why no kick is lost. With carriers its thread is
+// only its home, and it goes to the thread of each vCPU that it runs (carrier.h): whoever holds it is its
+// owner.
 #pragma once
 
 #include <memory>
@@ -10,8 +12,10 @@
 #include "sched/base/sample_clock.h"
 #include "sched/scheduler.h"
 #include "vmm/run/alarms.h"
+#include "vmm/run/carrier.h"
 #include "vmm/run/engine.h"
 #include "vmm/run/event_loop.h"
+#include "vmm/run/held_use.h"
 #include "vmm/run/kick.h"
 #include "vmm/run/machine_view.h"
 #include "vmm/run/os_thread.h"
@@ -36,6 +40,7 @@ struct WorkerContext {
   Trouble& trouble;
   EventLoopKind event_loop = EventLoopKind::kAuto;
   TraceRecorder* recorder = nullptr;
+  const std::vector<std::unique_ptr<Carrier>>* carriers = nullptr;  // by VcpuId; null: none
 };
 
 class Worker {
@@ -57,16 +62,19 @@ class Worker {
   // Any thread. `insist`: although it may have been asked for that already.
   void kick(uint32_t reasons, bool insist = false);
   void arm_tick(Nanos at, Nanos now) { kicks_.arm_tick(at, now); }
-  // The worker whose thread this is, or null.
+  // The worker that is on this thread, or null.
   static Worker* current();
   sched::WorkerId id() const { return id_; }
+
+  // The thread of `here`, to which it has come. True: it has ended; else it has gone elsewhere.
+  bool hold(Carrier& here, const Token& token);
 
   // Any thread.
   WorkerView view(Nanos now) const;
 
   // Parked workers only.
   Nanos busy() const { return pulse_.busy(); }
-  [[nodiscard]] Result<ThreadUse> host_use() const { return thread_use(thread_id_); }
+  [[nodiscard]] Result<ThreadUse> host_use() const;
 
  private:
   enum class Departure : uint8_t { kPut, kYield, kHalt, kStop };
@@ -79,7 +87,12 @@ class Worker {
         alarms_(context.scheduler.vcpus()),
         samples_(context.sample_cost) {}
   Result<void> set_up();
-  void loop();
+  void run();
+  bool loop(Nanos left);
+  bool is_away() const { return here_ != nullptr && !here_->is_home(); }
+  bool go(Carrier& there, const Token& token);
+  bool go_home() { return go(*home_, {.worker = this}); }
+  void arrive(Carrier& here);
   Nanos host(VcpuLease vcpu, Nanos now);
   Departure stay(Vcpu& vcpu, Nanos& now);
   uint32_t take_reasons();
@@ -96,7 +109,7 @@ class Worker {
   void tell_turn_end(const RunningVm& vm, const Vcpu& vcpu, Nanos now) const;
   void tell_stolen(Vcpu& vcpu) const;
   void post_due(Nanos now, const Vcpu* running);
-  void wait_for_work();
+  bool wait_for_work();
   Vcpu& vcpu_of(sched::VcpuId id) const;
 
   const sched::WorkerId id_;
@@ -105,10 +118,14 @@ class Worker {
   std::unique_ptr<EventLoop> event_loop_;
   Alarms alarms_;
   sched::SampleClock samples_;
-  Kicks kicks_{kPause};  // a worker begins at the pause barrier
-  pid_t thread_id_ = 0;
+  alignas(64) Kicks kicks_{kPause};  // a worker begins at the pause barrier; others write here
+  std::atomic<pid_t> thread_id_{0};  // of its owner; relaxed: for those who look on
   Pulse pulse_;
   std::optional<StolenTime> stolen_;  // made on the thread, whose clock it reads
+  HeldUse use_;
+  int cpu_ = -1;                   // its owner is bound to
+  std::unique_ptr<Carrier> home_;  // with carriers
+  Carrier* here_ = nullptr;        // its owner; null without carriers
   std::thread thread_;
 };
 

@@ -135,7 +135,7 @@ bool Worker::is_in_kernel(const Vcpu& vcpu) const {
 // What the host took while the vCPU was on is not its doing. Before the scheduler charges for it.
 void Worker::discount_stolen(Vcpu& vcpu, Nanos now, Nanos stretch) {
   if (!stolen_->worth_asking(now, stretch)) return;
-  const Nanos lost = stolen_->take(now, thread_cpu_now());
+  const Nanos lost = stolen_->take(now, use_.cpu());
   if (lost == Nanos{}) return;
   vcpu.account.stolen += lost;
   tell_stolen(vcpu);

@@ -1,4 +1,6 @@
 // Interrupts as guests see them, oversubscribed.
+#include <sstream>
+
 #include "tests/kvm/boot/boot_guest.h"
 #include "tests/kvm/boot/program.h"
 
@@ -9,6 +11,16 @@ using kvm_test::guest_path;
 using kvm_test::run_program;
 
 namespace {
+
+// What the guest said: kvmux itself may have a word about moves.
+std::string found_by(const Finished& guest) {
+  std::string found;
+  std::istringstream lines(guest.output);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("kvmux: moves cost", 0) != 0) found += line + "\n";
+  }
+  return found;
+}
 
 Finished run_eight(uint32_t workers, std::string_view policy, const char* irqchip = "user") {
   return run_program({"boot", guest_path("smp8.elf"), "--vcpus", "8", "--workers", std::to_string(workers),
@@ -57,10 +69,10 @@ TEST_CASE("eight vCPUs find the same on 1, 2 and 8 workers under every preset") 
       CAPTURE(workers);
       const Finished guest = run_eight(workers, preset.name);
       CHECK(guest.status == 1);
-      CHECK(guest.output == first.output);
+      CHECK(found_by(guest) == found_by(first));
     }
   }
   if (system.capabilities().has(KVM_CAP_SPLIT_IRQCHIP)) {
-    CHECK(run_eight(2, "host", "split").output == first.output);
+    CHECK(found_by(run_eight(2, "host", "split")) == found_by(first));
   }
 }

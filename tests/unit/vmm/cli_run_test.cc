@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "cli_fake.h"
 #include "vmm/json.h"
 #include "vmm/trace/trace_file.h"
@@ -128,6 +130,32 @@ TEST_CASE("run, compare, sweep: --event-loop") {
   CHECK(program.asked.back().event_loop == EventLoopKind::kEpoll);
   CHECK(program.run(words("sweep --event-loop epoll --ratio 2 --repeat 5")) == 0);
   CHECK(program.asked.back().event_loop == EventLoopKind::kEpoll);
+}
+
+TEST_CASE("run, compare, sweep: --carriers, in comparisons for one policy alone as well") {
+  FakeProgram program;
+  CHECK(program.run(words("run")) == 0);
+  CHECK(program.asked.back().carriers == Carriers::kAuto);
+  CHECK(program.run(words("run --carriers on")) == 0);
+  CHECK(program.asked.back().carriers == Carriers::kOn);
+  CHECK(program.run(words("sweep --carriers off --ratio 2 --repeat 5")) == 0);
+  CHECK(program.asked.back().carriers == Carriers::kOff);
+  program.asked.clear();
+  CHECK(program.run(words("compare --policies yield,yield --carriers off,2=on --repeat 5")) == 0);
+  const auto with = [&](Carriers carriers) {
+    return std::count_if(program.asked.begin(), program.asked.end(),
+                         [&](const RunSpec& spec) { return spec.carriers == carriers; });
+  };
+  CHECK(with(Carriers::kOn) == 5);
+  CHECK(with(Carriers::kOff) == 5);
+}
+
+TEST_CASE("run --json: carriers are in the specification where they are given") {
+  FakeProgram program;
+  CHECK(program.run(words("run --json -")) == 0);
+  CHECK_FALSE(contains(program.out.str(), "carriers"));
+  CHECK(program.run(words("run --carriers on --json -")) == 0);
+  CHECK(contains(program.out.str(), "\"carriers\""));
 }
 
 TEST_CASE("run --cpus: what was used is said, with what is unequal about it") {

@@ -22,6 +22,7 @@ constexpr Nanos kGrace = 15ms;
 RunSpec spec_of(const std::string& policy, const char* guest = "lock") {
   RunSpec spec;
   spec.backend = Backend::kSim;
+  spec.carriers = Carriers::kOff;
   spec.warmup = 20ms;
   spec.duration = 200ms;
   for (int i = 0; i < 3; ++i) {
@@ -141,6 +142,46 @@ TEST_CASE("moves: what is said") {
         "moves cost 15.8 ms on this kernel (6.18.1): vCPUs stay with the workers where they begin");
   CHECK(moves_text({410us, 20us, false, true}, "") ==
         "moves cost 410 us in this cost profile, and migration-cost=20us is given: vCPUs move all the same");
+  MovesWeighed carried{.cost = 15'812'000ns, .carried = true, .handover = 7'040ns};
+  CHECK(moves_text(carried, "6.1.0-32-amd64") ==
+        "moves cost 15.8 ms on this kernel (6.1.0-32-amd64, before 6.13): a thread carries each vCPU; a "
+        "hand-over costs "
+        "7.0 us");
+  carried = {.cost = 15ms, .migration_cost = 20us, .given = true, .carried = true};
+  CHECK(moves_text(carried, "") ==
+        "moves cost 15 ms in this cost profile, and migration-cost=20us is given: vCPUs move all the same; a "
+        "thread "
+        "carries each vCPU");
+}
+
+TEST_CASE(
+    "moves: with carriers no policy is changed, and they are there by themselves where moves are dear") {
+  for (const sched::Preset& preset : sched::presets()) {
+    CAPTURE(preset.name);
+    const RunSpec asked = spec_of(std::string(preset.name));
+    for (const Carriers carriers : {Carriers::kAuto, Carriers::kOn}) {
+      RunSpec spec = asked;
+      spec.carriers = carriers;
+      CHECK(has_carriers(spec, 3us) == (carriers == Carriers::kOn && !is_host_run(spec)));
+      CHECK(has_carriers(spec, kGrace) == !is_host_run(spec));
+      const auto moves = weigh_moves(spec, {kGrace, 7us});
+      REQUIRE(moves.has_value() == !is_host_run(asked));
+      if (!moves) continue;
+      CHECK(moves->carried);
+      CHECK(moves->handover == 7us);
+      CHECK_FALSE(moves->stay);
+      CHECK_FALSE(moves->given);
+      CHECK(spec.vms[0].policy.tuning.migration_cost == asked.vms[0].policy.tuning.migration_cost);
+      CHECK(weigh_moves(spec, Nanos{3us}).has_value() == (carriers == Carriers::kOn));
+    }
+  }
+  RunSpec spec = spec_of("v2,migration-cost=1s");
+  spec.carriers = Carriers::kAuto;
+  const auto moves = weigh_moves(spec, kGrace);
+  REQUIRE(moves);
+  CHECK(moves->carried);
+  CHECK(moves->given);
+  CHECK(moves->stay);
 }
 
 TEST_CASE("simulated: no policy moves where a move costs a grace period, and that pays") {
@@ -169,6 +210,37 @@ TEST_CASE("simulated: no policy moves where a move costs a grace period, and tha
   }
 }
 
+TEST_CASE("simulated: with carriers a host with dear moves reaches what others reach") {
+  struct Size {
+    const char* guest;
+    uint32_t vms;
+    uint32_t vcpus;
+    uint32_t senders;  // 0: as usual
+  };
+  for (const Size& size : {Size{"ipi", 2, 8, 1}, {"lock", 1, 8, 0}, {"ipi", 1, 8, 0}, {"mixed", 3, 4, 0}}) {
+    for (const char* policy : {"yield", "v2", "kvmux"}) {
+      CAPTURE(size.guest);
+      CAPTURE(policy);
+      RunSpec spec = spec_of(policy, size.guest);
+      spec.vms.resize(size.vms);
+      for (VmSpec& vm : spec.vms) {
+        vm.vcpus = size.vcpus;
+        if (size.senders != 0) vm.workload.senders = size.senders;
+      }
+      spec.duration = 1s;
+      spec.carriers = Carriers::kAuto;
+      const RunResult dear = simulated(spec, kGrace);
+      REQUIRE(dear.moves);
+      CHECK(dear.moves->carried);
+      const RunResult cheap = simulated(spec, 3us);
+      CHECK_FALSE(cheap.moves);
+      MESSAGE(size.guest << " " << size.vms << " x " << size.vcpus << " " << policy << ": "
+                         << throughput(dear) / throughput(cheap));
+      CHECK(throughput(dear) >= 0.9 * throughput(cheap));
+    }
+  }
+}
+
 TEST_CASE("simulated: a host's threads take their vCPUs along") {
   const double dear = throughput(simulated(spec_of("host-yield"), kGrace));
   const double cheap = throughput(simulated(spec_of("host-yield"), 3us));
@@ -183,7 +255,8 @@ TEST_CASE("simulated: a profile's dear moves are in the text and in the JSON") {
     RunControl control;
     return run_simulated(spec, control);
   };
-  const std::vector<std::string> run{"sim", "run", "--seconds", "0.05", "--cost-profile", profile.path()};
+  const std::vector<std::string> run{"sim",        "run", "--seconds",      "0.05",
+                                     "--carriers", "off", "--cost-profile", profile.path()};
   REQUIRE(program.run(run) == 0);
   CHECK(contains(
       program.out.str(),
@@ -197,6 +270,17 @@ TEST_CASE("simulated: a profile's dear moves are in the text and in the JSON") {
   json.insert(json.end(), {"--migration-cost", "20us"});
   REQUIRE(program.run(json) == 0);
   CHECK(Json::parse(program.out.str())["runs"][0]["result"]["moves"]["given"] == true);
+  std::vector<std::string> carried{"sim", "run", "--seconds", "0.05", "--cost-profile", profile.path()};
+  REQUIRE(program.run(carried) == 0);
+  CHECK(contains(program.out.str(),
+                 "Moves: moves cost 15 ms in this cost profile: a thread carries each vCPU; a hand-over "
+                 "costs 3.0 us\n"));
+  carried.insert(carried.end(), {"--json", "-"});
+  REQUIRE(program.run(carried) == 0);
+  const Json with = Json::parse(program.out.str())["runs"][0]["result"]["moves"];
+  CHECK(with["carriers"] == true);
+  CHECK(with["handover_ns"] == 3'000);
+  CHECK(with["stay"] == false);
   REQUIRE(program.run({"sim", "run", "--seconds", "0.05"}) == 0);
   CHECK_FALSE(contains(program.out.str(), "Moves:"));
 }
@@ -208,12 +292,13 @@ TEST_CASE("compare: dear moves are said once, kept with the session, and decide 
   REQUIRE(program.run({"compare", "--policies", "host,yield,v2", "--repeat", "2", "--seconds", "0.01",
                        "--out", results.path()}) == 0);
   CHECK(contains(program.err.str(), "kvmux: moves cost 15 ms on this kernel ("));
+  CHECK(contains(program.err.str(), "a thread carries each vCPU"));
   CHECK(contains(results.read(), R"("moves":{"cost_ns":15000000,)"));
   REQUIRE(program.run({"compare", "--policies", "host,host-yield", "--repeat", "2", "--seconds", "0.01"}) ==
           0);
   CHECK_FALSE(contains(program.err.str(), "moves cost"));
-  const std::vector<std::string> turns{"compare",  "--policies", "yield,kvmux",
-                                       "--design", "switchback", "--plan"};
+  const std::vector<std::string> turns{"compare",    "--policies", "yield,kvmux", "--design",
+                                       "switchback", "--carriers", "off",         "--plan"};
   REQUIRE(program.run(turns) == 0);
   CHECK(contains(program.err.str(), "'kvmux' is measured in blocks: "));
   CHECK(contains(program.err.str(), "no vCPU may move (migration-cost)"));
