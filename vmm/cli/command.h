@@ -11,6 +11,7 @@
 #include "vmm/cli/spec.h"
 #include "vmm/doctor.h"
 #include "vmm/host_facts.h"
+#include "vmm/linux/default_image.h"
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/run.h"
 #include "vmm/sandbox/landlock.h"
@@ -41,6 +42,10 @@ struct Services {
   std::function<Nanos(const RunSpec&)> move_cost;
   std::function<HostFacts()> host_facts;  // asked before the sandbox closes
   std::function<Result<DoctorReport>()> doctor;
+  // A kernel and its initial file system for Linux guests with these loads; likewise before the sandbox closes. Empty:
+  // there are none.
+  std::function<Result<linux_guest::GuestImage>(std::span<const linux_guest::Load>, const linux_guest::Say&)>
+      linux_image = {};
   std::function<Nanos()> now;  // monotonic, for progress and time limits
   std::ostream& out;
   std::ostream& err;

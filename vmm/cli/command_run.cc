@@ -48,7 +48,9 @@ Result<Single> single_run(const RunOptions& options, Services& services) {
     return bad_value("--policy", options.flags.policies, "one policy; `kvmux compare` takes a list");
   }
   print_warnings(*request, services.err);
-  if (auto able = check_linux_guests(*request, options.flags.force, services); !able) return Failure(able.error());
+  if (auto able = prepare_linux_guests(*request, options.flags.force, services); !able) {
+    return Failure(able.error());
+  }
   auto spec = with_policy(request->setups.front(), request->policies.front());
   if (!spec) return tl::unexpected(spec.error());
   if (!options.at.empty()) {

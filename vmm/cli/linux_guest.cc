@@ -10,6 +10,7 @@
 #include "sched/base/text.h"
 #include "vmm/cli/spec.h"
 #include "vmm/linux/guest_image.h"
+#include "vmm/linux/loads.h"
 
 namespace vmm {
 namespace {
@@ -29,18 +30,49 @@ Result<void> set_key(const std::string& flag, const std::string& key, const std:
   }
   if (value.empty()) return bad_value(flag, value, "something");
   if (key == "load") {
-    if (const std::string why = why_not_load(value); !why.empty()) return bad_value(flag, value, why);
-    guest.load = value;
+    const auto load = linux_guest::parse_load(flag, value);
+    if (!load) return Failure(load.error());
+    guest.load = load->text();
     return {};
   }
   (key == "kernel" ? guest.kernel : key == "initrd" ? guest.initrd : guest.cmdline) = value;
   return {};
 }
 
-Result<void> check_file(const std::string& key, const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(path, ignored)) return {};
-  return usage_error("--guest linux," + key, fmt::format("'{}' is not a file", path));
+Result<void> check_files(const LinuxGuest& guest) {
+  for (const auto& [key, path] : {std::pair{"kernel", guest.kernel}, {"initrd", guest.initrd}}) {
+    std::error_code ignored;
+    if (path.empty() || std::filesystem::is_regular_file(path, ignored)) continue;
+    return usage_error(fmt::format("--guest linux,{}", key), fmt::format("'{}' is not a file", path));
+  }
+  return {};
+}
+
+std::vector<LinuxGuest*> linux_guests(Request& request) {
+  std::vector<LinuxGuest*> guests;
+  for (Setup& setup : request.setups) {
+    for (VmSpec& vm : setup.spec.vms) {
+      if (vm.linux_guest) guests.push_back(&*vm.linux_guest);
+    }
+  }
+  return guests;
+}
+
+Result<void> check_host(bool force, Services& services) {
+  if (services.host_facts().has_virtualization) return {};
+  constexpr std::string_view kWhy =
+      "this host has no hardware virtualization (neither vmx nor svm in /proc/cpuinfo), so KVM interprets "
+      "the "
+      "guest's kernel, at a quarter of a microsecond an instruction: Linux takes hours to boot";
+  if (force) {
+    services.err << "kvmux: warning: --guest linux: " << kWhy << "\n";
+    return {};
+  }
+  return host_error(
+      "--guest linux", 0,
+      fmt::format("{}. Built-in guests run at full speed here (`{} guests`); --force runs Linux "
+                  "all the same",
+                  kWhy, services.called_as));
 }
 
 }  // namespace
@@ -55,8 +87,8 @@ Result<void> make_linux_guest(std::string_view flag, const KeyValues& keys, VmSp
   for (const auto& [key, value] : keys) {
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
       return usage_error(std::string{flag},
-                         fmt::format("unknown key '{}'{}; accepted are {}", key, sched::did_you_mean(key, kKeys),
-                                     sched::join(kKeys, ", ")));
+                         fmt::format("unknown key '{}'{}; accepted are {}", key,
+                                     sched::did_you_mean(key, kKeys), sched::join(kKeys, ", ")));
     }
     if (auto set = set_key(fmt::format("{},{}", flag, key), key, value, vm); !set) return set;
   }
@@ -65,7 +97,7 @@ Result<void> make_linux_guest(std::string_view flag, const KeyValues& keys, VmSp
     return bad_value(fmt::format("{},memory", flag), std::to_string(vm.memory_bytes), "at least 4M");
   }
   vm.memory_bytes = whole_huge_pages(vm.memory_bytes);
-  complete_guest(*vm.linux_guest);
+  if (vm.linux_guest->load.empty()) vm.linux_guest->load = kStandardLoad;
   vm.ring = VmSpec{}.ring;
   vm.args.clear();
   vm.workload = {};
@@ -82,29 +114,32 @@ bool has_linux_guests(const Request& request) {
                      [](const Setup& setup) { return has_linux_guests(setup.spec); });
 }
 
-Result<void> check_linux_guests(const Request& request, bool force, Services& services) {
+Result<void> prepare_linux_guests(Request& request, bool force, Services& services) {
   if (!has_linux_guests(request)) return {};
-  for (const Setup& setup : request.setups) {
-    for (const VmSpec& vm : setup.spec.vms) {
-      if (!vm.linux_guest) continue;
-      if (vm.linux_guest->kernel.empty()) return usage_error("--guest linux", std::string{kNoImage});
-      if (auto ok = check_file("kernel", vm.linux_guest->kernel); !ok) return ok;
-      if (vm.linux_guest->initrd.empty()) continue;
-      if (auto ok = check_file("initrd", vm.linux_guest->initrd); !ok) return ok;
-    }
+  if (auto able = check_host(force, services); !able) return able;
+  const std::vector<LinuxGuest*> guests = linux_guests(request);
+  std::vector<linux_guest::Load> loads;
+  for (const LinuxGuest* guest : guests) {
+    if (auto ok = check_files(*guest); !ok) return ok;
+    if (!guest->kernel.empty()) continue;
+    auto load = linux_guest::parse_load("--guest linux,load", guest->load);
+    if (!load) return Failure(load.error());
+    loads.push_back(std::move(*load));
   }
-  if (services.host_facts().has_virtualization) return {};
-  constexpr std::string_view kWhy =
-      "this host has no hardware virtualization (neither vmx nor svm in /proc/cpuinfo), so KVM interprets the "
-      "guest's kernel, at a quarter of a microsecond an instruction: Linux takes hours to boot";
-  if (force) {
-    services.err << "kvmux: warning: --guest linux: " << kWhy << "\n";
-    return {};
+  if (loads.empty()) return {};
+  if (!services.linux_image) {
+    return usage_error("--guest linux",
+                       "this program has no image of its own; accepted is kernel=FILE,initrd=FILE");
   }
-  return host_error("--guest linux", 0,
-                    fmt::format("{}. Built-in guests run at full speed here (`{} guests`); --force runs Linux "
-                                "all the same",
-                                kWhy, services.called_as));
+  const auto image = services.linux_image(
+      loads, [&services](std::string_view line) { services.err << "kvmux: " << line << "\n"; });
+  if (!image) return Failure(image.error());
+  for (LinuxGuest* guest : guests) {
+    if (!guest->kernel.empty()) continue;
+    guest->kernel = image->kernel;
+    if (guest->initrd.empty()) guest->initrd = image->initrd;
+  }
+  return {};
 }
 
 std::string linux_title(const LinuxGuest& guest) { return guest.load; }

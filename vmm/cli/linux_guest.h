@@ -1,5 +1,5 @@
-// Linux guests on the command line: `--guest linux,load=dbench:8` and `--vm guest=linux,…`; and whether this host can
-// carry them. Main thread.
+// Linux guests on the command line: `--guest linux,load=dbench:8` and `--vm guest=linux,…`; and whether this
+// host can carry them. Main thread.
 #pragma once
 
 #include <span>
@@ -15,16 +15,17 @@ namespace vmm {
 // kernel, initrd, load, cmdline.
 [[nodiscard]] bool is_linux_key(std::string_view key);
 
-// Makes `vm` a Linux guest; keys besides those above: memory. `vm` may be one already, whose own values stay where
-// no key says otherwise. Files are only named; what is not given is the image that `kvmux linux-image` made.
+// Makes `vm` a Linux guest; keys besides those above: memory. `vm` may be one already, whose own values stay
+// where no key says otherwise. Files are only named.
 [[nodiscard]] Result<void> make_linux_guest(std::string_view flag, const KeyValues& keys, VmSpec& vm);
 
 [[nodiscard]] bool has_linux_guests(const RunSpec& spec);
 [[nodiscard]] bool has_linux_guests(const Request& request);
 
-// Their files are there, and the host runs their kernels, or the user wants it all the same (--force): then says what
-// to expect.
-[[nodiscard]] Result<void> check_linux_guests(const Request& request, bool force, Services& services);
+// The host runs their kernels, or the user wants it all the same (--force): then says what to expect. Files
+// that the user named are there; who named no kernel gets that of our image, which may have to be built
+// first.
+[[nodiscard]] Result<void> prepare_linux_guests(Request& request, bool force, Services& services);
 
 // "dbench:8": what titles call it.
 std::string linux_title(const LinuxGuest& guest);

@@ -1,22 +1,16 @@
-// What a Linux guest gets where the user does not say: the image that `kvmux linux-image` has made, the kernel's
-// command line, the load. Set-up, any thread.
+// What a Linux guest of a run gets where the user does not say, and its kernel's command line. Pure, any
+// thread.
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "vmm/run_types.h"
 
 namespace vmm {
 
-inline constexpr std::string_view kNoImage =
-    "there is no image yet: `kvmux linux-image` makes one; accepted are kernel=FILE and initrd=FILE as well";
+inline constexpr const char* kStandardLoad = "hackbench";
 
-// Fills in what is empty: the kernel, and with it the initrd, of the image, if there is one; the load. The command
-// line goes behind what every guest needs.
-void complete_guest(LinuxGuest& guest);
-
-// Why this is no load; empty: it may be one, which the agent decides.
-[[nodiscard]] std::string why_not_load(std::string_view load);
+// What its kernel gets: what every guest needs, its load for the agent, and the user's own.
+[[nodiscard]] std::string kernel_cmdline(const LinuxGuest& guest);
 
 }  // namespace vmm

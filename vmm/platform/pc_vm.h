@@ -1,5 +1,5 @@
-// A VM with a PC around it, its image loaded and its vCPUs where firmware would have left them: what `kvmux boot`
-// boots, and what a run has beside tiny guests.
+// A VM with a PC around it, its image loaded and its vCPUs where firmware would have left them: what `kvmux
+// boot` boots, and what a run has beside tiny guests.
 //
 // Built by one thread before the engine starts; goes when the engine has stopped.
 #pragma once

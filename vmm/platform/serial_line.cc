@@ -5,7 +5,7 @@
 namespace vmm {
 namespace {
 
-constexpr size_t kMostTyped = 64 * 1024;      // is asked for …
+constexpr size_t kMostTyped = 64 * 1024;       // is asked for …
 constexpr size_t kMostKept = 16 * kMostTyped;  // … and kept, of one who types on unasked
 
 }  // namespace

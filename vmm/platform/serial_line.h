@@ -1,5 +1,5 @@
-// A serial port of the PC board and what is typed at it: the UART holds sixteen bytes, the rest waits here, since
-// nobody at a terminal minds flow control.
+// A serial port of the PC board and what is typed at it: the UART holds sixteen bytes, the rest waits here,
+// since nobody at a terminal minds flow control.
 //
 // Pure; one caller at a time, the board's lock held.
 #pragma once
@@ -16,8 +16,7 @@ namespace vmm {
 class SerialLine {
  public:
   // As Uart16550.
-  SerialLine(Uart16550::Output output, Uart16550::Clear clear)
-      : uart_(std::move(output), std::move(clear)) {}
+  SerialLine(Uart16550::Output output, Uart16550::Clear clear) : uart_(std::move(output), std::move(clear)) {}
 
   // The guest's accesses. True of room_again() afterwards: whoever found no room is to look again.
   [[nodiscard]] uint8_t read(uint8_t offset);

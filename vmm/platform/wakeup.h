@@ -1,5 +1,5 @@
-// Lets any thread end the wait of the one that serves boards. What it rang for is noted besides: should the kernel
-// not take the bell, that thread finds it when it looks next, as it does several times a second.
+// Lets any thread end the wait of the one that serves boards. What it rang for is noted besides: should the
+// kernel not take the bell, that thread finds it when it looks next, as it does several times a second.
 #pragma once
 
 #include <atomic>

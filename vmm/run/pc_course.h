@@ -1,5 +1,5 @@
-// What a run with PCs does besides: waits until their guests are ready, and asks what they have done before figures
-// are taken. Nothing where there are none. The thread that drives the engine.
+// What a run with PCs does besides: waits until their guests are ready, and asks what they have done before
+// figures are taken. Nothing where there are none. The thread that drives the engine.
 #pragma once
 
 #include "vmm/run/pc_guests.h"

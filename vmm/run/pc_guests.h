@@ -1,5 +1,5 @@
-// The PCs of a measured run: VMs whose boards have to be served, and guests with an agent that says when it is ready.
-// vmm/run knows neither boards nor agents; who has them gives a run its PcGuests (RunControl).
+// The PCs of a measured run: VMs whose boards have to be served, and guests with an agent that says when it
+// is ready. vmm/run knows neither boards nor agents; who has them gives a run its PcGuests (RunControl).
 //
 // The thread that drives the engine, which serves the boards as well, in this order:
 //   make() for each → engine.start() → serve() until standing() is not kBooting → go() → (serve() …
@@ -31,8 +31,8 @@ class PcGuests {
   // All must outlive the VM; the VM must go before *this.
   [[nodiscard]] virtual Result<std::unique_ptr<RunVm>> make(const System& system, const RunVmSetup& setup,
                                                             Engine& engine) = 0;
-  // Serves their boards until this instant, or until something has changed that is asked for below, or a signal
-  // comes.
+  // Serves their boards until this instant, or until something has changed that is asked for below, or a
+  // signal comes.
   [[nodiscard]] virtual Result<void> serve(Nanos until) = 0;
 
   enum class Standing : uint8_t { kBooting, kReady, kFailed };

@@ -1,7 +1,8 @@
-// A VM of a measured run, whatever guest it has: a tiny one (tiny_vm.h), or a PC, whose maker is given to the run
-// (pc_guests.h).
+// A VM of a measured run, whatever guest it has: a tiny one (tiny_vm.h), or a PC, whose maker is given to the
+// run (pc_guests.h).
 //
-// Built and destroyed by the thread that drives the engine, which also asks the rest, unless it says otherwise.
+// Built and destroyed by the thread that drives the engine, which also asks the rest, unless it says
+// otherwise.
 #pragma once
 
 #include <memory>
@@ -35,7 +36,8 @@ class RunVm {
   // As the engine is to know it: VM, board, and what the guest publishes.
   [[nodiscard]] virtual RunningVm running() const = 0;
 
-  // Any thread. A copy of what the guest's vCPU has reported by guest/abi.h; zeros where it does not know that.
+  // Any thread. A copy of what the guest's vCPU has reported by guest/abi.h; zeros where it does not know
+  // that.
   [[nodiscard]] virtual kvmux_vcpu_results results(VcpuIndex) const { return {}; }
   // Of a PC's agent: its last answer to PcGuests::ask(). Nothing: none yet, or a tiny guest.
   [[nodiscard]] virtual std::optional<GuestReport> report() const { return std::nullopt; }

@@ -1,5 +1,5 @@
-// Waits for instants of a run and for what its guests do, serving what has to be served meanwhile, and says how far
-// it has come. The thread that drives the engine.
+// Waits for instants of a run and for what its guests do, serving what has to be served meanwhile, and says
+// how far it has come. The thread that drives the engine.
 #pragma once
 
 #include <algorithm>

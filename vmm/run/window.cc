@@ -107,13 +107,15 @@ void take_reports(const std::optional<GuestReport>& start, const std::optional<G
       static_cast<double>(result.operations) / std::chrono::duration<double>(result.guest_time).count();
 }
 
-void add_outcome(LinuxResult outcome, const std::string& complaint, VmResult& vm) {
+void add_outcome(LinuxResult outcome, const std::string& complaint, bool answered, VmResult& vm) {
   LinuxResult& result = *vm.linux_guest;
   result.boot_time = outcome.boot_time;
   result.findings = std::move(outcome.findings);
   if (vm.failure.empty()) vm.failure = complaint;
-  if (vm.failure.empty() && !result.counted)
-    vm.failure = "its agent did not answer at both ends of the measured window";
+  if (vm.failure.empty() && !result.counted) {
+    vm.failure = answered ? "its load reported nothing in the measured window; --seconds makes it longer"
+                          : "its agent did not answer at both ends of the measured window";
+  }
   if (!vm.failure.empty()) result.last_lines = std::move(outcome.last_lines);
 }
 
@@ -211,7 +213,8 @@ RunResult difference(const RunSpec& spec, const Calibrations& calibrations, cons
     vm.exit_code = vms[v]->vm().exit_code();
     vm.failure = vms[v]->vm().failure();
     if (auto outcome = vms[v]->outcome()) {
-      add_outcome(std::move(*outcome), vms[v]->complaint(), vm);
+      const bool answered = start.reports[v] && end.reports[v];
+      add_outcome(std::move(*outcome), vms[v]->complaint(), answered, vm);
     } else if (!vms[v]->vm().ended()) {
       vm.failure = never_started(vms[v]->vm(), guests::find(vm.guest).has_value(), end.vms[v], vm.vcpus);
     }

@@ -1,5 +1,5 @@
-// Linux guests on the command line: their keys, where they may stand, hosts that cannot carry them, and what is
-// printed of them.
+// Linux guests on the command line: their keys, where they may stand, hosts that cannot carry them, and what
+// is printed of them.
 #include <doctest/doctest.h>
 
 #include "cli_fake.h"
@@ -85,8 +85,9 @@ TEST_CASE("linux: its keys reach the spec, and colons belong to them") {
 
 TEST_CASE("linux: what the user sets stays, and tiny guests keep their defaults") {
   LinuxProgram program;
-  REQUIRE(program.run_line("run --guest linux," + program.image +
-                           " --warmup 0.2 --spin-detect off --boot-limit 20 --paravirt none --fail-on-findings") == 0);
+  REQUIRE(program.run_line(
+              "run --guest linux," + program.image +
+              " --warmup 0.2 --spin-detect off --boot-limit 20 --paravirt none --fail-on-findings") == 0);
   CHECK(program.asked.front().warmup == 200ms);
   CHECK(program.asked.front().spin_detect == SpinDetect::kOff);
   CHECK(program.asked.front().boot_limit == 20s);
@@ -116,8 +117,8 @@ TEST_CASE("linux: beside tiny guests, in one run and in a grid") {
   CHECK(listed.vms[1].linux_guest->kernel == program.kernel.path());
   CHECK(!listed.vms[2].linux_guest);
   program.asked.clear();
-  REQUIRE(program.run_line("compare --guest linux," + program.image +
-                           ",load=dbench:2,lock,think=5us;linux," + program.image +
+  REQUIRE(program.run_line("compare --guest linux," + program.image + ",load=dbench:2,lock,think=5us;linux," +
+                           program.image +
                            ",load=hackbench --policies yield,v2 --repeat 1 --seconds 0.1 --report off") == 0);
   CHECK(program.asked.size() == 6);
   CHECK(contains(program.out.str(), "linux (dbench:2)"));
@@ -137,10 +138,11 @@ TEST_CASE("linux: what cannot be is refused before anything runs") {
       {"run --guest linux,colour=red", {"--guest linux", "unknown key 'colour'", "kernel, initrd, load"}},
       {"run --guest linux,think=5us", {"--guest linux", "unknown key 'think'"}},
       {"run --guest linux,load=", {"--guest linux,load"}},
-      {"run --guest linux,load=a/b", {"--guest linux,load", "'a/b'"}},
+      {"run --guest linux,load=a/b", {"--guest linux,load", "a/b", "hackbench"}},
       {"run --guest linux,memory=5", {"--guest linux,memory", "'5'"}},
       {"run --guest linux,kernel=/nowhere/vmlinuz", {"kernel", "'/nowhere/vmlinuz' is not a file"}},
-      {"run --guest linux,kernel=" + program.kernel.path() + ",initrd=/nowhere/files", {"initrd", "'/nowhere/files'"}},
+      {"run --guest linux,kernel=" + program.kernel.path() + ",initrd=/nowhere/files",
+       {"initrd", "'/nowhere/files'"}},
       {"run --vm guest=lock,load=dbench:8", {"--vm load", "needs guest=linux"}},
       {"run --guest " + linux + " --paravirt xen", {"--paravirt", "'xen'", "kvm, none"}},
       {"run --guest " + linux + " --boot-limit soon", {"--boot-limit", "'soon'"}},
@@ -157,10 +159,33 @@ TEST_CASE("linux: what cannot be is refused before anything runs") {
   CHECK(program.asked.empty());
 }
 
+TEST_CASE("linux: who names no kernel gets the image of all loads") {
+  LinuxProgram program;
+  std::vector<std::string> wanted;
+  program.linux_image = [&](std::span<const linux_guest::Load> loads,
+                            const linux_guest::Say& say) -> Result<linux_guest::GuestImage> {
+    for (const linux_guest::Load& load : loads) wanted.push_back(load.text());
+    say("fetching a kernel");
+    return linux_guest::GuestImage{program.kernel.path(), program.initrd.path(), {}};
+  };
+  REQUIRE(program.run_line("run --vm guest=linux,load=dbench:8 --vm guest=linux --vm guest=lock") == 0);
+  CHECK(wanted == std::vector<std::string>{"dbench:8", "hackbench"});
+  CHECK(contains(program.err.str(), "kvmux: fetching a kernel"));
+  CHECK(program.asked.front().vms[1].linux_guest->kernel == program.kernel.path());
+  CHECK(program.asked.front().vms[1].linux_guest->initrd == program.initrd.path());
+  wanted.clear();
+  REQUIRE(program.run_line("run --guest linux,kernel=" + program.kernel.path()) == 0);
+  CHECK(wanted.empty());
+  CHECK(program.asked.back().vms[0].linux_guest->initrd.empty());
+  program.linux_image = nullptr;
+  CHECK(program.run_line("run --guest linux") == 2);
+}
+
 TEST_CASE("linux: where KVM would interpret the kernel, only with --force") {
   LinuxProgram program;
   program.facts.has_virtualization = false;
-  for (const std::string command : {"run", "compare --policies yield,v2 --repeat 1 --seconds 0.1 --report off"}) {
+  for (const std::string command :
+       {"run", "compare --policies yield,v2 --repeat 1 --seconds 0.1 --report off"}) {
     CAPTURE(command);
     program.asked.clear();
     CHECK(program.run_line(command + " --guest linux," + program.image) == 3);
@@ -178,7 +203,8 @@ TEST_CASE("linux: where KVM would interpret the kernel, only with --force") {
 TEST_CASE("linux: nothing is said of what its vCPUs counted") {
   LinuxProgram program;
   TemporaryFile file{"linux.json"};
-  REQUIRE(program.run_line("run --guest linux," + program.image + ",load=dbench:8 --vms 2 --json " + file.path()) == 0);
+  REQUIRE(program.run_line("run --guest linux," + program.image + ",load=dbench:8 --vms 2 --json " +
+                           file.path()) == 0);
   CHECK(contains(program.out.str(), "linux (dbench:8)"));
   CHECK(contains(program.out.str(), "steal by its own account 250 ms"));
   CHECK(contains(program.out.str(), "p99 3.0 ms"));
@@ -221,8 +247,9 @@ TEST_CASE("linux: findings and last lines are printed, a failure ends with 1") {
 
 TEST_CASE("linux: turns of a switchback are not for guests that are asked for their counters") {
   LinuxProgram program;
-  CHECK(program.run_line("compare --design switchback --policies yield,v2 --repeat 1 --seconds 0.1 --report off "
-                         "--guest linux," +
-                         program.image) == 0);
+  CHECK(program.run_line(
+            "compare --design switchback --policies yield,v2 --repeat 1 --seconds 0.1 --report off "
+            "--guest linux," +
+            program.image) == 0);
   CHECK(contains(program.err.str(), "measured in blocks"));
 }
