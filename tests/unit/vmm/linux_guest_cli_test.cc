@@ -207,7 +207,7 @@ TEST_CASE("linux: nothing is said of what its vCPUs counted") {
                            file.path()) == 0);
   CHECK(contains(program.out.str(), "linux (dbench:8)"));
   CHECK(contains(program.out.str(), "steal by its own account 250 ms"));
-  CHECK(contains(program.out.str(), "p99 3.0 ms"));
+  CHECK(contains(program.out.str(), "p99 3.00 ms"));
   CHECK(!contains(program.out.str(), "Fairness between vCPUs"));
   CHECK(!contains(program.out.str(), "Useful"));
   CHECK(contains(program.out.str(), "Fairness between VMs"));
