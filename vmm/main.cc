@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
       .move_cost = vmm::move_cost_for,
       .host_facts = vmm::read_host_facts,
       .doctor = vmm::doctor_measure,
+      .linux_image = vmm::linux_guest::default_image,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },
       .out = out,
       .err = err,

@@ -108,7 +108,8 @@ size_t machine_steal(uint64_t* ticks, size_t most) {
   char line[512];
   size_t count = 0;
   unsigned long long steal;
-  while (count < most && fgets(line, sizeof line, file) != NULL) {
+  while (count < most && fgets(line, sizeof line, file) != NULL && strncmp(line, "cpu", 3) == 0) {
+    if (line[3] < '0' || line[3] > '9') continue; /* the sum of all */
     if (sscanf(line, "cpu%*u %*u %*u %*u %*u %*u %*u %*u %llu", &steal) == 1) ticks[count++] = steal;
   }
   fclose(file);

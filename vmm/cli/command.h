@@ -78,6 +78,7 @@ Command add_replay(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
+Command add_linux_image(CLI::App& parent);
 Command add_completion(CLI::App& parent);
 Command add_man(CLI::App& parent);
 std::vector<Command> add_trace(CLI::App& parent);
