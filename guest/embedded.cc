@@ -11,6 +11,8 @@ extern "C" {
   extern const std::byte kvmux_##name##_end[];
 #include "guest_table.inc"
 #undef KVMUX_GUEST
+extern const std::byte kvmux_linux_agent_start[];
+extern const std::byte kvmux_linux_agent_end[];
 }
 
 namespace guests {
@@ -31,5 +33,7 @@ std::optional<EmbeddedGuest> find(std::string_view name) {
   if (it == guests.end()) return std::nullopt;
   return *it;
 }
+
+std::span<const std::byte> linux_agent() { return {kvmux_linux_agent_start, kvmux_linux_agent_end}; }
 
 }  // namespace guests

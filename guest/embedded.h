@@ -21,4 +21,7 @@ struct EmbeddedGuest {
 
 [[nodiscard]] std::optional<EmbeddedGuest> find(std::string_view name);
 
+// The agent of Linux guests (guest/linux/): a static ELF64 program of Linux, none of all().
+[[nodiscard]] std::span<const std::byte> linux_agent();
+
 }  // namespace guests

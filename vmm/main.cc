@@ -11,6 +11,7 @@
 #include "vmm/cli/cli.h"
 #include "vmm/cli/interrupt.h"
 #include "vmm/cli/version.h"
+#include "vmm/linux/linux_guests.h"
 #include "vmm/output/standard.h"
 #include "vmm/output/stream.h"
 #include "vmm/run/moves.h"
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   // Over the line that says how far a command has come, which is written again.
   const std::string clear = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
   control.say = [clear](const std::string& text) { vmm::standard_error().put(clear + text); };
+  control.pcs = vmm::make_linux_guests;
   vmm::wait_for_readers_until(control.stop);
   vmm::OutletStream out(vmm::standard_output());
   vmm::OutletStream err(vmm::standard_error());
@@ -67,6 +69,7 @@ int main(int argc, char** argv) {
       .move_cost = vmm::move_costs_for,
       .host_facts = vmm::read_host_facts,
       .doctor = vmm::doctor_measure,
+      .linux_image = vmm::linux_guest::default_image,
       .now = [] { return vmm::Nanos{std::chrono::steady_clock::now().time_since_epoch()}; },
       .out = out,
       .err = err,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "guest/abi.h"
@@ -26,8 +27,20 @@ enum class EventLoopKind : uint8_t { kAuto, kIoUring, kEpoll };
 // A thread for each vCPU, between which workers are handed on; auto: where moving a vCPU to another thread is dear.
 enum class Carriers : uint8_t { kAuto, kOn, kOff };
 
+// A guest that is not one of ours: a kernel on a PC board, and an agent in it on the second serial port
+// (vmm/linux/).
+struct LinuxGuest {
+  std::string kernel;   // a file: any image that `kvmux boot` takes
+  std::string initrd;   // a file; empty: none
+  std::string cmdline;  // the kernel's
+  std::string load;     // "dbench:8": what the agent is to run
+  bool operator==(const LinuxGuest&) const = default;
+};
+inline constexpr const char* kLinuxGuest = "linux";  // its name as VmSpec::guest
+
 struct VmSpec {
-  std::string guest = "lock";  // an embedded guest's name, or a path to an ELF64 image
+  std::string guest = "lock";  // an embedded guest's name, or a path to an ELF64 image, or kLinuxGuest
+  std::optional<LinuxGuest> linux_guest;  // guest is kLinuxGuest; ring, workload and args mean nothing then
   uint32_t vcpus = 4;
   sched::Policy policy;
   sched::Weight weight{};
@@ -78,6 +91,10 @@ struct RunSpec {
   // Sections are turns of a switchback: each counts only from so much after its beginning on. 0: they are
   // not.
   Nanos washout{};
+  // Linux guests only.
+  Nanos boot_limit{300'000'000'000};  // until all of them are ready
+  bool paravirt = true;               // they see KVM's clock and steal time
+  bool findings_fail = false;         // what their consoles tell of trouble fails the VM
 };
 
 // Where a vCPU's time went during the measured window; adds up to the window's length.
@@ -118,6 +135,18 @@ struct CheckResult {
   bool ok = false;
 };
 
+// What a Linux guest told of the measured window, by its own clock, and what its console showed.
+struct LinuxResult {
+  Nanos boot_time{};  // from the start of the run until its agent was ready
+  bool counted = false;  // it answered at both ends of the window; else the next four say nothing
+  uint64_t operations = 0;
+  Nanos guest_time{};  // between its two answers
+  Nanos steal{};       // /proc/stat, of all its CPUs together
+  std::vector<std::pair<std::string, Nanos>> latencies;  // "p99", as far as its load has them
+  std::vector<std::string> findings;                     // panic, OOM kill, stall reports: a sentence each
+  std::vector<std::string> last_lines;                   // of its console, where it failed
+};
+
 struct VmResult {
   std::string guest;
   std::string policy;
@@ -128,6 +157,8 @@ struct VmResult {
   std::string failure;           // why kvmux ended it; empty: it did not
   std::string note;              // how it got nowhere in the whole window; empty: it got somewhere
   double ops_per_second = 0;     // all vCPUs together
+  // Of a Linux guest: its vCPUs' operations, and all else that a tiny guest counts, are not known.
+  std::optional<LinuxResult> linux_guest;
 };
 
 struct HostNoise {

@@ -65,6 +65,7 @@ std::vector<Command> add_commands(CLI::App& app, std::string& sandbox) {
                                 add_guests(app),
                                 add_policies(app),
                                 add_doctor(app),
+                                add_linux_image(app),
                                 add_completion(app),
                                 add_man(app)};
   for (const Command& command : add_trace(app)) commands.push_back(command);

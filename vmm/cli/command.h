@@ -11,6 +11,7 @@
 #include "vmm/cli/spec.h"
 #include "vmm/doctor.h"
 #include "vmm/host_facts.h"
+#include "vmm/linux/default_image.h"
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/moves.h"
 #include "vmm/run/run.h"
@@ -42,6 +43,10 @@ struct Services {
   std::function<MoveCosts(const RunSpec&)> move_cost;
   std::function<HostFacts()> host_facts;  // asked before the sandbox closes
   std::function<Result<DoctorReport>()> doctor;
+  // A kernel and its initial file system for Linux guests with these loads; likewise before the sandbox closes. Empty:
+  // there are none.
+  std::function<Result<linux_guest::GuestImage>(std::span<const linux_guest::Load>, const linux_guest::Say&)>
+      linux_image = {};
   std::function<Nanos()> now;  // monotonic, for progress and time limits
   std::ostream& out;
   std::ostream& err;
@@ -74,6 +79,7 @@ Command add_replay(CLI::App& parent);
 Command add_guests(CLI::App& parent);
 Command add_policies(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
+Command add_linux_image(CLI::App& parent);
 Command add_completion(CLI::App& parent);
 Command add_man(CLI::App& parent);
 std::vector<Command> add_trace(CLI::App& parent);

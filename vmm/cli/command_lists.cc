@@ -23,7 +23,8 @@ Result<int> list_guests(Services& services) {
                describe_workload(guest.name, guest.defaults)});
   }
   services.out << table.text()
-               << "\nYour own: --guest path/to/guest.elf (docs/write-a-guest.md). Workload keys:\n";
+               << "\nLinux, with a load of its own: --guest linux,load=NAME[:N] (docs/linux-guests.md)."
+                  "\nYour own: --guest path/to/guest.elf (docs/write-a-guest.md). Workload keys:\n";
   for (const WorkloadKey& key : workload_keys()) {
     services.out << fmt::format("  --{:8} {:16} {}\n", key.name, key.syntax, key.help);
   }

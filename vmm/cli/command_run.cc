@@ -8,6 +8,7 @@
 #include "vmm/cli/carriers.h"
 #include "vmm/cli/changes.h"
 #include "vmm/cli/command.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/progress.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/run_record.h"
@@ -49,6 +50,9 @@ Result<Single> single_run(const RunOptions& options, Services& services) {
   }
   if (auto one = parse_carriers(options.flags.carriers, 0); !one) return Failure(one.error());
   print_warnings(*request, services.err);
+  if (auto able = prepare_linux_guests(*request, options.flags.force, services); !able) {
+    return Failure(able.error());
+  }
   auto spec = with_policy(request->setups.front(), request->policies.front());
   if (!spec) return tl::unexpected(spec.error());
   if (!options.at.empty()) {

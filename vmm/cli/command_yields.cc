@@ -8,6 +8,7 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/command.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/progress.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/run_text.h"
@@ -118,6 +119,9 @@ Result<std::vector<RunSpec>> specs_of(const Request& request) {
 Result<int> execute(const YieldsOptions& options, Services& services) {
   auto request = interpret(options.flags, 1s, services.limits);
   if (!request) return tl::unexpected(request.error());
+  if (has_linux_guests(*request)) {
+    return bad_value("--guest", kLinuxGuest, "a built-in guest, or an image that publishes what it waits for");
+  }
   print_warnings(*request, services.err);
   const auto specs = specs_of(*request);
   if (!specs) return tl::unexpected(specs.error());

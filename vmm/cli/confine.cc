@@ -17,7 +17,12 @@ Result<void> confine(Services& services, std::vector<std::string> reads,
 std::vector<std::string> files_read_by(const RunSpec& spec) {
   std::vector<std::string> files;
   for (const VmSpec& vm : spec.vms) {
-    if (find_guest(vm.guest) == nullptr) files.push_back(vm.guest);
+    if (vm.linux_guest) {
+      files.push_back(vm.linux_guest->kernel);
+      if (!vm.linux_guest->initrd.empty()) files.push_back(vm.linux_guest->initrd);
+    } else if (find_guest(vm.guest) == nullptr) {
+      files.push_back(vm.guest);
+    }
   }
   if (!spec.cost_profile.empty()) files.push_back(spec.cost_profile);
   return files;

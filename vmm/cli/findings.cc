@@ -6,6 +6,7 @@
 #include <span>
 
 #include "vmm/cli/compare_options.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/live_cells.h"
 #include "vmm/cli/processes.h"
 #include "vmm/cli/renamed.h"
@@ -255,8 +256,11 @@ Result<Findings> gather(const CompareOptions& options, Services& services) {
     return usage_error("--from, --live", "nothing runs that could be watched; give one of them");
   }
   if (!options.from.empty()) return read_findings(options, services.err);
-  const auto request = interpret(options.flags, kDefaultSeconds, services.limits);
+  auto request = interpret(options.flags, kDefaultSeconds, services.limits);
   if (!request) return tl::unexpected(request.error());
+  if (auto able = prepare_linux_guests(*request, options.flags.force, services); !able) {
+    return Failure(able.error());
+  }
   return measure_request(options, *request, services);
 }
 

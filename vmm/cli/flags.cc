@@ -37,14 +37,18 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   const bool lists = set != FlagSet::kSingle;
   const std::string more = lists ? "[,…]" : "";
   add(app, "--guest", flags.guests, "NAME|FILE[,key=value]" + more,
-      "guest: see `kvmux guests`, or an ELF64 file; workload keys may follow", group);
+      "guest: see `kvmux guests`, or an ELF64 file; workload keys may follow. linux: keys kernel, initrd, "
+      "memory, load, cmdline",
+      group);
   if (set != FlagSet::kSweep) add(app, "--vms", flags.vms, "N" + more, "number of VMs", group);
   add(app, "--vcpus", flags.vcpus, "N" + more, "vCPUs of each VM, at most 1024", group);
   add(app, "--workers", flags.workers, "N", "worker threads, each on a CPU of its own", group);
   add(app, "--cpus", flags.cpus, kCpusType, kCpusHelp, group);
-  app.add_option("--vm", flags.vm,
-                 "one VM; repeat it. Keys: guest, vcpus, policy (its keys after colons: v2:deboost=off), "
-                 "weight, group, slice, ring, memory, args, handicap and the workload keys")
+  app.add_option(
+         "--vm", flags.vm,
+         "one VM; repeat it. Keys: guest, vcpus, policy (its keys after colons: v2:deboost=off), "
+         "weight, group, slice, ring, memory, args, handicap, kernel, initrd, load, cmdline and the workload "
+         "keys")
       ->type_name("key=value,…")
       ->group(group)
       ->allow_extra_args(false);
@@ -61,12 +65,13 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
 void add_run_time_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   const std::string group = "How it runs";
   add(app, "--seconds", flags.seconds, "S", "measured time", group);
-  add(app, "--warmup", flags.warmup, "S", "time before, not measured", group);
+  add(app, "--warmup", flags.warmup, "S|auto", "time before, not measured; auto: 0.1, or 1 with Linux guests",
+      group);
   add(app, "--seed", flags.seed, "N", "seed of everything random", group);
   add(app, "--spin-window", flags.spin_window, "TIME|auto", "busy-waiting this long makes a spin exit",
       group);
-  add(app, "--spin-detect", flags.spin_detect, "doorbell|sample|both|off", "how busy-waiting is noticed",
-      group);
+  add(app, "--spin-detect", flags.spin_detect, "doorbell|sample|both|off|auto",
+      "how busy-waiting is noticed; auto: doorbell, or both with Linux guests", group);
   add(app, "--rotate", flags.rotate, "TIME|off",
       "workers move on by one CPU so often, because CPUs are not equally fast (real guests, policies of "
       "ours)",
@@ -85,6 +90,18 @@ void add_run_time_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
       "simulator: laptop-vmx, kvm-pvm, or a file from `kvmux doctor --json`", group);
 }
 
+void add_linux_flags(CLI::App& app, RunFlags& flags) {
+  const std::string group = "Linux guests";
+  add(app, "--boot-limit", flags.boot_limit, "S", "all of them must be ready by then, or the run fails",
+      group);
+  add(app, "--paravirt", flags.paravirt, "kvm|none",
+      "kvm: they see KVM's clock and steal time; none: no paravirtual features", group);
+  app.add_flag("--fail-on-findings", flags.fail_on_findings,
+               "a panic, an OOM kill or a stall report on a console fails the run")
+      ->group(group);
+  app.add_flag("--force", flags.force, "run them also where KVM would interpret their kernels")->group(group);
+}
+
 void add_policy_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   const std::string group = "Policy";
   const std::string help = "see `kvmux policies`; PRESET[,key=value]… makes a variant";
@@ -100,7 +117,8 @@ void add_policy_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
 void add_policy_keys(CLI::App& app, KeyValues& keys) {
   const std::string features = "Policy features, applied to every policy (a policy's own keys win)";
   for (const sched::FeatureField& feature : sched::feature_fields()) {
-    add_key(app, feature.name, keys, sched::join(feature.words, "|"), feature.help, features, feature.old_name);
+    add_key(app, feature.name, keys, sched::join(feature.words, "|"), feature.help, features,
+            feature.old_name);
   }
   for (const sched::TuningField& tuning : sched::tuning_fields()) {
     const std::string standard = sched::tuning_text(tuning, tuning.get(sched::Tuning{}));
@@ -113,6 +131,7 @@ void add_policy_keys(CLI::App& app, KeyValues& keys) {
 void add_run_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   add_machine_flags(app, flags, set);
   add_run_time_flags(app, flags, set);
+  add_linux_flags(app, flags);
   for (const WorkloadKey& key : workload_keys()) {
     add_key(app, key.name, flags.workload, key.syntax, key.help, "Workload of the built-in guests");
   }
@@ -132,9 +151,31 @@ Result<uint32_t> parse_loses_wakeups(std::string_view text) {
   return static_cast<uint32_t>(*every);
 }
 
+namespace {
+
+// A Linux guest's values have colons of their own (load=dbench:8), so that only commas and semicolons
+// separate them.
+std::vector<std::string_view> split_items(std::string_view list) {
+  std::vector<std::string_view> parts;
+  bool in_linux = false;
+  for (const std::string_view piece : sched::split(list, ",;")) {
+    if (in_linux && piece.find('=') != std::string_view::npos) {
+      parts.push_back(piece);
+      continue;
+    }
+    for (const std::string_view part : sched::split(piece, ":")) {
+      parts.push_back(part);
+      if (part.find('=') == std::string_view::npos) in_linux = part == kLinuxGuest;
+    }
+  }
+  return parts;
+}
+
+}  // namespace
+
 Result<std::vector<NamedItem>> parse_items(std::string_view flag, std::string_view list) {
   std::vector<NamedItem> items;
-  for (const std::string_view part : sched::split(list, ",:;")) {
+  for (const std::string_view part : split_items(list)) {
     const size_t equals = part.find('=');
     if (part.empty()) return bad_value(flag, list, "a list like NAME[,key=value],NAME without empty parts");
     if (equals == std::string_view::npos) {

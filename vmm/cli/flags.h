@@ -27,14 +27,14 @@ struct RunFlags {
   std::string cpus;  // list; empty: chosen by topology
   std::string policies = "yield";
   std::string seconds;
-  std::string warmup = "0.1";
+  std::string warmup = "auto";
   std::string weights;
   std::string seed = "1";
   std::string spin_window = "auto";
   std::string rotate = "100ms";
   std::string stall = "2s";
   std::string loses_wakeups = "0";
-  std::string spin_detect = "doorbell";
+  std::string spin_detect = "auto";
   std::string ring = "3";
   std::string memory = "auto";
   std::string guest_args;
@@ -43,6 +43,10 @@ struct RunFlags {
   std::string event_loop = "auto";
   std::string carriers = "auto";  // list in grids: MODE[,N=MODE]…
   std::string cost_profile;
+  std::string boot_limit = "300";  // Linux guests, as all that follows up to here:
+  std::string paravirt = "kvm";
+  bool fail_on_findings = false;
+  bool force = false;
   std::vector<std::string> vm;     // --vm key=value,…
   std::vector<std::string> group;  // --group PATH:weight=N
   KeyValues workload;              // --think 50us …: keys of workload_keys()

@@ -17,7 +17,9 @@ Result<Slot> reference_slot(const Setup& setup) {
   RunSpec spec = setup.spec;
   const VmSpec& model = spec.vms.front();
   const bool alike = std::all_of(spec.vms.begin(), spec.vms.end(),
-                                 [&model](const VmSpec& vm) { return vm.guest == model.guest; });
+                                 [&model](const VmSpec& vm) {
+                                   return vm.guest == model.guest && vm.linux_guest == model.linux_guest;
+                                 });
   if (!alike) {
     return usage_error("--efficiency",
                        fmt::format("'{}' has no single guest to run alone; accepted are VMs that all "

@@ -2,6 +2,7 @@
 
 #include "sched/policy/parse.h"
 #include "vmm/cli/guests.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/spec.h"
 #include "vmm/run/sections.h"
 #include "vmm/stats/detail.h"
@@ -37,6 +38,13 @@ Json vm_spec_json(const VmSpec& vm) {
   json["weight"] = vm.weight.value;
   if (!vm.group.empty()) json["group"] = vm.group;
   json["memory_bytes"] = vm.memory_bytes;
+  if (vm.linux_guest) {
+    const LinuxGuest& guest = *vm.linux_guest;
+    json["linux"] = {
+        {"kernel", guest.kernel}, {"initrd", guest.initrd}, {"cmdline", guest.cmdline}, {"load", guest.load}};
+    if (vm.handicap_percent) json["handicap_percent"] = *vm.handicap_percent;
+    return json;
+  }
   json["ring"] = vm.ring;
   json["workload"] = workload_json(vm.workload);
   if (!vm.args.empty()) json["args"] = vm.args;
@@ -104,16 +112,18 @@ Json sched_json(const sched::VcpuStats& s) {
   return json;
 }
 
-Json vcpu_json(const VcpuResult& vcpu) {
+Json vcpu_json(const VcpuResult& vcpu, bool counts) {
   Json json;
-  json["operations"] = vcpu.operations;
-  json["work_iters"] = vcpu.work_iters;
-  json["work_ns"] = vcpu.work_time.count();
-  json["spin_pauses"] = vcpu.spin_pauses;
-  json["ipis_sent"] = vcpu.ipis_sent;
-  json["ipis_acked"] = vcpu.ipis_acked;
-  json["wakeups"] = vcpu.wakeups;
-  json["guest_errors"] = vcpu.guest_errors;
+  if (counts) {
+    json["operations"] = vcpu.operations;
+    json["work_iters"] = vcpu.work_iters;
+    json["work_ns"] = vcpu.work_time.count();
+    json["spin_pauses"] = vcpu.spin_pauses;
+    json["ipis_sent"] = vcpu.ipis_sent;
+    json["ipis_acked"] = vcpu.ipis_acked;
+    json["wakeups"] = vcpu.wakeups;
+    json["guest_errors"] = vcpu.guest_errors;
+  }
   json["exits"] = vcpu.exits;
   json["kicks"] = vcpu.kicks;
   json["ledger"] = ledger_json(vcpu.ledger);
@@ -135,6 +145,23 @@ Json histogram_json(const VmResult& vm, double tsc_khz) {
   return json;
 }
 
+// Steal as the guest has it; the ledger's is beside it, summed over the vCPUs.
+Json linux_json(const VmResult& vm) {
+  const LinuxResult& result = *vm.linux_guest;
+  Json json;
+  json["boot_ns"] = result.boot_time.count();
+  if (result.counted) {
+    json["operations"] = result.operations;
+    json["guest_time_ns"] = result.guest_time.count();
+    json["steal_ns"] = result.steal.count();
+    json["waiting_ns"] = totals(vm).ledger.waiting.count();
+    for (const auto& [name, time] : result.latencies) json["latency_ns"][name] = time.count();
+  }
+  json["findings"] = result.findings;
+  if (!result.last_lines.empty()) json["last_lines"] = result.last_lines;
+  return json;
+}
+
 Json vm_json(const VmResult& vm, double tsc_khz) {
   Json json;
   json["guest"] = vm.guest;
@@ -143,13 +170,19 @@ Json vm_json(const VmResult& vm, double tsc_khz) {
   if (vm.exit_code) json["exit_code"] = *vm.exit_code;
   if (!vm.failure.empty()) json["failure"] = vm.failure;
   if (!vm.note.empty()) json["note"] = vm.note;
+  if (vm.linux_guest) {
+    json["linux"] = linux_json(vm);
+    Json& vcpus = json["vcpus"] = Json::array();
+    for (const VcpuResult& vcpu : vm.vcpus) vcpus.push_back(vcpu_json(vcpu, false));
+    return json;
+  }
   json["ack"] = histogram_json(vm, tsc_khz);
   Json& checks = json["checks"] = Json::array();
   for (const CheckResult& check : vm.checks) {
     checks.push_back({{"vcpu", check.vcpu}, {"name", check.name}, {"value", check.value}, {"ok", check.ok}});
   }
   Json& vcpus = json["vcpus"] = Json::array();
-  for (const VcpuResult& vcpu : vm.vcpus) vcpus.push_back(vcpu_json(vcpu));
+  for (const VcpuResult& vcpu : vm.vcpus) vcpus.push_back(vcpu_json(vcpu, true));
   return json;
 }
 
@@ -213,6 +246,7 @@ Json spec_json(const RunSpec& spec) {
   Json& vms = json["vms"] = Json::array();
   for (const VmSpec& vm : spec.vms) vms.push_back(vm_spec_json(vm));
   if (!spec.changes.empty()) json["changes"] = changes_json(spec.changes);
+  if (has_linux_guests(spec)) json["paravirt"] = spec.paravirt ? "kvm" : "none";
   return json;
 }
 

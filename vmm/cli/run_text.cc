@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "vmm/cli/guests.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/run_json.h"
 #include "vmm/cli/table.h"
 #include "vmm/run/moves.h"
@@ -38,7 +39,7 @@ std::string share_of(Nanos part, Nanos whole) {
 std::string vm_name(size_t index) { return fmt::format("vm{}", index); }
 
 std::string least_and_most(const VmResult& vm, Nanos window) {
-  if (vm.vcpus.empty()) return "-";
+  if (vm.vcpus.empty() || vm.linux_guest) return "-";
   const auto [least, most] = std::minmax_element(
       vm.vcpus.begin(), vm.vcpus.end(),
       [](const VcpuResult& a, const VcpuResult& b) { return a.operations < b.operations; });
@@ -109,7 +110,8 @@ std::string vcpu_table(const RunResult& result) {
     for (size_t i = 0; i < vm.vcpus.size(); ++i) {
       const VcpuResult& vcpu = vm.vcpus[i];
       auto row = ledger_row(fmt::format("vm{}/vcpu{}", v, i), vcpu.ledger, columns, result.window);
-      row.insert(row.begin() + 1, {grouped(per_second(vcpu.operations, result.window)) + "/s",
+      const std::string throughput = grouped(per_second(vcpu.operations, result.window)) + "/s";
+      row.insert(row.begin() + 1, {vm.linux_guest ? "-" : throughput,
                                    human_time(vcpu.sched.worst_wait), grouped(vcpu.sched.spin_exits)});
       table.add(std::move(row));
     }
@@ -203,6 +205,21 @@ std::string section_tables(const RunSpec& spec, const RunResult& result) {
   return text;
 }
 
+std::string linux_lines(const VmResult& vm, const std::string& name) {
+  const LinuxResult& result = *vm.linux_guest;
+  std::string text = fmt::format("{}: Linux was ready after {:.1f} s", name, seconds(result.boot_time));
+  if (result.counted) {
+    text += fmt::format("; steal by its own account {} ms", grouped(seconds(result.steal) * 1000));
+    text += fmt::format(", by the ledger {} ms", grouped(seconds(totals(vm).ledger.waiting) * 1000));
+    for (const auto& [quantile, time] : result.latencies)
+      text += fmt::format(", {} {}", quantile, human_time(time));
+  }
+  text += "\n";
+  for (const std::string& finding : result.findings) text += fmt::format("{}: finding: {}\n", name, finding);
+  for (const std::string& line : result.last_lines) text += fmt::format("{}| {}\n", name, line);
+  return text;
+}
+
 std::string guest_lines(const RunResult& result) {
   std::string text;
   for (size_t i = 0; i < result.vms.size(); ++i) {
@@ -217,6 +234,7 @@ std::string guest_lines(const RunResult& result) {
     }
     if (vm.exit_code)
       text += fmt::format("{}: the guest ended with exit code {}\n", vm_name(i), *vm.exit_code);
+    if (vm.linux_guest) text += linux_lines(vm, vm_name(i));
     if (!vm.failure.empty()) text += fmt::format("{}: FAILED: {}\n", vm_name(i), vm.failure);
     if (!vm.note.empty()) text += fmt::format("{}: note: {}\n", vm_name(i), vm.note);
   }
@@ -241,7 +259,8 @@ std::string run_title(const RunSpec& spec) {
                   spec.workers, spec.workers == 1 ? "" : "s");
   if (alike) {
     const VmSpec& vm = spec.vms.front();
-    const std::string workload = describe_workload(vm.guest, vm.workload);
+    const std::string workload =
+        vm.linux_guest ? linux_title(*vm.linux_guest) : describe_workload(vm.guest, vm.workload);
     title += ", " + vm.guest + (workload.empty() ? "" : " (" + workload + ")");
   }
   return title;

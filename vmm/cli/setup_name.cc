@@ -6,10 +6,13 @@
 #include <cstring>
 #include <numeric>
 
+#include "vmm/cli/linux_guest.h"
+
 namespace vmm {
 namespace {
 
 std::string guest_title(const VmSpec& vm) {
+  if (vm.linux_guest) return fmt::format("{} ({})", vm.guest, linux_title(*vm.linux_guest));
   const std::string details = vm.guest == "abuse" ? vm.args : describe_workload(vm.guest, vm.workload);
   return details.empty() ? vm.guest : vm.guest + " (" + details + ")";
 }
@@ -32,7 +35,7 @@ std::string weights_text(std::span<const sched::Weight> weights) {
 bool all_run_the_same(const Setup& setup) {
   const VmSpec& model = setup.spec.vms.front();
   const auto same = [&model](const VmSpec& vm) {
-    return vm.guest == model.guest && vm.args == model.args &&
+    return vm.guest == model.guest && vm.args == model.args && vm.linux_guest == model.linux_guest &&
            std::memcmp(&vm.workload, &model.workload, sizeof vm.workload) == 0;
   };
   return std::all_of(setup.spec.vms.begin(), setup.spec.vms.end(), same) &&
@@ -72,7 +75,7 @@ void name_listed(Setup& setup) {
   }
   for (const VmSpec& vm : setup.spec.vms) {
     setup.guest += fmt::format("{}{}×{}", setup.guest.empty() ? "" : " + ",
-                               vm.guest == "abuse" ? guest_title(vm) : vm.guest, vm.vcpus);
+                               vm.guest == "abuse" || vm.linux_guest ? guest_title(vm) : vm.guest, vm.vcpus);
   }
   setup.size = fmt::format("{} VMs", setup.spec.vms.size());
 }

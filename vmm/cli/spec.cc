@@ -8,6 +8,7 @@
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
 #include "vmm/cli/carriers.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/setup_name.h"
 #include "vmm/run/abuse_kind.h"
 #include "vmm/run/os_thread.h"
@@ -20,12 +21,19 @@ using namespace std::chrono_literals;
 constexpr size_t kMaxPolicies = 1000;  // that can be told apart by a number; there are as many as are listed
 constexpr std::array<std::string_view, 2> kBackendWords{"kvm", "sim"};
 constexpr std::array<std::string_view, 2> kIrqchipWords{"user", "split"};
-constexpr std::array<std::string_view, 4> kDetectWords{"doorbell", "sample", "both", "off"};
+constexpr std::array<std::string_view, 5> kDetectWords{"doorbell", "sample", "both", "off", "auto"};
+constexpr std::array<std::string_view, 2> kParavirtWords{"kvm", "none"};
+constexpr std::string_view kAuto = "auto";
+constexpr Nanos kWarmup = 100ms;
+constexpr Nanos kLinuxWarmup = 1s;  // a load's processes start
 
-// A guest of the grid with its workload keys.
+// A guest of the grid with its workload keys, or those of a Linux guest.
 struct GuestChoice {
   std::string name;
   WorkloadFlags workload;
+  KeyValues linux_keys;
+
+  bool is_linux() const { return name == kLinuxGuest; }
 };
 
 // Reads flag after flag; the first refusal is kept and the rest skipped.
@@ -84,6 +92,11 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   size_t detect = 0;
   size_t irqchip = 0;
   size_t event_loop = 0;
+  size_t paravirt = 0;
+  reader.read(parse_word("--paravirt", flags.paravirt, kParavirtWords), paravirt);
+  reader.read(parse_seconds("--boot-limit", flags.boot_limit, 1s, std::chrono::hours{24}), spec.boot_limit);
+  spec.paravirt = paravirt == 0;
+  spec.findings_fail = flags.fail_on_findings;
   reader.read(parse_word("--backend", flags.backend, kBackendWords), backend);
   reader.read(parse_word("--spin-detect", flags.spin_detect, kDetectWords), detect);
   reader.read(parse_word("--irqchip", flags.irqchip, kIrqchipWords), irqchip);
@@ -92,10 +105,12 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   if (!flags.seconds.empty()) {
     reader.read(parse_seconds("--seconds", flags.seconds, 1ms, std::chrono::hours{24}), spec.duration);
   }
-  reader.read(parse_seconds("--warmup", flags.warmup, 0s, std::chrono::hours{1}), spec.warmup);
+  if (flags.warmup != kAuto) {
+    reader.read(parse_seconds("--warmup", flags.warmup, 0s, std::chrono::hours{1}), spec.warmup);
+  }
   reader.read(parse_count("--seed", flags.seed, {0, INT64_MAX}), spec.seed);
   spec.backend = static_cast<Backend>(backend);
-  spec.spin_detect = static_cast<SpinDetect>(detect);
+  if (flags.spin_detect != kAuto) spec.spin_detect = static_cast<SpinDetect>(detect);
   spec.irqchip = static_cast<Irqchip>(irqchip);
   spec.event_loop = static_cast<EventLoopKind>(event_loop);
   CarriersAsked carriers;
@@ -123,12 +138,16 @@ std::vector<GuestChoice> read_guests(Reader& reader, const RunFlags& flags, cons
   reader.read(parse_items("--guest", flags.guests), items);
   std::vector<GuestChoice> choices;
   for (const NamedItem& item : items) {
+    if (item.name == kLinuxGuest) {
+      choices.push_back({item.name, {}, item.keys});
+      continue;
+    }
     reader.check(check_guest("--guest", item.name));
     WorkloadFlags own;
     for (const auto& [key, value] : item.keys) {
       reader.check(set_workload_key(own, fmt::format("--guest {},{}", item.name, key), key, value));
     }
-    choices.push_back({item.name, merged(workload, own)});
+    choices.push_back({item.name, merged(workload, own), {}});
   }
   return choices;
 }
@@ -161,13 +180,29 @@ std::vector<sched::Weight> read_weights(Reader& reader, const std::string& text)
   return weights;
 }
 
-Setup grid_setup(const RunSpec& common, const VmSpec& standard, const GuestChoice& guest, uint32_t vms,
-                 uint32_t vcpus, const std::vector<sched::Weight>& weights) {
-  Setup setup{.spec = common, .takes_policy = std::vector<bool>(vms, true), .guest = {}, .size = {}};
+// What nobody set: a load's processes need time to start, and only a look finds who busy-waits in Linux.
+void settle_for_linux(const RunFlags& flags, RunSpec& spec) {
+  if (!has_linux_guests(spec)) return;
+  if (flags.warmup == kAuto) spec.warmup = kLinuxWarmup;
+  if (flags.spin_detect == kAuto) spec.spin_detect = SpinDetect::kBoth;
+}
+
+Result<VmSpec> of_guest(const VmSpec& standard, const GuestChoice& guest) {
   VmSpec vm = standard;
+  if (guest.is_linux()) {
+    if (auto made = make_linux_guest("--guest linux", guest.linux_keys, vm); !made)
+      return Failure(made.error());
+    return vm;
+  }
   vm.guest = guest.name;
-  vm.vcpus = vcpus;
   vm.workload = make_workload(guest.name, guest.workload);
+  return vm;
+}
+
+Setup grid_setup(const RunSpec& common, VmSpec vm, uint32_t vms, uint32_t vcpus,
+                 const std::vector<sched::Weight>& weights) {
+  Setup setup{.spec = common, .takes_policy = std::vector<bool>(vms, true), .guest = {}, .size = {}};
+  vm.vcpus = vcpus;
   for (uint32_t i = 0; i < vms; ++i) {
     vm.weight = weights[i % weights.size()];
     setup.spec.vms.push_back(vm);
@@ -196,6 +231,13 @@ Result<void> check_setup(const Setup& setup) {
     return bad_value("--vms, --vcpus", setup.size, fmt::format("at most {} vCPUs in all", kMaxTotalVcpus));
   }
   for (const VmSpec& vm : setup.spec.vms) {
+    if (vm.linux_guest) {
+      if (setup.spec.backend == Backend::kSim) {
+        return bad_value("--guest", vm.guest,
+                         "with --backend sim a built-in guest: the simulator runs no code");
+      }
+      continue;
+    }
     const GuestInfo* info = find_guest(vm.guest);
     if (info == nullptr) {
       if (setup.spec.backend == Backend::kSim) {
@@ -263,20 +305,26 @@ Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimi
   if (reader.error()) return tl::unexpected(*reader.error());
 
   if (!flags.vm.empty()) {
-    standard.guest = choices.front().name;
+    reader.read(of_guest(standard, choices.front()), standard);
     standard.vcpus = vcpus.front();
     request.setups.push_back(
         listed_setup(reader, common, flags, {standard, choices.front().workload, flags.policy_keys}));
   } else {
     for (const GuestChoice& guest : choices) {
+      VmSpec vm;
+      reader.read(of_guest(standard, guest), vm);
       for (const uint32_t vcpu_count : vcpus) {
         for (const uint32_t vm_count : vms) {
-          request.setups.push_back(grid_setup(common, standard, guest, vm_count, vcpu_count, weights));
+          request.setups.push_back(grid_setup(common, vm, vm_count, vcpu_count, weights));
         }
       }
     }
   }
-  for (const Setup& setup : request.setups) reader.check(check_setup(setup));
+  if (reader.error()) return tl::unexpected(*reader.error());
+  for (Setup& setup : request.setups) {
+    settle_for_linux(flags, setup.spec);
+    reader.check(check_setup(setup));
+  }
   if (reader.error()) return tl::unexpected(*reader.error());
   const size_t cpus = request.cpus.empty() ? limits.cpus.size() : request.cpus.size();
   if (common.backend == Backend::kKvm && common.workers > cpus) {

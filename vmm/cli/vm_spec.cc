@@ -1,10 +1,12 @@
 // One VM of a run: the --vm syntax, guests, workload keys and policies.
 #include <fmt/format.h>
 
+#include <array>
 #include <filesystem>
 
 #include "sched/base/text.h"
 #include "sched/policy/parse.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/spec.h"
 
 namespace vmm {
@@ -18,6 +20,7 @@ struct VmBuilder {
   VmSpec vm;
   WorkloadFlags workload;
   KeyValues policy_keys;
+  KeyValues linux_keys;
   bool has_policy = false;
 };
 
@@ -29,6 +32,8 @@ struct VmKey {
 
 Result<void> set_guest(VmBuilder& builder, const std::string& flag, const std::string& value) {
   builder.vm.guest = value;
+  if (value == kLinuxGuest) return {};
+  builder.vm.linux_guest.reset();
   return check_guest(flag, value);
 }
 
@@ -83,10 +88,18 @@ Result<void> set_handicap(VmBuilder& builder, const std::string& flag, const std
   });
 }
 
+template <size_t kKey>
+Result<void> set_linux(VmBuilder& builder, const std::string&, const std::string& value) {
+  constexpr std::array<std::string_view, 4> kNames{"kernel", "initrd", "load", "cmdline"};
+  builder.linux_keys.emplace_back(kNames[kKey], value);
+  return {};
+}
+
 constexpr VmKey kVmKeys[] = {
     {"guest", set_guest}, {"vcpus", set_vcpus},       {"policy", set_policy}, {"weight", set_weight},
     {"group", set_group}, {"slice", set_slice},       {"ring", set_ring},     {"memory", set_memory},
-    {"args", set_args},   {"handicap", set_handicap},
+    {"args", set_args},   {"handicap", set_handicap}, {"kernel", set_linux<0>}, {"initrd", set_linux<1>},
+    {"load", set_linux<2>}, {"cmdline", set_linux<3>},
 };
 
 std::vector<std::string_view> vm_key_names() {
@@ -134,6 +147,7 @@ Result<void> check_guest(std::string_view flag, const std::string& guest) {
   if (std::filesystem::is_regular_file(guest, ignored)) return {};
   std::vector<std::string_view> names;
   for (const GuestInfo& info : guests()) names.push_back(info.name);
+  names.emplace_back(kLinuxGuest);
   return usage_error(std::string{flag},
                      fmt::format("'{}' is neither a guest nor a file{}; accepted are {}, or "
                                  "the path of an ELF64 image",
@@ -175,7 +189,7 @@ Result<void> apply_policy_flags(sched::Policy& policy, const KeyValues& keys) {
 Result<VmSpec> parse_vm(std::string_view text, const VmDefaults& standard, bool* takes_policy) {
   const auto keys = parse_keys(kFlag, text);
   if (!keys) return tl::unexpected(keys.error());
-  VmBuilder builder{.vm = standard.vm, .workload = {}, .policy_keys = {}};
+  VmBuilder builder{.vm = standard.vm, .workload = {}, .policy_keys = {}, .linux_keys = {}};
   for (const auto& [key, value] : *keys) {
     if (const auto set = set_vm_key(builder, key, value); !set) return tl::unexpected(set.error());
   }
@@ -189,6 +203,16 @@ Result<VmSpec> parse_vm(std::string_view text, const VmDefaults& standard, bool*
     if (const auto set = apply_policy_flags(builder.vm.policy, builder.policy_keys); !set) {
       return tl::unexpected(set.error());
     }
+  }
+  if (builder.vm.guest == kLinuxGuest) {
+    if (auto made = make_linux_guest("--vm guest=linux", builder.linux_keys, builder.vm); !made) {
+      return Failure(made.error());
+    }
+    *takes_policy = !builder.has_policy;
+    return std::move(builder.vm);
+  }
+  if (!builder.linux_keys.empty()) {
+    return usage_error(fmt::format("{} {}", kFlag, builder.linux_keys.front().first), "needs guest=linux");
   }
   builder.vm.workload = make_workload(builder.vm.guest, merged(standard.workload, builder.workload));
   *takes_policy = !builder.has_policy;

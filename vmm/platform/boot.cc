@@ -2,21 +2,18 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 
 #include "sched/policy/parse.h"
 #include "vmm/load/symbols.h"
 #include "vmm/platform/boot_engine.h"
-#include "vmm/platform/firmware.h"
-#include "vmm/platform/kvm_bus.h"
+#include "vmm/platform/pc_vm.h"
 #include "vmm/platform/policy_course.h"
-#include "vmm/platform/user_bus.h"
+#include "vmm/platform/wakeup.h"
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/observer.h"
 #include "vmm/run/retry.h"
@@ -29,64 +26,17 @@
 namespace vmm {
 namespace {
 
-// Lets any thread end the serving thread's wait. What it rang for is noted besides: should the kernel not
-// take the bell, the serving thread finds it when it looks next (silence_watch.h: several times a second).
-class Wakeup {
- public:
-  static Result<std::unique_ptr<Wakeup>> create() {
-    auto wakeup = std::make_unique<Wakeup>();
-    const int error = retried([&] {
-      wakeup->fd_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-      return wakeup->fd_.get();
-    });
-    if (error != 0) return host_error("eventfd", error);
-    return wakeup;
-  }
-  void ring() {
-    const uint64_t one = 1;
-    rung_.store(true);
-    (void)retried([&] {
-      if (::write(fd_.get(), &one, sizeof(one)) >= 0) return 0;
-      return errno == EAGAIN ? 0 : -1;  // it is full, and so readable
-    });
-  }
-  // False: nobody has rung since.
-  bool take() {
-    uint64_t count = 0;
-    (void)retried([&] {
-      if (::read(fd_.get(), &count, sizeof(count)) >= 0) return 0;
-      return errno == EAGAIN ? 0 : -1;  // empty
-    });
-    return rung_.exchange(false);
-  }
-  int fd() const { return fd_.get(); }
-
- private:
-  UniqueFd fd_;
-  std::atomic<bool> rung_{false};
-};
-
 // The pieces of a boot, in the order in which they must go: the engine's threads first, then board and VM.
 struct Bench {
   std::unique_ptr<Wakeup> wakeup;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<Vm> vm;
-  std::unique_ptr<InterruptBus> bus;
-  std::unique_ptr<PcBoard> board;
+  PcVm pc;
 
   explicit Bench(std::unique_ptr<Wakeup> w) : wakeup(std::move(w)) {}
   ~Bench() {
     if (engine != nullptr) engine->stop();
   }
 };
-
-// The bootstrap processor starts in the guest, all others wait for their SIPI; KVM's do that by themselves.
-void set_start(Vm& vm, const StartState& start, bool lapics_in_kvm) {
-  VcpuFd& bootstrap = vm.vcpu(VcpuIndex{0}).kvm;
-  enter_start_state(start, bootstrap.mutable_regs(), bootstrap.mutable_sregs());
-  if (lapics_in_kvm) return;
-  for (uint32_t i = 1; i < vm.vcpu_count(); ++i) vm.vcpu(VcpuIndex{i}).waiting_for_sipi = true;
-}
 
 Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& bench) {
   auto engine = make_boot_engine(spec);
@@ -101,27 +51,19 @@ Result<void> build(const BootSpec& spec, const BootConsole& console, Bench& benc
                           .kernel_pause_exits = split,
                           // A thread for each vCPU: what KVM tells of it is the truth.
                           .own_steal_time = !sched::is_host_queue(spec.policy.features.queue)};
-  auto vm = Vm::create(*system, options, spec.memory_bytes, sched::VcpuId{0});
-  if (!vm) return Failure(vm.error());
-  bench.vm = std::move(*vm);
-  const uint8_t ioapic_id = ioapic_id_for(spec.vcpus);
-  if (auto ok = write_firmware({spec.vcpus, ioapic_id}, bench.vm->memory()); !ok) return ok;
-  const auto start = sandbox::in_loader([&] { return load_boot_image(spec.image, bench.vm->memory()); });
-  if (!start) return Failure(start.error());
-  if (auto ok = bench.vm->add_vcpus(spec.vcpus, spec.cpu_profile, spec.paravirt); !ok) return ok;
-  set_start(*bench.vm, *start, split);
-  if (split) {
-    bench.bus = std::make_unique<KvmBus>(bench.vm->fd());
-  } else {
-    bench.bus = std::make_unique<UserBus>(*bench.vm, *bench.engine);
-  }
-  bench.board = std::make_unique<PcBoard>(
-      *bench.vm, *bench.engine, *bench.bus, PcBoard::Setup{.ioapic_id = ioapic_id, .utc = std::time(nullptr)},
-      Outlets{.console = console.output,
-              .console_ready = console.ready,
-              .look_again = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
-  bench.board->wire();
-  bench.engine->add({.vm = bench.vm.get(), .board = bench.board.get()});
+  auto pc = make_pc_vm(*system,
+                       {.options = options,
+                        .memory_bytes = spec.memory_bytes,
+                        .vcpus = spec.vcpus,
+                        .cpu_profile = spec.cpu_profile,
+                        .paravirt = spec.paravirt},
+                       spec.image, *bench.engine,
+                       {.console = console.output,
+                        .console_ready = console.ready,
+                        .look_again = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
+  if (!pc) return Failure(pc.error());
+  bench.pc = std::move(*pc);
+  bench.engine->add(bench.pc.running());
   return {};
 }
 
@@ -209,33 +151,33 @@ BootEnd serve(const Bench& bench, const BootConsole& console, Input& input, Nano
               watch::StallWatch* stalls, PolicyCourse& course, const std::atomic<bool>& stop) {
   for (;;) {
     const Nanos now = monotonic_now();
-    bench.board->run_timers(now);
+    bench.pc.board->run_timers(now);
     watch.look(now);
     if (stalls != nullptr) stalls->serve();
-    if (bench.vm->ended()) return BootEnd::kExit;
+    if (bench.pc.vm->ended()) return BootEnd::kExit;
     if (stop.load() || bench.engine->trouble().any()) return BootEnd::kStopped;
     if (now >= end) return BootEnd::kTimeout;
     course.look(now);
     const Nanos until = std::min(
-        {end, course.next(), bench.board->next_deadline().value_or(sched::kForever), watch.next_look()});
-    const int typed = input.fd >= 0 && wants_input(console, *bench.board) ? input.fd : -1;
+        {end, course.next(), bench.pc.board->next_deadline().value_or(sched::kForever), watch.next_look()});
+    const int typed = input.fd >= 0 && wants_input(console, *bench.pc.board) ? input.fd : -1;
     const auto ready = wait_for_events(bench.wakeup->fd(), typed, until - now);
     if (!ready) {
       bench.engine->trouble().report(ready.error());
       return BootEnd::kStopped;
     }
-    if (bench.wakeup->take()) bench.board->console_clear();
-    if ((*ready)[1] && !take_input(console, input, *bench.board)) return BootEnd::kStopped;
+    if (bench.wakeup->take()) bench.pc.board->console_clear();
+    if ((*ready)[1] && !take_input(console, input, *bench.pc.board)) return BootEnd::kStopped;
   }
 }
 
 BootResult result_of(const Bench& bench, BootEnd end) {
   BootResult result{.end = end,
                     .exit_code = 0,
-                    .failure = bench.vm->failure(),
+                    .failure = bench.pc.vm->failure(),
                     .silence = {},
-                    .unclaimed = bench.board->unclaimed(),
-                    .lost = bench.board->lost(),
+                    .unclaimed = bench.pc.board->unclaimed(),
+                    .lost = bench.pc.board->lost(),
                     .began = {},
                     .ended = {},
                     .sections = {},
@@ -244,10 +186,10 @@ BootResult result_of(const Bench& bench, BootEnd end) {
   if (end != BootEnd::kExit) return result;
   if (!result.failure.empty()) {
     result.end = BootEnd::kFailed;
-  } else if (bench.board->was_reset()) {
+  } else if (bench.pc.board->was_reset()) {
     result.end = BootEnd::kReset;
   }
-  result.exit_code = bench.vm->exit_code().value_or(0);
+  result.exit_code = bench.pc.vm->exit_code().value_or(0);
   return result;
 }
 
@@ -279,11 +221,11 @@ ObservedRun observed(const BootSpec& spec, const Engine& engine) {
 std::string silence_of(const Bench& bench, const SilenceWatch& watch) {
   constexpr Nanos kWorthSaying{500'000'000};
   const Nanos now = monotonic_now();
-  const auto since = watch.silent_since(bench.vm->id());
+  const auto since = watch.silent_since(bench.pc.vm->id());
   if (!since || now - *since < kWorthSaying) return {};
   const std::chrono::duration<double> silent = now - *since;
   return fmt::format("it did nothing for the last {:.1f} s: {}", silent.count(),
-                     describe(sleep_states(*bench.vm, now)));
+                     describe(sleep_states(*bench.pc.vm, now)));
 }
 
 }  // namespace
@@ -311,13 +253,13 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   const ConsoleBell bell(console, *bench.wakeup);
   Input input{console.input};
   Observation observation(spec.observer, observed(spec, *bench.engine));
-  PolicyCourse course(spec, *bench.engine, *bench.vm, started_at, observation);
+  PolicyCourse course(spec, *bench.engine, *bench.pc.vm, started_at, observation);
   const BootEnd how = serve(bench, console, input, end, watch, stalls, course, stop);
   observation.end();
   if (stalls != nullptr) stalls->stop();
   auto sections = course.finish();
   bench.engine->stop();
-  bench.board->drain_console();
+  bench.pc.board->drain_console();
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
   result.sections = std::move(sections);

@@ -29,11 +29,11 @@ Result<void> write_handlers(const GuestMemory& memory) {
 }
 
 Result<void> write_data_areas(const GuestMemory& memory) {
-  constexpr uint16_t kCom1 = 0x3f8;
   const auto ebda_segment = static_cast<uint16_t>(kEbda.value / 16);
   const auto base_kib = static_cast<uint16_t>(kEbda.value / kKiB);
   const uint8_t ebda_kib = 1;
-  return memory.store(kBiosDataArea, kCom1)
+  return memory.store(kBiosDataArea, kCom1Port)
+      .and_then([&] { return memory.store(kBiosDataArea + 2, kCom2Port); })
       .and_then([&] { return memory.store(kBiosDataArea + 0x0e, ebda_segment); })
       .and_then([&] { return memory.store(kBiosDataArea + 0x13, base_kib); })
       .and_then([&] { return memory.store(kEbda, ebda_kib); });

@@ -29,6 +29,8 @@ inline constexpr Gpa kBootGdt{0xff000};
 inline constexpr Gpa kHighMemoryStart{0x100000};
 inline constexpr Gpa kIoApicAddress{0xfec00000};
 inline constexpr Gpa kLapicAddress{0xfee00000};
+inline constexpr uint16_t kCom1Port = 0x3f8;
+inline constexpr uint16_t kCom2Port = 0x2f8;
 
 // Selectors of the GDT at kBootGdt; 10H and 18H are what the Linux boot protocol asks for.
 inline constexpr uint16_t kBootCode64 = 0x08;

@@ -15,10 +15,9 @@ namespace vmm {
 namespace {
 
 constexpr IsaIrq kTimerIrq{0};
-constexpr IsaIrq kSerialIrq{4};
+constexpr IsaIrq kCom1Irq{4};
+constexpr IsaIrq kCom2Irq{3};
 constexpr IsaIrq kClockIrq{8};
-constexpr size_t kMostTyped = 64 * 1024;      // is asked for …
-constexpr size_t kMostKept = 16 * kMostTyped;  // … and kept, of one who types on unasked
 constexpr Nanos kShortestTimer{200'000};  // ticks in between come together
 
 apic::IoApicPin pin_of(IsaIrq irq) {
@@ -51,11 +50,16 @@ PcBoard::PcBoard(Vm& vm, Notifier& notifier, InterruptBus& bus, const Setup& set
       bus_(bus),
       outlets_(std::move(outlets)),
       started_(monotonic_now()),
-      serial_(
+      com1_(
           [this](uint8_t byte) {
             outlets_.console({&byte, 1});
           },
           [this] { return console_ready(); }),
+      com2_(
+          [this](uint8_t byte) {
+            if (outlets_.second) outlets_.second({&byte, 1});
+          },
+          {}),
       rtc_(setup.utc, started_),
       ioapic_(setup.ioapic_id, apic::LineSense::kRequest) {
   describe_memory(rtc_, vm.memory().size(), std::max(vm.vcpu_count(), 1u));
@@ -160,7 +164,8 @@ Wake PcBoard::may_wake() const {
         return Wake::kEvents;
     }
   }
-  for (const IsaIrq irq : {kTimerIrq, kSerialIrq, kClockIrq}) interrupts = interrupts || pic_.is_unmasked(irq);
+  for (const IsaIrq irq : {kTimerIrq, kCom1Irq, kCom2Irq, kClockIrq})
+    interrupts = interrupts || pic_.is_unmasked(irq);
   return interrupts ? Wake::kInterrupts : Wake::kNothing;
 }
 
@@ -170,7 +175,8 @@ void PcBoard::set_irq(IsaIrq irq, bool high) {
 }
 
 void PcBoard::update_lines() {
-  set_irq(kSerialIrq, serial_.interrupt_line());
+  set_irq(kCom1Irq, com1_.interrupt_line());
+  set_irq(kCom2Irq, com2_.interrupt_line());
   set_irq(kClockIrq, rtc_.interrupt_line());
   update_intr();
 }
@@ -217,42 +223,31 @@ void PcBoard::pulse_timer(Nanos now) {
 
 // ---- The serving thread ---------------------------------------------------------------------------------
 
-size_t PcBoard::typed_room() {
+size_t PcBoard::typed_room(Com com) {
   const sched::MutexLock lock(mutex_);
-  typed_full_ = typed_.size() >= kMostTyped;
-  return typed_full_ ? 0 : kMostTyped - typed_.size();
+  return line_of(com).room();
 }
 
 void PcBoard::console_clear() {
   const sched::MutexLock lock(mutex_);
-  serial_.line_clear();
+  com1_.line_clear();
   update_lines();
 }
 
 void PcBoard::drain_console() {
   const sched::MutexLock lock(mutex_);
-  serial_.drain();
+  com1_.drain();
 }
 
-void PcBoard::receive(std::span<const uint8_t> typed) {
+void PcBoard::receive(std::span<const uint8_t> typed, Com com) {
   const sched::MutexLock lock(mutex_);
-  const auto taken = typed.first(std::min(kMostKept - typed_.size(), typed.size()));
-  lost_.typed += typed.size() - taken.size();
-  typed_.insert(typed_.end(), taken.begin(), taken.end());
-  feed_serial();
-  update_lines();
+  line_of(com).receive(typed);
+  serial_used(line_of(com));
 }
 
-// The UART holds sixteen bytes; the rest waits here, since nobody at a terminal minds flow control.
-void PcBoard::feed_serial() {
-  while (serial_.listened_to() && !typed_.empty() && serial_.receive_room() > 0) {
-    const uint8_t byte = typed_.front();
-    typed_.pop_front();
-    serial_.receive({&byte, 1});
-  }
-  if (!typed_full_ || typed_.size() > kMostTyped / 2) return;
-  typed_full_ = false;
-  outlets_.look_again();
+void PcBoard::serial_used(SerialLine& line) {
+  update_lines();
+  if (line.room_again()) outlets_.look_again();
 }
 
 std::optional<Nanos> PcBoard::next_deadline() {
@@ -300,7 +295,7 @@ Unclaimed PcBoard::unclaimed() const {
 
 PcBoard::Lost PcBoard::lost() const {
   const sched::MutexLock lock(mutex_);
-  return {.written = lost_.written + serial_.lost(), .typed = lost_.typed};
+  return {.written = lost_debug_ + com1_.lost_written(), .typed = com1_.lost_typed()};
 }
 
 }  // namespace vmm

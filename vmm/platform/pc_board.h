@@ -1,4 +1,4 @@
-// The PC board: what surrounds the vCPUs of a guest that expects a PC. COM1 (IRQ 4), 8259s at the bootstrap
+// The PC board: what surrounds the vCPUs of a guest that expects a PC. COM1 (IRQ 4), COM2 (IRQ 3), 8259s at the bootstrap
 // processor's LINT0, IOAPIC, PIT (IRQ 0, IOAPIC pin 2), RTC (IRQ 8), keyboard controller, ACPI fixed
 // hardware, reset and debug ports, a PCI bus without devices. Whatever nobody claims reads as ones and ignores writes, and is counted.
 //
@@ -17,11 +17,11 @@
 
 #include "apic/ioapic.h"
 #include "sched/base/mutex.h"
-#include "vmm/device/serial.h"
 #include "vmm/platform/keyboard.h"
 #include "vmm/platform/pic.h"
 #include "vmm/platform/pit.h"
 #include "vmm/platform/rtc.h"
+#include "vmm/platform/serial_line.h"
 #include "vmm/platform/tick_queue.h"
 #include "vmm/run/board.h"
 #include "vmm/run/vm.h"
@@ -42,7 +42,12 @@ struct Outlets {
   std::function<void(std::span<const uint8_t>)> console;  // called with the board's lock held
   std::function<bool()> console_ready = {};               // likewise: console() has room; empty: always
   std::function<void()> look_again;                       // any thread
+  // COM2's bytes, likewise with the lock held; it has always room. Empty: nobody listens there.
+  std::function<void(std::span<const uint8_t>)> second = {};
 };
+
+// The board's serial ports.
+enum class Com : uint8_t { k1, k2 };
 
 // Holds back whatever the IOAPIC would send.
 class NoBus final : public apic::MessageSink {
@@ -94,9 +99,9 @@ class PcBoard final : public Board, private ExtIntSource {
 
   // The serving thread.
   // So much of what is typed has room; none: look_again is called when that has changed.
-  [[nodiscard]] size_t typed_room();
+  [[nodiscard]] size_t typed_room(Com com = Com::k1);
   // What is typed beyond that is lost and counted.
-  void receive(std::span<const uint8_t> typed);
+  void receive(std::span<const uint8_t> typed, Com com = Com::k1);
   // The console is ready again.
   void console_clear();
   // The guest has ended, no vCPU runs any more: what it has written and the console had no room for yet goes
@@ -106,7 +111,7 @@ class PcBoard final : public Board, private ExtIntSource {
   void run_timers(Nanos now);
 
   [[nodiscard]] Unclaimed unclaimed() const;
-  // Bytes that found no room: written by a guest that did not look whether the line was free, or typed for a
+  // Bytes of COM1 that found no room: written by a guest that did not look whether the line was free, or typed for a
   // guest that does not read.
   struct Lost {
     uint64_t written = 0;
@@ -136,7 +141,10 @@ class PcBoard final : public Board, private ExtIntSource {
   void update_intr() SCHED_REQUIRES(mutex_);
   void take_ticks(Nanos now) SCHED_REQUIRES(mutex_);
   void pulse_timer(Nanos now) SCHED_REQUIRES(mutex_);
-  void feed_serial() SCHED_REQUIRES(mutex_);
+  // The line of this port, null if it is none.
+  [[nodiscard]] SerialLine* line_at(uint16_t port) SCHED_REQUIRES(mutex_);
+  [[nodiscard]] SerialLine& line_of(Com com) SCHED_REQUIRES(mutex_) { return com == Com::k1 ? com1_ : com2_; }
+  void serial_used(SerialLine& line) SCHED_REQUIRES(mutex_);
   void try_again(Nanos now) SCHED_REQUIRES(mutex_);
   [[nodiscard]] bool console_ready() const { return !outlets_.console_ready || outlets_.console_ready(); }
   [[nodiscard]] std::optional<Nanos> deadline() const SCHED_REQUIRES(mutex_);
@@ -150,10 +158,9 @@ class PcBoard final : public Board, private ExtIntSource {
   const Nanos started_;
 
   mutable sched::Mutex mutex_;
-  Uart16550 serial_ SCHED_GUARDED_BY(mutex_);
-  std::deque<uint8_t> typed_ SCHED_GUARDED_BY(mutex_);
-  bool typed_full_ SCHED_GUARDED_BY(mutex_) = false;  // the serving thread waits for room
-  Lost lost_ SCHED_GUARDED_BY(mutex_);                // without the UART's
+  SerialLine com1_ SCHED_GUARDED_BY(mutex_);
+  SerialLine com2_ SCHED_GUARDED_BY(mutex_);
+  uint64_t lost_debug_ SCHED_GUARDED_BY(mutex_) = 0;  // bytes of the debug console
   PicPair pic_ SCHED_GUARDED_BY(mutex_);
   Pit pit_ SCHED_GUARDED_BY(mutex_);
   Rtc rtc_ SCHED_GUARDED_BY(mutex_);

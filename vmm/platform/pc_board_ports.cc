@@ -12,7 +12,6 @@
 namespace vmm {
 namespace {
 
-constexpr uint16_t kSerialPort = 0x3f8;
 constexpr uint16_t kSerialPorts = 8;
 constexpr uint16_t kDebugExitPort = 0xf4;     // QEMU's isa-debug-exit, where its users put it
 constexpr uint16_t kDebugConsolePort = 0xe9;  // Bochs' and QEMU's debug console
@@ -32,7 +31,7 @@ constexpr uint32_t kPciAddressBits = 0x80fffffc;
 
 bool is_pci(uint16_t port) { return port >= kPciAddress && port < kPciData + 4; }
 
-bool is_serial(uint16_t port) { return port >= kSerialPort && port < kSerialPort + kSerialPorts; }
+bool is_of(uint16_t port, uint16_t base) { return port >= base && port < base + kSerialPorts; }
 bool is_power(uint16_t port) { return port >= kPmEventPort && port < kPmEnd; }
 
 bool in_ioapic(Gpa address) {
@@ -90,13 +89,15 @@ Next PcBoard::port_write(Vcpu&, uint16_t port, std::span<const uint8_t> data) {
   return vm_.ended() ? Next::kStopVm : Next::kEnter;
 }
 
+SerialLine* PcBoard::line_at(uint16_t port) {
+  if (is_of(port, kCom1Port)) return &com1_;
+  return is_of(port, kCom2Port) ? &com2_ : nullptr;
+}
+
 std::optional<uint8_t> PcBoard::read_byte(uint16_t port, Nanos now) {
-  if (is_serial(port)) {
-    serial_.line_clear();  // a guest that polls sees room as soon as it is there
-    serial_.line_clear();  // a guest that polls sees room as soon as it is there
-    const uint8_t value = serial_.read(static_cast<uint8_t>(port - kSerialPort));
-    feed_serial();
-    update_lines();
+  if (SerialLine* const line = line_at(port)) {
+    const uint8_t value = line->read(port % kSerialPorts);
+    serial_used(*line);
     return value;
   }
   if (PicPair::claims(port)) {
@@ -120,10 +121,9 @@ std::optional<uint8_t> PcBoard::read_byte(uint16_t port, Nanos now) {
 }
 
 bool PcBoard::write_byte(uint16_t port, uint8_t value, Nanos now) {
-  if (is_serial(port)) {
-    serial_.write(static_cast<uint8_t>(port - kSerialPort), value);
-    feed_serial();
-    update_lines();
+  if (SerialLine* const line = line_at(port)) {
+    line->write(port % kSerialPorts, value);
+    serial_used(*line);
   } else if (PicPair::claims(port)) {
     pic_.write(port, value);
     update_intr();
@@ -141,13 +141,9 @@ bool PcBoard::write_byte(uint16_t port, uint8_t value, Nanos now) {
     write_power(port, value);
   } else if (port == kDebugConsolePort) {
     if (console_ready()) {
-      if (console_ready()) {
       outlets_.console({&value, 1});
     } else {
-      ++lost_.written;  // this port has no way to make the guest wait
-    }
-    } else {
-      ++lost_.written;  // this port has no way to make the guest wait
+      ++lost_debug_;  // this port has no way to make the guest wait
     }
   } else if (port == kSystemControlA) {
     ends_ = (value & kFastReset) != 0 || ends_;

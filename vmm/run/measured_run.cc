@@ -1,28 +1,28 @@
 #include "vmm/run/measured_run.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "guest/embedded.h"
+#include "sched/policy/parse.h"
 #include "vmm/load/elf.h"
 #include "vmm/load/symbols.h"
 #include "vmm/output/standard.h"
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/no_progress.h"
 #include "vmm/run/observer.h"
+#include "vmm/run/pc_course.h"
 #include "vmm/run/policy_changes.h"
 #include "vmm/run/sections.h"
 #include "vmm/run/setup.h"
 #include "vmm/run/silence_watch.h"
 #include "vmm/run/sleep_state.h"
+#include "vmm/run/waiting.h"
 #include "vmm/run/window.h"
 #include "vmm/watch/promise.h"
 #include "vmm/watch/stall_watch.h"
 
 namespace vmm {
 namespace {
-
-constexpr Nanos kPoll{100'000'000};  // each look takes a CPU from a worker
 
 // In order with the results. What has no room is lost and said in its place: a bell that says LOG cannot
 // wait, and a run that waited for its reader would not be measured.
@@ -42,7 +42,8 @@ void print_line(std::string_view line) {
 // A run's pieces, in the order in which they must go: the engine's threads, then the VMs.
 struct Bench {
   Console console;
-  std::vector<TinyVm> vms;
+  std::unique_ptr<PcGuests> pcs;  // null: none of the VMs is one
+  RunVms vms;
   RunPlan plan;
 
   Bench(bool quiet, RunPlan given)
@@ -50,87 +51,62 @@ struct Bench {
   ~Bench() { plan.engine->stop(); }
 };
 
+bool has_pcs(const RunSpec& spec) {
+  return std::any_of(spec.vms.begin(), spec.vms.end(),
+                     [](const VmSpec& vm) { return vm.linux_guest.has_value(); });
+}
+
+Result<std::unique_ptr<RunVm>> build_vm(const System& system, const RunSpec& spec, VmId id,
+                                        sched::VcpuId first, bool traced, Bench& bench) {
+  const VmSpec& vm = spec.vms[index_of(id)];
+  VmOptions options = bench.plan.vm_options;
+  options.id = id;
+  if (vm.linux_guest) {
+    // A thread for each vCPU: what KVM tells of it is the truth.
+    options.own_steal_time = spec.paravirt && !sched::is_host_queue(vm.policy.features.queue);
+    return bench.pcs->make(system, {.options = options, .first = first, .spec = vm}, *bench.plan.engine);
+  }
+  auto tiny = make_tiny_vm(system,
+                           {.options = options,
+                            .first = first,
+                            .spec = vm,
+                            .calibration = bench.plan.calibrations.at(vm.ring),
+                            .spin_window = bench.plan.spin_window,
+                            .seed = spec.seed * 1000 + index_of(id),
+                            .marks = traced},
+                           *bench.plan.engine, bench.console);
+  if (!tiny) return Failure(tiny.error());
+  return std::make_unique<TinyRunVm>(std::move(*tiny));
+}
+
 Result<void> build(const RunSpec& spec, const RunControl& control, Bench& bench) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
+  if (has_pcs(spec)) {
+    if (!control.pcs) return usage_error("--guest linux", "this program has no PCs for its runs");
+    bench.pcs = control.pcs(spec);
+  }
   uint32_t first = 0;
   for (uint32_t i = 0; i < spec.vms.size(); ++i) {
     if (control.stop.load()) return host_error("set-up", 0, "interrupted before anything was measured");
-    const VmSpec& vm = spec.vms[i];
-    VmOptions options = bench.plan.vm_options;
-    options.id = VmId{i};
-    auto tiny = make_tiny_vm(*system,
-                             {.options = options,
-                              .first = sched::VcpuId{first},
-                              .spec = vm,
-                              .calibration = bench.plan.calibrations.at(vm.ring),
-                              .spin_window = bench.plan.spin_window,
-                              .seed = spec.seed * 1000 + i,
-                              .marks = control.trace != nullptr},
-                             *bench.plan.engine, bench.console);
-    if (!tiny) return Failure(tiny.error());
-    bench.vms.push_back(std::move(*tiny));
-    first += vm.vcpus;
+    auto vm = build_vm(*system, spec, VmId{i}, sched::VcpuId{first}, control.trace != nullptr, bench);
+    if (!vm) return Failure(vm.error());
+    bench.vms.push_back(std::move(*vm));
+    first += spec.vms[i].vcpus;
   }
   for (size_t i = 0; i < bench.vms.size(); ++i) {
-    const TinyVm& tiny = bench.vms[i];
-    bench.plan.engine->add(
-        {.vm = tiny.vm.get(),
-         .board = tiny.board.get(),
-         .handicap_percent = spec.vms[i].handicap_percent.value_or(0),
-         .vcpus_running = spec.vms[i].policy.features.running_hint ? tiny.vcpus_running() : nullptr,
-         .hint_place = tiny.vcpus_running(),
-         .pages = tiny.pages()});
+    RunningVm running = bench.vms[i]->running();
+    running.handicap_percent = spec.vms[i].handicap_percent.value_or(0);
+    if (spec.vms[i].policy.features.running_hint) running.vcpus_running = running.hint_place;
+    bench.plan.engine->add(running);
   }
   return {};
 }
 
-// Waits for instants of a run, and says how far it has come.
-class Waiting {
- public:
-  // stalls: null if nobody wants to know.
-  Waiting(const RunSpec& spec, const Engine& engine, SilenceWatch& watch, watch::StallWatch* stalls,
-          RunControl& control)
-      : whole_(std::max(Nanos{1}, spec.warmup + spec.duration)),
-        engine_(engine),
-        watch_(watch),
-        stalls_(stalls),
-        control_(control),
-        began_(monotonic_now()) {}
-
-  // What else is to be done at each look.
-  void at_each_look(std::function<void()> call) { at_each_look_ = std::move(call); }
-
-  // False: a stop request, trouble, or the end of all VMs came first.
-  bool until(Nanos end) {
-    for (;;) {
-      const Nanos now = monotonic_now();
-      if (control_.progress) {
-        const auto done = static_cast<double>((now - began_).count());
-        control_.progress(std::min(1.0, done / static_cast<double>(whole_.count())));
-      }
-      if (control_.stop.load() || engine_.all_ended() || engine_.trouble().any()) return false;
-      if (now >= end) return true;
-      watch_.look(now);
-      if (stalls_ != nullptr) stalls_->serve();
-      if (at_each_look_) at_each_look_();
-      std::this_thread::sleep_for(std::min(end - now, kPoll));
-    }
-  }
-
- private:
-  const Nanos whole_;
-  const Engine& engine_;
-  SilenceWatch& watch_;
-  watch::StallWatch* const stalls_;
-  RunControl& control_;
-  const Nanos began_;
-  std::function<void()> at_each_look_;
-};
-
 // A guest's address by its image; built-in, or the file that was loaded.
 std::string symbol_of(const RunSpec& spec, VmId vm, uint64_t address) {
-  const std::string& guest = spec.vms[index_of(vm)].guest;
+  const VmSpec& its = spec.vms[index_of(vm)];
+  const std::string& guest = its.linux_guest ? its.linux_guest->kernel : its.guest;
   if (const auto embedded = guests::find(guest)) return symbol_at(embedded->image, address);
   const auto file = read_image_file(guest);
   return file ? symbol_at(*file, address) : std::string{};
@@ -170,11 +146,11 @@ ObservedRun observed(const RunSpec& spec, const Bench& bench) {
                   .policies = {},
                   .length = spec.warmup + spec.duration,
                   .guest = {},
-                  .tsc_khz = static_cast<double>(bench.vms.front().vm->tsc_khz()),
+                  .tsc_khz = static_cast<double>(bench.vms.front()->vm().tsc_khz()),
                   .host_schedules = is_host_run(spec)};
   for (const VmSpec& vm : spec.vms) run.policies.push_back({vm.policy, vm.handicap_percent});
   run.guest = [&spec, &bench](VmId vm, VcpuIndex vcpu) {
-    return counters_of(bench.vms[index_of(vm)].results(vcpu),
+    return counters_of(bench.vms[index_of(vm)]->results(vcpu),
                        bench.plan.calibrations.at(spec.vms[index_of(vm)].ring));
   };
   return run;
@@ -187,7 +163,7 @@ void add_notes(Bench& bench, const SilenceWatch& watch, const Snapshot& start, c
   constexpr Nanos kLooks = 2 * Suspicion::kFirst;
   for (size_t i = 0; i < bench.vms.size(); ++i) {
     VmResult& vm = result.vms[i];
-    if (!vm.failure.empty() || vm.exit_code) continue;
+    if (!vm.failure.empty() || vm.exit_code || (vm.linux_guest && vm.linux_guest->operations > 0)) continue;
     const auto since = watch.silent_since(VmId{static_cast<uint32_t>(i)});
     const bool silent = since && *since <= start.at + kLooks && result.window > 2 * kLooks;
     const bool counted = std::any_of(start.vms[i].begin(), start.vms[i].end(),
@@ -196,7 +172,7 @@ void add_notes(Bench& bench, const SilenceWatch& watch, const Snapshot& start, c
                                .silent = silent,
                                .counts_operations = counted || guests::find(vm.guest).has_value()});
     if (vm.note.empty()) continue;
-    const auto states = sleep_states(*bench.vms[i].vm, end.at);
+    const auto states = sleep_states(bench.vms[i]->vm(), end.at);
     vm.note += ": " + describe(states);
   }
 }
@@ -218,8 +194,11 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
     watch.on_death([stalls](VmId vm, const std::string& why) { stalls->vm_died(vm, why); });
   }
   Observation observation(control.observer, observed(spec, bench));
-  Waiting waiting(spec, engine, watch, stalls, control);
+  Waiting waiting(spec, engine, watch, stalls, bench.pcs.get(), control);
+  PcCourse pcs(bench.pcs.get(), spec, engine, control, waiting);
+  if (auto up = pcs.come_up(); !up) return Failure(up.error());
   (void)waiting.until(monotonic_now() + spec.warmup);
+  pcs.ask();
   engine.pause();
   engine.reset_peaks();
   const Snapshot start = take_snapshot(engine, bench.vms);
@@ -229,10 +208,12 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   });
   sections.begin(start);
   const Nanos begin = monotonic_now();
-  PolicyChanges changes(engine, bench.vms, observation, sections, begin);
+  PolicyChanges changes(engine, bench.vms, observation, sections, begin, [&pcs] { pcs.ask(); });
   waiting.at_each_look([&changes] { changes.make_those_asked_for(); });
   const bool whole = pass_marks(spec, bench, begin, waiting, changes, sections);
   if (whole) (void)waiting.until(begin + spec.duration);
+  waiting.at_each_look({});
+  pcs.ask();
   observation.end();
   engine.pause();
   const Snapshot end = take_snapshot(engine, bench.vms);

@@ -24,17 +24,17 @@ bool is_silent(const Vcpu& vcpu, const VcpuSnapshot& end, const VcpuResult& wind
 
 }  // namespace
 
-std::string never_started(const TinyVm& tiny, bool built_in, const std::vector<VcpuSnapshot>& end,
+std::string never_started(Vm& vm, bool built_in, const std::vector<VcpuSnapshot>& end,
                           const std::vector<VcpuResult>& window) {
   const Vcpu* first = nullptr;
   uint32_t silent = 0;
-  for (uint32_t i = 0; i < tiny.vm->vcpu_count(); ++i) {
-    const Vcpu& vcpu = tiny.vm->vcpu(VcpuIndex{i});
+  for (uint32_t i = 0; i < vm.vcpu_count(); ++i) {
+    const Vcpu& vcpu = vm.vcpu(VcpuIndex{i});
     if (!is_silent(vcpu, end[i], window[i])) continue;
     if (first == nullptr) first = &vcpu;
     ++silent;
   }
-  if (first == nullptr || (!built_in && silent < tiny.vm->vcpu_count())) return {};
+  if (first == nullptr || (!built_in && silent < vm.vcpu_count())) return {};
   const bool interrupts = (first->kvm.regs().rflags & kInterruptFlag) != 0;
   return fmt::format("vm{}/vcpu{}: never started, {} at {}, interrupts {}{}", index_of(first->vm),
                      index_of(first->index), first->halted ? "halted" : "still", where(*first),

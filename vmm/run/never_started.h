@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "vmm/run/tiny_vm.h"
 #include "vmm/run/window.h"
 
 namespace vmm {
@@ -14,7 +13,7 @@ namespace vmm {
 // share its fate; empty if there is none. A built-in guest starts every vCPU; a guest of the user's own may
 // leave some asleep, so it is named if none has started. After the engine has stopped; `end` is the VM's part
 // of the last snapshot, `window` what its vCPUs did in the measured window.
-std::string never_started(const TinyVm& tiny, bool built_in, const std::vector<VcpuSnapshot>& end,
+std::string never_started(Vm& vm, bool built_in, const std::vector<VcpuSnapshot>& end,
                           const std::vector<VcpuResult>& window);
 
 }  // namespace vmm

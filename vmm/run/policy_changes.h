@@ -2,6 +2,7 @@
 // and those that whoever looks on asks for. The thread that drives the engine.
 #pragma once
 
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -14,9 +15,15 @@ namespace vmm {
 class PolicyChanges {
  public:
   // All are outlived by what they point to. `begin`: of the window.
-  PolicyChanges(Engine& engine, const std::vector<TinyVm>& vms, Observation& observation,
-                Sections<Snapshot>& sections, Nanos begin)
-      : engine_(engine), vms_(vms), observation_(observation), sections_(sections), begin_(begin) {}
+  // `ask_guests`: before each cut, those that have to be asked for their counters.
+  PolicyChanges(Engine& engine, const RunVms& vms, Observation& observation, Sections<Snapshot>& sections,
+                Nanos begin, std::function<void()> ask_guests)
+      : engine_(engine),
+        vms_(vms),
+        observation_(observation),
+        sections_(sections),
+        begin_(begin),
+        ask_guests_(std::move(ask_guests)) {}
 
   // At the pause barrier; the window is cut there.
   void make(const PolicyChange& change) {
@@ -36,6 +43,7 @@ class PolicyChanges {
 
  private:
   void cut(const PolicyChange& change) {
+    ask_guests_();
     engine_.pause();
     sections_.take({.at = change.at, .change = &change}, take_snapshot(engine_, vms_));
     engine_.reset_peaks();
@@ -45,10 +53,11 @@ class PolicyChanges {
   }
 
   Engine& engine_;
-  const std::vector<TinyVm>& vms_;
+  const RunVms& vms_;
   Observation& observation_;
   Sections<Snapshot>& sections_;
   const Nanos begin_;
+  const std::function<void()> ask_guests_;
   std::vector<PolicyChange> made_;
   bool any_asked_for_ = false;
 };

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "vmm/result.h"
@@ -11,8 +12,12 @@
 
 namespace vmm {
 
+class PcGuests;
 class RunObserver;
 class TraceRecorder;
+
+// Makes the PCs of a run with this specification (vmm/run/pc_guests.h).
+using PcGuestsMaker = std::function<std::unique_ptr<PcGuests>(const RunSpec&)>;
 
 // Shared between the thread that called run() and whoever wants the run to end: the SIGINT handler sets
 // `stop`, so it must stay valid until run() returns.
@@ -25,6 +30,7 @@ struct RunControl {
   // Writes what `trace` has of this time under this title, and says where; any thread, may be empty.
   std::function<std::string(const std::string& title, Nanos from, Nanos to)> keep_trace;
   RunObserver* observer = nullptr;       // who looks on (observer.h); null: nobody
+  PcGuestsMaker pcs;                     // empty: runs with Linux guests are refused
   std::function<void(double)> progress;  // share done, 0 … 1; called by run()'s own thread, may be empty
 };
 

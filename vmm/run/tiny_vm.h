@@ -9,6 +9,7 @@
 #include "sched/base/guest_page.h"
 #include "vmm/load/layout.h"
 #include "vmm/run/guest_pages.h"
+#include "vmm/run/run_vm.h"
 #include "vmm/run/tiny_board.h"
 #include "vmm/run/vm.h"
 
@@ -35,6 +36,25 @@ struct TinyVmSetup {
   Nanos spin_window{};
   uint64_t seed = 0;
   bool marks = false;  // the run is traced: guests are to mark what they do
+};
+
+// As a VM of a run.
+class TinyRunVm final : public RunVm {
+ public:
+  explicit TinyRunVm(TinyVm tiny) : tiny_(std::move(tiny)) {}
+
+  [[nodiscard]] Vm& vm() const override { return *tiny_.vm; }
+  [[nodiscard]] RunningVm running() const override {
+    return {.vm = tiny_.vm.get(),
+            .board = tiny_.board.get(),
+            .hint_place = tiny_.vcpus_running(),
+            .pages = tiny_.pages()};
+  }
+  [[nodiscard]] kvmux_vcpu_results results(VcpuIndex index) const override { return tiny_.results(index); }
+  [[nodiscard]] std::vector<CheckResult> checks() const override { return tiny_.board->checks(); }
+
+ private:
+  TinyVm tiny_;
 };
 
 [[nodiscard]] Result<TinyVm> make_tiny_vm(const System& system, const TinyVmSetup& setup, Notifier& notifier,

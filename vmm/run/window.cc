@@ -93,6 +93,32 @@ VcpuResult guest_difference(const kvmux_vcpu_results& start, const kvmux_vcpu_re
   return r;
 }
 
+// By the guest's clock: an answer comes when the guest has had a turn for it.
+void take_reports(const std::optional<GuestReport>& start, const std::optional<GuestReport>& end,
+                  VmResult& vm) {
+  LinuxResult& result = vm.linux_guest.emplace();
+  if (!start || !end || end->at <= start->at || end->operations < start->operations) return;
+  result.counted = true;
+  result.operations = end->operations - start->operations;
+  result.guest_time = end->at - start->at;
+  result.steal = std::max(Nanos{}, end->steal - start->steal);
+  result.latencies = end->latencies;
+  vm.ops_per_second =
+      static_cast<double>(result.operations) / std::chrono::duration<double>(result.guest_time).count();
+}
+
+void add_outcome(LinuxResult outcome, const std::string& complaint, bool answered, VmResult& vm) {
+  LinuxResult& result = *vm.linux_guest;
+  result.boot_time = outcome.boot_time;
+  result.findings = std::move(outcome.findings);
+  if (vm.failure.empty()) vm.failure = complaint;
+  if (vm.failure.empty() && !result.counted) {
+    vm.failure = answered ? "its load reported nothing in the measured window; --seconds makes it longer"
+                          : "its agent did not answer at both ends of the measured window";
+  }
+  if (!vm.failure.empty()) result.last_lines = std::move(outcome.last_lines);
+}
+
 VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end,
                            const Calibration& calibration) {
   VcpuResult r = guest_difference(start.guest, end.guest, calibration);
@@ -106,15 +132,16 @@ VcpuResult vcpu_difference(const VcpuSnapshot& start, const VcpuSnapshot& end,
 
 }  // namespace
 
-Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms) {
+Snapshot take_snapshot(Engine& engine, const RunVms& vms) {
   Snapshot snapshot;
   snapshot.at = monotonic_now();
-  for (const TinyVm& tiny : vms) {
+  for (const auto& one : vms) {
     auto& vcpus = snapshot.vms.emplace_back();
-    for (uint32_t i = 0; i < tiny.vm->vcpu_count(); ++i) {
-      const Vcpu& vcpu = tiny.vm->vcpu(VcpuIndex{i});
-      vcpus.push_back({engine.vcpu_use(vcpu, snapshot.at), tiny.results(VcpuIndex{i})});
+    for (uint32_t i = 0; i < one->vm().vcpu_count(); ++i) {
+      const Vcpu& vcpu = one->vm().vcpu(VcpuIndex{i});
+      vcpus.push_back({engine.vcpu_use(vcpu, snapshot.at), one->results(VcpuIndex{i})});
     }
+    snapshot.reports.push_back(one->report());
   }
   snapshot.cpus = engine.cpu_use(snapshot.at);
   snapshot.steal_ms = steal_ms(engine.trouble());
@@ -127,19 +154,20 @@ Ledger ledger_between(const Engine::VcpuUse& start, const Engine::VcpuUse& end) 
   return make_ledger((end.sched - start.sched).times, end.account - start.account, {});
 }
 
-Snapshot peek(const std::vector<TinyVm>& vms) {
+Snapshot peek(const RunVms& vms) {
   Snapshot snapshot;
   snapshot.at = monotonic_now();
-  for (const TinyVm& tiny : vms) {
+  for (const auto& one : vms) {
     auto& vcpus = snapshot.vms.emplace_back();
-    for (uint32_t i = 0; i < tiny.vm->vcpu_count(); ++i) vcpus.push_back({{}, tiny.results(VcpuIndex{i})});
+    for (uint32_t i = 0; i < one->vm().vcpu_count(); ++i) vcpus.push_back({{}, one->results(VcpuIndex{i})});
+    snapshot.reports.push_back(one->report());
   }
   snapshot.is_peek = true;
   return snapshot;
 }
 
 RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations,
-                           const std::vector<TinyVm>& vms, const Snapshot& start, const Snapshot& end) {
+                           const RunVms& vms, const Snapshot& start, const Snapshot& end) {
   const bool has_accounts = !start.is_peek && !end.is_peek;
   RunResult result;
   result.window = end.at - start.at;
@@ -162,7 +190,8 @@ RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations
     }
     vm.ops_per_second =
         static_cast<double>(operations) / std::chrono::duration<double>(result.window).count();
-    result.tsc_khz = static_cast<double>(vms[v].vm->tsc_khz());
+    if (spec.vms[v].linux_guest) take_reports(start.reports[v], end.reports[v], vm);
+    result.tsc_khz = static_cast<double>(vms[v]->vm().tsc_khz());
   }
   if (!has_accounts) return result;
   for (size_t w = 0; w < end.cpus.size(); ++w) {
@@ -175,16 +204,19 @@ RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations
   return result;
 }
 
-RunResult difference(const RunSpec& spec, const Calibrations& calibrations, const std::vector<TinyVm>& vms,
+RunResult difference(const RunSpec& spec, const Calibrations& calibrations, const RunVms& vms,
                      const Snapshot& start, const Snapshot& end) {
   RunResult result = counters_between(spec, calibrations, vms, start, end);
   for (size_t v = 0; v < vms.size(); ++v) {
     VmResult& vm = result.vms[v];
-    vm.checks = vms[v].board->checks();
-    vm.exit_code = vms[v].vm->exit_code();
-    vm.failure = vms[v].vm->failure();
-    if (!vms[v].vm->ended()) {
-      vm.failure = never_started(vms[v], guests::find(vm.guest).has_value(), end.vms[v], vm.vcpus);
+    vm.checks = vms[v]->checks();
+    vm.exit_code = vms[v]->vm().exit_code();
+    vm.failure = vms[v]->vm().failure();
+    if (auto outcome = vms[v]->outcome()) {
+      const bool answered = start.reports[v] && end.reports[v];
+      add_outcome(std::move(*outcome), vms[v]->complaint(), answered, vm);
+    } else if (!vms[v]->vm().ended()) {
+      vm.failure = never_started(vms[v]->vm(), guests::find(vm.guest).has_value(), end.vms[v], vm.vcpus);
     }
   }
   return result;

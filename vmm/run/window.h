@@ -3,12 +3,13 @@
 // Snapshots are taken while the engine is paused; the rest is arithmetic.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "vmm/run/calibrate.h"
 #include "vmm/run/cpu_supply.h"
 #include "vmm/run/engine.h"
-#include "vmm/run/tiny_vm.h"
+#include "vmm/run/run_vm.h"
 #include "vmm/run_types.h"
 
 namespace vmm {
@@ -21,6 +22,7 @@ struct VcpuSnapshot {
 struct Snapshot {
   Nanos at{};
   std::vector<std::vector<VcpuSnapshot>> vms;  // by VM, by vCPU index
+  std::vector<std::optional<GuestReport>> reports;  // by VM; nothing of tiny guests
   std::vector<Engine::CpuUse> cpus;            // by worker
   double steal_ms = 0;
   CpuSupply supply;
@@ -28,20 +30,20 @@ struct Snapshot {
   bool is_peek = false;
 };
 
-Snapshot take_snapshot(Engine& engine, const std::vector<TinyVm>& vms);
+Snapshot take_snapshot(Engine& engine, const RunVms& vms);
 
 // Where a vCPU's time went between two looks with the engine paused; spinning counts as the guest's.
 Ledger ledger_between(const Engine::VcpuUse& start, const Engine::VcpuUse& end);
 
 // What the guests report themselves, while they run: no accounts, no times of the scheduler.
-Snapshot peek(const std::vector<TinyVm>& vms);
+Snapshot peek(const RunVms& vms);
 
 // What lies between two snapshots, of which one may be a peek: then accounts are empty. `spec` names guests
 // and policies.
 RunResult counters_between(const RunSpec& spec, const Calibrations& calibrations,
-                           const std::vector<TinyVm>& vms, const Snapshot& start, const Snapshot& end);
+                           const RunVms& vms, const Snapshot& start, const Snapshot& end);
 // The same of a whole run, with what became of its guests.
-RunResult difference(const RunSpec& spec, const Calibrations& calibrations, const std::vector<TinyVm>& vms,
+RunResult difference(const RunSpec& spec, const Calibrations& calibrations, const RunVms& vms,
                      const Snapshot& start, const Snapshot& end);
 
 }  // namespace vmm

@@ -22,7 +22,14 @@ Value throughput(const RunSpec&, const RunResult& result) {
   return sum;
 }
 
+// What its vCPUs counted is known of tiny guests alone.
+bool tells_all(const RunResult& result) {
+  return std::none_of(result.vms.begin(), result.vms.end(),
+                      [](const VmResult& vm) { return vm.linux_guest.has_value(); });
+}
+
 Value useful(const RunSpec& spec, const RunResult& result) {
+  if (!tells_all(result)) return std::nullopt;
   return share(seconds(totals(result).work_time), seconds(result.window) * spec.workers);
 }
 
@@ -31,6 +38,7 @@ Value stolen(const RunSpec& spec, const RunResult& result) {
 }
 
 Value spin_waste(const RunSpec&, const RunResult& result) {
+  if (!tells_all(result)) return std::nullopt;
   const Totals sum = totals(result);
   return share(seconds(sum.ledger.spinning), seconds(sum.on_worker()));
 }
@@ -43,6 +51,7 @@ Value jain(const RunSpec& spec, const RunResult& result) { return jain_index(vm_
 Value vcpu_fairness(const RunSpec&, const RunResult& result) {
   Value worst;
   for (const VmResult& vm : result.vms) {
+    if (vm.linux_guest) continue;
     std::vector<double> operations;
     for (const VcpuResult& vcpu : vm.vcpus) operations.push_back(static_cast<double>(vcpu.operations));
     const Value even = min_over_max(operations);
@@ -128,7 +137,8 @@ constexpr std::array kMetrics{
 };
 
 bool same_kind(const VmSpec& a, const VmSpec& b) {
-  return a.guest == b.guest && a.vcpus == b.vcpus && a.ring == b.ring && a.args == b.args &&
+  return a.guest == b.guest && a.linux_guest == b.linux_guest && a.vcpus == b.vcpus && a.ring == b.ring &&
+         a.args == b.args &&
          std::memcmp(&a.workload, &b.workload, sizeof a.workload) == 0;
 }
 

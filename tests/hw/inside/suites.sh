@@ -68,6 +68,18 @@ smoke_suite() {
     "$kvmux" run --guest ipi --vms 2 --vcpus 4 --seconds 1 --policy host --irqchip "$irqchip"
 }
 
+# Unmodified Linux VMs on our scheduler: a boot for each run, so give --case-seconds more than for the others.
+linux_suite() {
+  local image=kernel=/hw/linux/vmlinuz,initrd=/hw/linux/initrd
+  [ -e /hw/linux/vmlinuz ] || { echo 'hw|log|no image: --linux-image DIR'; return; }
+  one_command linux "run hackbench, 1 x 2, kvmux" \
+    "$build/kvmux" run --guest "linux,$image,load=hackbench" --vms 1 --vcpus 2 --seconds 2 --policy kvmux
+  one_command linux "compare hackbench, 2 x 2" \
+    "$build/kvmux" compare --guest "linux,$image,load=hackbench" --vms 2 --vcpus 2 --workers 2 \
+    --policies host,yield,kvmux --repeat 1 --seconds 2 --max-steal 99% --report off
+  cat /tmp/out | sed 's/^/hw|log|/'
+}
+
 # Whoever watches knows a long case from a machine that has died.
 while sleep 20; do echo 'hw|alive'; done &
 /hw/keep_vms &
@@ -80,6 +92,7 @@ for suite in $suites; do
     boot) doctest_suite boot "$build/kvm_boot" ;;
     cli) one_command cli 'command line' bash /hw/cli_test.sh "$build/kvmux" "$build/guests/doc_token.elf" ;;
     smoke) smoke_suite ;;
+    linux) linux_suite ;;
     probe)
       one_command probe 'no interrupt window between STI and HLT' /hw/sti_hlt 1000
       one_command probe 'an address space stays, 8 vCPUs' /hw/spin_vm 8 240

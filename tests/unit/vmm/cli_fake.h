@@ -58,6 +58,8 @@ struct FakeProgram {
   };
   DoctorReport doctor;
   HostFacts facts;
+  std::function<Result<linux_guest::GuestImage>(std::span<const linux_guest::Load>, const linux_guest::Say&)>
+      linux_image;
   std::vector<int> cpus_named;  // by --cpus, last
   Nanos move_cost{3'000};
 
@@ -87,6 +89,7 @@ struct FakeProgram {
         .move_cost = [this](const RunSpec&) { return move_cost; },
         .host_facts = [this] { return facts; },
         .doctor = [this]() -> Result<DoctorReport> { return doctor; },
+        .linux_image = linux_image,
         .now = [this] { return clock; },
         .out = out,
         .err = err,

@@ -153,6 +153,7 @@ TEST_CASE("BIOS areas: EBDA, base memory, copies of the pointers, vectors that r
   CHECK(pc.at<uint16_t>(0x40e) == 0x9fc0);
   CHECK(pc.at<uint16_t>(0x413) == 639);
   CHECK(pc.at<uint16_t>(0x400) == 0x3f8);
+  CHECK(pc.at<uint16_t>(0x402) == 0x2f8);
   CHECK(pc.text(0x9fc10, 4) == "_MP_");
   CHECK(pc.sum(0x9fc10, 16) == 0);
   CHECK(pc.text(0x9fc20, 8) == "RSD PTR ");

@@ -40,7 +40,7 @@ TEST_CASE("catalog: what may stand for a flag's value is read from its syntax") 
   CLI::App app{"test", "kvmux"};
   std::string sandbox = "on";
   const auto commands = add_commands(app, sandbox);
-  CHECK(flag_of(app, {"run"}, "--spin-detect").words == Words{"doorbell", "sample", "both", "off"});
+  CHECK(flag_of(app, {"run"}, "--spin-detect").words == Words{"doorbell", "sample", "both", "off", "auto"});
   CHECK(flag_of(app, {"run"}, "--rotate").words == Words{"off"});
   CHECK(flag_of(app, {"run"}, "--seconds").words.empty());
   CHECK(flag_of(app, {"run"}, "--vm").words.empty());
