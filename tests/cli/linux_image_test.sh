@@ -89,7 +89,7 @@ refused 3 'package linux-image-cloud-amd64' --offline --load pigz
 refused 2 '--load pgz: no such load of a Linux guest (did you mean pigz?)' --load pgz
 refused 2 "--kernel $dir/main.c: no Linux kernel" --offline --load pigz --kernel "$dir/main.c"
 refused 2 '--kernel .*/nosuch: .*accepted are a path, debian and boot' --offline --load pigz --kernel "$dir/nosuch"
-refused 2 '--compress lzma' --compress lzma
+refused 2 "--compress: 'lzma' is not accepted" --compress lzma
 refused 2 '--suite' --suite '../x'
 rm "$packages"/libdeep0_*
 refused 3 'package libdeep0' --offline --load pigz --kernel "$dir/kernel"
