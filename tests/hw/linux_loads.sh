@@ -36,7 +36,7 @@ image_for() {  # LOADS NAME
 run_load() {  # LOAD IMAGE
   local load=$1 image=$2 status=0 i
   qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp "$cpus" -m "${memory}M" -no-reboot -display none -monitor none \
-    -kernel "$image.vmlinuz" -initrd "$image" -append "console=ttyS0 quiet panic=-1 tsc=reliable kvmux.load=$load" \
+    -kernel "$image.vmlinuz" -initrd "$image" -append "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check kvmux.load=$load" \
     -serial "file:$work/console" -serial "unix:$work/agent,server=on,wait=on" </dev/null &
   qemu=$!
   "$build/linux_talk" "$work/agent" "$load" "$window" "$limit" || status=1
