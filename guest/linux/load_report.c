@@ -37,12 +37,12 @@ static void prepare_dbench(const char* argument) {
 }
 const struct load load_dbench = {prepare_dbench, go, reported_read};
 
-/* "[ 1s ] thds: 2 tps: 4711.25 qps: …": events a second since the report before. What that makes is known by
+/* "[ 1s ] thds: 2 eps: 4711.25 lat (ms,95%): 0.31": events a second since the report before. What that makes is known by
  * our own clock. */
 static double events_left;
 static void sysbench_line(const char* line) {
   double rate;
-  if (sscanf(line, "[ %*us ] thds: %*u tps: %lf", &rate) != 1 || !(rate >= 0 && rate < 1e12)) return;
+  if (sscanf(line, "[ %*us ] thds: %*u eps: %lf", &rate) != 1 || !(rate >= 0 && rate < 1e12)) return;
   uint64_t operations, before;
   reported_read(&operations, &before);
   events_left += rate * (double)(machine_now() - before) / 1e9;
@@ -53,7 +53,7 @@ static void sysbench_line(const char* line) {
 static void prepare_sysbench(const char* const* argv, const char* argument) {
   program_check(argv[0]);
   snprintf(option, sizeof option, "--threads=%u", load_number(argument));
-  program = (struct program){.argv = argv, .line = sysbench_line};
+  program = (struct program){.argv = argv, .line = sysbench_line, .terminal = 1};
 }
 static void prepare_sysbench_threads(const char* argument) {
   static const char* const argv[] = {

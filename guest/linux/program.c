@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "guest/linux/agent.h"
@@ -44,9 +46,21 @@ static void become(const struct program* program, int write_end, int read_end) {
   _exit(127);
 }
 
+/* What the program writes to and where that is read: 0 if there is such a pair. */
+static int open_terminal(int out[2]) {
+  out[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (out[0] < 0 || grantpt(out[0]) != 0 || unlockpt(out[0]) != 0) return -1;
+  out[1] = open(ptsname(out[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  struct termios settings;
+  if (out[1] < 0 || tcgetattr(out[1], &settings) != 0) return -1;
+  cfmakeraw(&settings);
+  return tcsetattr(out[1], TCSANOW, &settings);
+}
+
 void program_start(const struct program* program) {
   int out[2], in[2] = {-1, -1};
-  if (pipe2(out, O_CLOEXEC) != 0 || (program->input && pipe2(in, O_CLOEXEC) != 0))
+  if ((program->terminal ? open_terminal(out) : pipe2(out, O_CLOEXEC)) != 0 ||
+      (program->input && pipe2(in, O_CLOEXEC) != 0))
     give_up("pipe: %s", strerror(errno));
   child = fork();
   if (child < 0) give_up("fork: %s", strerror(errno));
@@ -90,8 +104,8 @@ void program_input(void) {
   while (output >= 0) {
     const ssize_t got = read(output, buffer + filled, sizeof buffer - 1 - filled);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return;
-    if (got == 0) {
+    if (got < 0 && errno != EIO) return;
+    if (got <= 0) { /* a terminal that nobody writes to any more says EIO */
       close(output);
       output = -1;
       return;

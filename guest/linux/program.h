@@ -8,6 +8,7 @@ struct program {
   void (*line)(const char* line); /* NULL: only kept as last words */
   void (*finished)(void);         /* it ended well. NULL: it should not have */
   int quiet;                      /* its standard output is not for us (data) */
+  int terminal;                   /* its output is one: else it would keep its lines until a buffer is full */
   int input;                      /* it reads a pipe: program_stdin() */
 };
 

@@ -90,15 +90,6 @@ Outcome compete(const System& system, std::span<const uint8_t> code, const char*
   return {median(loop) / n, median(bare) / n, median(ratio), median(switches)};
 }
 
-// The clock counts an instruction a nanosecond here (tests/hw/instructions.sh): for that script.
-bool counts_instructions() { return std::getenv("BENCH_INSTRUCTIONS") != nullptr; }
-
-bool print_instructions(const std::string& what, const Outcome& o) {
-  if (!counts_instructions()) return false;
-  fmt::print("instructions {}|{:.0f}|{:.0f}\n", what, o.loop_ns, o.bare_ns);
-  return true;
-}
-
 void print_line(const std::string& what, const std::string& measured, const std::string& target, bool met) {
   fmt::print("{:<44} {:<46} {:<7} {}\n", what, measured, met ? "met" : "missed", target);
   std::fflush(stdout);
@@ -108,7 +99,6 @@ void bench_exits(const System& system, const char* where, std::span<const uint8_
   constexpr double kTarget = 0.97;
   const Outcome o = compete(system, code, "kvmux", 1);
   const double rate = 1 / o.ratio;
-  if (print_instructions(fmt::format("doorbell exit, {}", where), o)) return;
   print_line(fmt::format("doorbell exits/s, {}, run loop : bare", where),
              fmt::format("{:.0f} : {:.0f} = {:.3f}", 1e9 / o.loop_ns, 1e9 / o.bare_ns, rate), "≥ 0.97",
              rate >= kTarget);
@@ -117,7 +107,6 @@ void bench_exits(const System& system, const char* where, std::span<const uint8_
 // What nobody can save who wants to know the CPL of a vCPU that leaves, as Linux's rules of directed yield
 // do.
 void bench_registers(const System& system, const char* where, std::span<const uint8_t> code) {
-  if (counts_instructions()) return;
   Contest contest(system, code, "yield");
   const uint64_t bells = bells_a_round(contest, 1);
   std::vector<double> rate;
@@ -138,7 +127,6 @@ void bench_switches(const System& system, const char* where, std::span<const uin
                     const char* policy, bool judged) {
   constexpr double kTarget = 1.05;
   const Outcome o = compete(system, code, policy, kVcpus);
-  if (print_instructions(fmt::format("exit and vCPU switch, `{}`, {}", policy, where), o)) return;
   const std::string measured = fmt::format("{:.2f} µs : {:.2f} µs = {:.3f} ({:.2f} switches)",
                                            o.loop_ns / 1e3, o.bare_ns / 1e3, o.ratio, o.switches_a_bell);
   if (judged) {

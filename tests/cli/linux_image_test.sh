@@ -36,7 +36,9 @@ flags=(-nostdlib -O1 -fPIC -Wl,--build-id=none)
   "$cc" "${flags[@]}" -Wl,-e,main -Wl,-dynamic-linker,/lib64/ld-linux-x86-64.so.2 -Wl,--allow-shlib-undefined -o "$dir/pigz/usr/bin/pigz" "$dir/main.c" "$dir/libfoo-bar1/$lib/private/libfoo_bar.so.1" ||
   exit 3
 ln -s libdeep.so.0.1 "$dir/libdeep0/$lib/libdeep.so.0"
-echo loader > "$dir/libc6/lib64/ld-linux-x86-64.so.2"
+mkdir -p "$dir/libc6/lib/x86_64-linux-gnu"
+echo loader > "$dir/libc6/lib/x86_64-linux-gnu/ld-2.so"
+ln -s /lib/x86_64-linux-gnu/ld-2.so "$dir/libc6/lib64/ld-linux-x86-64.so.2"  # as Debian has it: not this machine's
 echo busybox > "$dir/busybox-static/bin/busybox"
 package pigz 'libc6 (>= 2.34), nosuch | libfoo-bar1'
 package libfoo-bar1 'libdeep0'
@@ -56,6 +58,7 @@ done
 sort -c "$dir/names" 2> /dev/null || LC_ALL=C sort -c "$dir/names" || fail 'names are not in order'
 mkdir "$dir/x" && (cd "$dir/x" && cpio -id --quiet --no-preserve-owner < ../a.cpio 2> /dev/null)
 cmp "$dir/x/usr/bin/pigz" "$dir/pigz/usr/bin/pigz" || fail 'pigz is not as it was'
+[ "$(cat "$dir/x/lib64/ld-linux-x86-64.so.2")" = loader ] || fail 'the loader is not as it was'
 cmp "$dir/x/lib/x86_64-linux-gnu/libdeep.so.0" "$dir/libdeep0/$lib/libdeep.so.0.1" || fail 'libdeep is not as it was'
 [ "$(stat -c %a:%Y "$dir/x/init")" = 755:0 ] || [ -x "$dir/x/init" ] || fail 'the agent cannot be run'
 grep -qx 'pigz 1.0' "$dir/a.cpio.versions" && grep -qx 'libdeep0 1.0' "$dir/a.cpio.versions" || fail "versions: $(cat "$dir/a.cpio.versions")"
@@ -86,7 +89,7 @@ refused 3 'package linux-image-cloud-amd64' --offline --load pigz
 refused 2 '--load pgz: no such load of a Linux guest (did you mean pigz?)' --load pgz
 refused 2 "--kernel $dir/main.c: no Linux kernel" --offline --load pigz --kernel "$dir/main.c"
 refused 2 '--kernel .*/nosuch: .*accepted are a path, debian and boot' --offline --load pigz --kernel "$dir/nosuch"
-refused 2 '--compress lzma' --compress lzma
+refused 2 "--compress: 'lzma' is not accepted" --compress lzma
 refused 2 '--suite' --suite '../x'
 rm "$packages"/libdeep0_*
 refused 3 'package libdeep0' --offline --load pigz --kernel "$dir/kernel"

@@ -32,7 +32,7 @@ make_root() {
     cc -O2 -static -pthread -o "$root/hw/$probe" "$here/probe/$probe.c"
   done
   cc -O2 -static -o "$root/hw/keep_vms" "$here/keep_vms.c"
-  copy_program "$root" "$build/kvmux" "$build/kvm" "$build/kvm_boot" /usr/bin/readelf /usr/bin/bash ${KVMUX_HW_PROGRAMS-}
+  copy_program "$root" "$build/kvmux" "$build/kvm" "$build/kvm_boot" /usr/bin/readelf /usr/bin/bash
   ln -sf /usr/bin/bash "$root/bin/bash"
   mkdir -p "$root$build/guests" "$build/guests"
   # ctest builds it as a test of its page.

@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
   const std::string load = argv[2];
   const std::chrono::seconds window(std::atoi(argv[3]));
   const std::chrono::seconds limit(std::atoi(argv[4]));
-  const auto talk = linux_test::talk(fd, load, limit, window, limit);
+  const auto warmup = load == "idle" ? std::chrono::seconds(0) : limit;
+  const auto talk = linux_test::talk(fd, load, warmup, window, limit);
   if (!talk.failure.empty()) {
     fmt::print("{}: FAILED: {}\n", load, talk.failure);
     return 1;

@@ -89,9 +89,9 @@ in_bash() {
   offered '' kvmux run --ratio
   offered '--ratio' kvmux sweep --ratio
   # Values: enumerated ones, names of policies and guests, lists, both ways to write them.
-  offered 'both doorbell off sample' kvmux run --spin-detect ''
+  offered 'auto both doorbell off sample' kvmux run --spin-detect ''
   offered 'sample' kvmux run --spin-detect = sa
-  offered 'both doorbell off sample' kvmux run --spin-detect =
+  offered 'auto both doorbell off sample' kvmux run --spin-detect =
   offered 'split user' kvmux boot --irqchip ''
   offered 'off on past' kvmux run --deboost ''
   offered 'v2 v3 vee21' kvmux run --policy v

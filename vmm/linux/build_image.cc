@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -65,13 +64,12 @@ class Recipe {
 
   Result<void> add_libraries() {
     while (!needed_.empty()) {
-      const Need need = needed_.front();
-      needed_.pop_front();
-      if (disk_.has(std::string{kLibraries} + need.library)) continue;
-      const auto found = find_library(need);
-      if (!found) return Failure(found.error());
-      const auto added = add_file(std::string{kLibraries} + need.library, found->first, *found->second);
-      if (!added) return added;
+      const std::vector<Need> wave(needed_.begin(), needed_.end());
+      needed_.clear();
+      prefetch_for(wave);
+      for (const Need& need : wave) {
+        if (auto added = add_library(need); !added) return added;
+      }
     }
     return {};
   }
@@ -97,9 +95,14 @@ class Recipe {
     return &packages_.emplace(name, std::move(*package)).first->second;
   }
 
-  // Where a path of the package really is, behind links that do not lead out of it; empty: nowhere.
-  static std::string real_path(const Package& package, const fs::path& path) {
+  // Where a path of the package really is, behind links, which stay inside; empty: nowhere.
+  static std::string real_path(const Package& package, fs::path path) {
+    constexpr int kMostLinks = 8;
     std::error_code error;
+    for (int links = 0; fs::is_symlink(path, error) && links < kMostLinks; ++links) {
+      const fs::path target = fs::read_symlink(path, error);
+      path = target.is_absolute() ? fs::path(package.tree + target.string()) : path.parent_path() / target;
+    }
     const fs::path real = fs::canonical(path, error);
     if (error || !fs::is_regular_file(real, error)) return {};
     const fs::path tree = fs::canonical(package.tree, error);
@@ -127,6 +130,26 @@ class Recipe {
     return add_program(needs->interpreter, "libc6");
   }
 
+  // By one command, as far as names tell where the libraries are.
+  void prefetch_for(std::span<const Need> needs) {
+    std::set<std::string> guesses;
+    for (const Need& need : needs) {
+      const std::string wanted = package_like(need.library);
+      for (const std::string& name : need.of->depends) {
+        if (looks_like(name, wanted) && !packages_.contains(name)) guesses.insert(name);
+      }
+    }
+    source_.prefetch(std::vector<std::string>(guesses.begin(), guesses.end()));
+  }
+
+  Result<void> add_library(const Need& need) {
+    const std::string to = std::string{kLibraries} + need.library;
+    if (disk_.has(to)) return {};
+    const auto found = find_library(need);
+    if (!found) return Failure(found.error());
+    return add_file(to, found->first, *found->second);
+  }
+
   static std::string library_in(const Package& package, const std::string& library) {
     for (const char* folder : {"/lib/x86_64-linux-gnu/", "/lib/"}) {
       if (auto path = find_path(package, folder + library); !path.empty()) return path;
@@ -145,13 +168,15 @@ class Recipe {
     for (const auto& [name, package] : packages_) {
       if (auto path = library_in(package, need.library); !path.empty()) return std::pair{path, &package};
     }
-    // Packages that it depends on, those with such a name first.
+    // Packages that it depends on: those with such a name first, then other libraries.
     const std::string wanted = package_like(need.library);
     std::vector<std::string> names = need.of->depends;
-    std::stable_partition(names.begin(), names.end(),
-                          [&](const std::string& name) { return looks_like(name, wanted); });
+    const auto rank = [&](const std::string& name) {
+      return looks_like(name, wanted) ? 0 : name.starts_with("lib") ? 1 : 2;
+    };
+    std::ranges::stable_sort(names, {}, rank);
     for (const std::string& name : names) {
-      if (!name.starts_with("lib") || packages_.contains(name)) continue;
+      if (packages_.contains(name)) continue;
       auto package = package_named(name);
       if (!package && looks_like(name, wanted)) return Failure(package.error());
       if (!package) continue;  // an alternative that there is not
@@ -165,7 +190,7 @@ class Recipe {
   RamDisk disk_;
   std::map<std::string, Package> packages_;
   std::set<std::string> used_;
-  std::deque<Need> needed_;
+  std::vector<Need> needed_;
 };
 
 std::string_view home_of(std::string_view file) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -96,9 +97,9 @@ std::vector<std::string> PackageSource::apt(std::string_view command) const {
   const std::string lists = folder_ + "/apt";
   for (const std::string& option :
        {"Dir::Etc::sourcelist=" + lists + "/sources", std::string{"Dir::Etc::sourceparts=/dev/null"},
-        "Dir::State::lists=" + lists + "/lists", "Dir::Cache=" + lists + "/cache",
-        std::string{"APT::Sandbox::User="}, std::string{"APT::Update::Error-Mode=any"},
-        std::string{"Acquire::Retries=2"}}) {
+        "Dir::State::lists=" + lists + "/lists", std::string{"Dir::State::status=/dev/null"},
+        "Dir::Cache=" + lists + "/cache", std::string{"APT::Sandbox::User="},
+        std::string{"APT::Update::Error-Mode=any"}, std::string{"Acquire::Retries=2"}}) {
     words.insert(words.end(), {"-o", option});
   }
   words.insert(words.end(), {"-qq", std::string{command}});
@@ -131,38 +132,49 @@ Result<void> PackageSource::prepare() {
   return replace_whole(mark, "");
 }
 
-// As apt-get would store them, without fetching them: 'URL' FILE SIZE HASH, a line each.
-Result<std::vector<std::string>> PackageSource::file_names(std::span<const std::string> names) {
+// Where apt-get would store them, without fetching them: 'URL' FILE SIZE HASH, a line each, in an order of
+// its own.
+Result<std::map<std::string, std::string>> PackageSource::places_of(std::span<const std::string> names) {
   auto words = apt("download");
   words.emplace_back("--print-uris");
   words.insert(words.end(), names.begin(), names.end());
   const auto printed = output_of(words);
   if (!printed) return Failure(printed.error());
-  std::vector<std::string> files;
+  std::map<std::string, std::string> places;
   std::istringstream lines(*printed);
   for (std::string line; std::getline(lines, line);) {
     const auto fields = sched::split(line, " ");
-    if (fields.size() >= 3 && line.starts_with('\'')) files.emplace_back(fields[1]);
+    if (fields.size() < 3 || !line.starts_with('\'')) continue;
+    const std::string_view file = fields[1];
+    places.emplace(file.substr(0, file.find('_')), folder_ + "/" + std::string{file});
   }
-  if (files.size() != names.size())
-    return host_error("apt-get download --print-uris", 0, "unexpected output");
-  return files;
+  return places;
 }
 
-void PackageSource::prefetch(std::span<const std::string> names) {
+void PackageSource::prefetch(std::span<const std::string> wanted) {
+  std::vector<std::string> names;
+  std::ranges::copy_if(wanted, std::back_inserter(names),
+                       [&](const std::string& name) { return !files_.contains(name); });
   if (names.empty() || !prepare() || !trouble_.empty()) return;
-  const auto files = file_names(names);
-  if (!files) return;
-  std::vector<std::string> missing;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!is_file(folder_ + "/" + (*files)[i])) missing.push_back(names[i]);
+  const auto places = places_of(names);
+  if (!places) {
+    why_not_ = places.error().text();
+    return;
   }
-  if (missing.empty()) return;
-  const std::vector<std::string_view> shown(missing.begin(), missing.end());
-  say_(fmt::format("fetching {}", sched::join(shown, ", ")));
-  auto words = apt("download");
-  words.insert(words.end(), missing.begin(), missing.end());
-  (void)output_of(words, folder_);
+  std::vector<std::string> missing;
+  for (const auto& [name, path] : *places) {
+    if (!is_file(path)) missing.push_back(name);
+  }
+  if (!missing.empty()) {
+    const std::vector<std::string_view> shown(missing.begin(), missing.end());
+    say_(fmt::format("fetching {}", sched::join(shown, ", ")));
+    auto words = apt("download");
+    words.insert(words.end(), missing.begin(), missing.end());
+    if (const auto fetched = output_of(words, folder_); !fetched) why_not_ = fetched.error().text();
+  }
+  for (const auto& [name, path] : *places) {
+    if (is_file(path)) files_[name] = path;
+  }
 }
 
 // The newest by the time at which it was fetched.
@@ -183,14 +195,8 @@ std::string PackageSource::newest_kept(const std::string& name) const {
 
 Result<std::string> PackageSource::fetch(const std::string& name) {
   if (auto prepared = prepare(); !prepared) return Failure(prepared.error());
-  std::string why = trouble_;
-  if (trouble_.empty()) {
-    const std::array names{name};
-    prefetch(names);
-    const auto files = file_names(names);
-    if (files && is_file(folder_ + "/" + files->front())) return folder_ + "/" + files->front();
-    why = files ? "it could not be fetched" : files.error().text();
-  }
+  prefetch(std::array{name});
+  if (const auto known = files_.find(name); known != files_.end()) return known->second;
   std::string kept = newest_kept(name);
   if (!kept.empty()) return kept;
   return host_error(
@@ -198,7 +204,7 @@ Result<std::string> PackageSource::fetch(const std::string& name) {
       fmt::format(
           "not in {}, and {}. With a network, run `kvmux linux-image` once without --offline; or copy that "
           "folder, or a finished image and kernel, from a machine that has them",
-          folder_, why));
+          folder_, trouble_.empty() ? why_not_ : trouble_));
 }
 
 Result<Package> PackageSource::get(const std::string& name) {

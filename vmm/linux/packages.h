@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,7 +43,7 @@ class PackageSource {
 
  private:
   [[nodiscard]] Result<void> prepare();
-  [[nodiscard]] Result<std::vector<std::string>> file_names(std::span<const std::string> names);
+  [[nodiscard]] Result<std::map<std::string, std::string>> places_of(std::span<const std::string> names);
   [[nodiscard]] Result<std::string> fetch(const std::string& name);
   [[nodiscard]] std::string newest_kept(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> apt(std::string_view command) const;
@@ -53,7 +54,9 @@ class PackageSource {
   std::string work_;
   Say say_;
   bool prepared_ = false;
-  std::string trouble_;  // why apt-get cannot be used; what is kept is used then
+  std::map<std::string, std::string> files_;  // by package, of those that are there
+  std::string why_not_;                       // of the last that could not be fetched
+  std::string trouble_;                       // why apt-get cannot be used; what is kept is used then
 };
 
 }  // namespace vmm::linux_guest
