@@ -252,6 +252,18 @@ publish_table() {
   sed -i "/^<!-- matrix -->\$/r $work/page" "$page"
 }
 
+# What the suite `linux` boots: the folder that was given, or an image that kvmux makes now.
+add_linux_image() {
+  local to=$work/tree/hw/linux
+  mkdir -p "$to"
+  if [[ -n $linux_image ]]; then
+    cp "$linux_image"/{vmlinuz,initrd} "$to/"
+  elif [[ ,${suites// /,}, == *,linux,* ]]; then
+    "$build/kvmux" linux-image --load hackbench,dbench,busy --output "$work/guest" && mv "$work/guest.vmlinuz" "$to/vmlinuz" && mv "$work/guest" "$to/initrd" ||
+      echo "SKIP linux: there is no image of a guest"
+  fi
+}
+
 read_flags "$@"
 check_tools || exit 0
 if [[ $machine == svm ]]; then
@@ -266,7 +278,7 @@ kept_cells=$build/hw-matrix/$(sha256sum "$build/kvmux" "$build/kvm" "$build/kvm_
 [[ $mode != matrix ]] || mkdir -p "$kept_cells"
 no_boot=0 not_had=0 total_passed=0 total_failed=0 total_skipped=0
 make_root "$work/tree" "$build"
-[[ -z $linux_image ]] || { mkdir -p "$work/tree/hw/linux"; cp "$linux_image"/{vmlinuz,initrd} "$work/tree/hw/linux/"; }
+add_linux_image
 case $mode in
   short) short_selection ;;
   matrix) whole_matrix ;;

@@ -71,7 +71,7 @@ smoke_suite() {
 # Unmodified Linux VMs on our scheduler: a boot for each run, so give --case-seconds more than for the others.
 linux_suite() {
   local image=kernel=/hw/linux/vmlinuz,initrd=/hw/linux/initrd
-  [ -e /hw/linux/vmlinuz ] || { echo 'hw|log|no image: --linux-image DIR'; return; }
+  [ -e /hw/linux/vmlinuz ] || { echo 'hw|log|no image of a guest'; return; }
   one_command linux "run hackbench, 1 x 2, kvmux" \
     "$build/kvmux" run --guest "linux,$image,load=hackbench" --vms 1 --vcpus 2 --seconds 2 --policy kvmux
   one_command linux "compare hackbench, 2 x 2" \
