@@ -37,8 +37,8 @@ static void prepare_dbench(const char* argument) {
 }
 const struct load load_dbench = {prepare_dbench, go, reported_read};
 
-/* "[ 1s ] thds: 2 eps: 4711.25 lat (ms,95%): 0.31": events a second since the report before. What that makes is known by
- * our own clock. */
+/* "[ 1s ] thds: 2 eps: 4711.25 lat (ms,95%): 0.31": events a second since the report before. What that makes
+ * is known by our own clock. */
 static double events_left;
 static void sysbench_line(const char* line) {
   double rate;

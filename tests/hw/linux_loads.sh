@@ -4,7 +4,6 @@
 #                         [--suite SUITE] [--kernel FILE]
 # Exit status: 0 all did; 1 a load did not; 2 bad flags; 77 no QEMU, or no image can be had (said why).
 set -uo pipefail
-here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build=$(readlink -f "${1:?BUILD_DIR}")
 shift
 loads=idle,busy:2,hackbench,cyclictest,dbench:2,sysbench-mutex,sysbench-threads,sysbench-cpu,pigz:2,zstd:2,stress-ng,vips

@@ -28,8 +28,8 @@ struct GuestImage {
 // Gets whole lines of progress, without newline; nothing is said where all is in the cache.
 using Say = std::function<void(std::string_view line)>;
 
-// One image for all these loads. Host errors say what is missing and what to do about it (no network and
-// nothing in the cache, no apt-get, no room).
+// One image for all these loads, and no larger than they need. Host errors say what is missing and what to do
+// about it (no network and nothing in the cache, no apt-get, no room).
 [[nodiscard]] Result<GuestImage> default_image(std::span<const Load> loads, const Say& say);
 
 }  // namespace vmm::linux_guest

@@ -67,7 +67,18 @@ Result<BuiltKernel> kernel_at(const std::string& path) {
   return BuiltKernel{std::move(*bytes), path};
 }
 
-Result<BuiltKernel> kernel_asked_for(const ImageRequest& request, PackageSource& source) {
+// Debian's, as it was made before.
+std::optional<BuiltKernel> kept_kernel(const ImageRequest& request, const std::string& path) {
+  if (!request.reuse || request.kernel != "debian") return std::nullopt;
+  auto image = read_whole(path);
+  auto version = read_whole(path + ".version");
+  if (!image || !version) return std::nullopt;
+  return BuiltKernel{std::move(*image), std::move(*version)};
+}
+
+Result<BuiltKernel> kernel_asked_for(const ImageRequest& request, const std::string& kept_at,
+                                     PackageSource& source) {
+  if (auto kept = kept_kernel(request, kept_at)) return std::move(*kept);
   if (request.kernel == "debian") return debian_kernel(source);
   if (request.kernel != "boot") return kernel_at(request.kernel);
   const auto path = kernel_in_boot();
@@ -85,10 +96,13 @@ GuestImage files_of(const ImageRequest& request, const std::string& folder) {
 }
 
 Result<void> write_all(const GuestImage& files, const BuiltImage& image, const BuiltKernel& kernel,
-                       bool packed) {
-  const std::string archive = packed ? gzip(image.archive) : image.archive;
+                       const ImageRequest& request) {
+  const std::string archive = request.gzip ? gzip(image.archive) : image.archive;
   if (archive.empty()) return host_error("gzip", ENOMEM);
   if (auto written = replace_whole(files.kernel, kernel.image); !written) return written;
+  if (request.output.empty()) {  // where kept_kernel() looks
+    if (auto written = replace_whole(files.kernel + ".version", kernel.version); !written) return written;
+  }
   if (auto written = replace_whole(files.versions, kernel.version + "\n" + image.versions); !written)
     return written;
   return replace_whole(files.initrd, archive);  // last: it is what is looked for
@@ -112,12 +126,11 @@ Result<GuestImage> make_image(const ImageRequest& request, const Say& say) {
   const auto work = WorkFolder::create(*folder);
   if (!work) return Failure(work.error());
   PackageSource source(*folder, request.suite, request.offline, work->path(), say);
-  const auto kernel = kernel_asked_for(request, source);
+  const auto kernel = kernel_asked_for(request, files.kernel, source);
   if (!kernel) return Failure(kernel.error());
   const auto image = build_image(request.loads, source);
   if (!image) return Failure(image.error());
-  if (auto written = write_all(files, *image, *kernel, request.gzip); !written)
-    return Failure(written.error());
+  if (auto written = write_all(files, *image, *kernel, request); !written) return Failure(written.error());
   return files;
 }
 
@@ -127,23 +140,32 @@ std::string command_line_for(const Load& load) {
 
 Result<GuestImage> default_image(std::span<const Load> loads, const Say& say) {
   ImageRequest request;
-  request.loads = usual_loads();
   request.suite = default_suite();
   request.reuse = true;
-  for (const Load& load : loads) {
-    if (std::ranges::find(request.loads, load.kind) == request.loads.end())
-      request.loads.push_back(load.kind);
+  // In the table's order, so that the same loads are the same image.
+  for (const LoadKind& kind : load_kinds()) {
+    const auto same = [&](const Load& load) { return load.kind == &kind; };
+    if (std::ranges::any_of(loads, same)) request.loads.push_back(&kind);
   }
   auto made = make_image(request, say);
-  if (made || made.error().kind == ErrorKind::kUsage) return made;
+  if (made) return made;
+  // What `kvmux linux-image` has made, perhaps elsewhere, has most loads.
+  ImageRequest usual = request;
+  usual.loads = usual_loads();
+  const auto is_usual = [&](const LoadKind* load) {
+    return std::ranges::find(usual.loads, load) != usual.loads.end();
+  };
+  usual.offline = true;
+  if (std::ranges::all_of(request.loads, is_usual)) {
+    if (auto other = make_image(usual, say)) return other;
+  }
   // The kernel's packages may be what is missing.
-  ImageRequest with_own = request;
-  with_own.kernel = "boot";
   if (!kernel_in_boot()) return made;
-  auto second = make_image(with_own, say);
-  if (!second) return made;
+  request.kernel = "boot";
+  auto with_own = make_image(request, say);
+  if (!with_own) return made;
   say(fmt::format("the kernel is one of /boot, because Debian's cannot be had: {}", made.error().text()));
-  return second;
+  return with_own;
 }
 
 }  // namespace vmm::linux_guest
