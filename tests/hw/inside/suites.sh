@@ -76,7 +76,7 @@ linux_suite() {
     "$build/kvmux" run --guest "linux,$image,load=hackbench" --vms 1 --vcpus 2 --seconds 2 --policy kvmux
   one_command linux "compare hackbench, 2 x 2" \
     "$build/kvmux" compare --guest "linux,$image,load=hackbench" --vms 2 --vcpus 2 --workers 2 \
-    --policies host,yield,kvmux --repeat 1 --seconds 2 --max-steal 99% --report off
+    --policies host,yield,kvmux --repeat 1 --seconds 6 --max-steal 99% --report off
   cat /tmp/out | sed 's/^/hw|log|/'
 }
 
