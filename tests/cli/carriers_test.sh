@@ -8,20 +8,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failed=0
 run=(run --guest pingpong --vms 2 --vcpus 2 --seconds 0.1)
-
-# ends STATUS WHAT COMMAND…
-ends() {
-  local wanted=$1 what=$2
-  shift 2
-  timeout -k 5 60 "$@" > "$dir/out" 2> "$dir/err" < /dev/null
-  local got=$?
-  [ $got -eq "$wanted" ] && return
-  failed=1
-  echo "FAILED: $what: exit $got, not $wanted"
-  sed 's/^/  /' "$dir/err"
-}
-says() { grep -Eq -- "$1" "$dir/out" "$dir/err" || { failed=1; echo "FAILED: $2: nothing says '$1'"; }; }
-says_not() { ! grep -Eq -- "$1" "$dir/out" "$dir/err" || { failed=1; echo "FAILED: $2: something says '$1'"; }; }
+. "$(dirname "$0")/expect.sh"
 
 carried='moves cost .* on this kernel .*: a thread carries each vCPU; a hand-over costs [0-9.]+ (us|ms)'
 stays='moves cost 15 ms on this kernel .*: vCPUs stay with the workers where they begin'

@@ -9,19 +9,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failed=0
 run=(run --guest pingpong --vms 1 --vcpus 2 --seconds 0.1)
-
-# ends STATUS WHAT COMMAND…
-ends() {
-  local wanted=$1 what=$2
-  shift 2
-  timeout -k 5 60 "$@" > "$dir/out" 2> "$dir/err" < /dev/null
-  local got=$?
-  [ $got -eq "$wanted" ] && return
-  failed=1
-  echo "FAILED: $what: exit $got, not $wanted"
-  sed 's/^/  /' "$dir/err"
-}
-says() { grep -Eq -- "$1" "$dir/out" "$dir/err" || { failed=1; echo "FAILED: $2: nothing says '$1'"; }; }
+. "$(dirname "$0")/expect.sh"
 
 for loop in auto epoll; do
   ends 0 "--event-loop $loop" "$kvmux" "${run[@]}" --event-loop $loop

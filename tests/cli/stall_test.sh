@@ -93,21 +93,27 @@ finish() {
   wait $pid
   status=$?
 }
+# stops_a_thread NAME, of whom it is told, carriers
+stops_a_thread() {
+  start run --guest compute --vms 2 --vcpus 2 --policy yield --carriers $3 --seconds 2.5 --stall 400ms
+  "$stop_thread" $pid "$1" 1.2 2> "$dir/why"
+  local stopped=$?
+  finish
+  if [ $stopped -eq 77 ]; then
+    echo "not tested, ptrace is not allowed here: $(cat "$dir/why")"
+  elif [ $stopped -ne 0 ]; then
+    fail "$what: the helper ends with $stopped: $(cat "$dir/why")"
+  else
+    ended 0
+    says "^kvmux: stall: the host stopped $2 \(thread [0-9]+, stopped by a tracer\) for .*: the host's doing, not the scheduler's"
+    says '^kvmux:   registers are not known: a worker does not come to a pause'
+    silent 'scheduler (lost|passes|did not)'
+  fi
+}
 what='a worker that was stopped'
-start run --guest compute --vms 2 --vcpus 2 --policy yield --seconds 2.5 --stall 400ms
-"$stop_thread" $pid kvmux-w1 1.2 2> "$dir/why"
-stopped=$?
-finish
-if [ $stopped -eq 77 ]; then
-  echo "not tested, ptrace is not allowed here: $(cat "$dir/why")"
-elif [ $stopped -ne 0 ]; then
-  fail "$what: the helper ends with $stopped: $(cat "$dir/why")"
-else
-  ended 0
-  says "^kvmux: stall: the host stopped worker 1 \(thread [0-9]+, stopped by a tracer\) for .*: the host's doing, not the scheduler's"
-  says '^kvmux:   registers are not known: a worker does not come to a pause'
-  silent 'scheduler (lost|passes|did not)'
-fi
+stops_a_thread kvmux-w1 'worker 1' off
+what='a carrier that was stopped'
+stops_a_thread kvmux-c1.1 'worker [01]' on
 what='a process that was stopped'
 start run --guest pingpong --vms 2 --vcpus 2 --policy kvmux --seconds 2.5 --stall 400ms
 kill -STOP $pid

@@ -2,16 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "sched/base/text.h"
 #include "vmm/cli/spec.h"
 #include "vmm/cli/values.h"
 
 namespace vmm {
+namespace {
 
-Result<CarriersAsked> parse_carriers(std::string_view text, size_t policies) {
-  constexpr std::string_view kFlag = "--carriers";
+constexpr std::string_view kFlag = "--carriers";
+
+}  // namespace
+
+Result<CarriersAsked> parse_carriers(std::string_view text) {
   CarriersAsked asked;
-  asked.by_policy.resize(policies);
   for (const std::string_view part : sched::split(text, ",")) {
     const size_t equals = part.find('=');
     const auto word = parse_word(kFlag, equals == part.npos ? part : part.substr(equals + 1), kCarrierWords);
@@ -21,13 +26,23 @@ Result<CarriersAsked> parse_carriers(std::string_view text, size_t policies) {
       asked.standard = mode;
       continue;
     }
-    if (policies == 0)
-      return bad_value(kFlag, text, "auto, on or off; `kvmux compare` takes one for each policy");
-    const auto slot = parse_count(kFlag, part.substr(0, equals), {1, static_cast<int64_t>(policies)});
-    if (!slot) return Failure(slot.error());
-    asked.by_policy[static_cast<size_t>(*slot - 1)] = mode;
+    const auto number = parse_count(kFlag, part.substr(0, equals), {1, std::numeric_limits<int64_t>::max()});
+    if (!number) return Failure(number.error());
+    asked.of_policies.emplace_back(static_cast<size_t>(*number), mode);
   }
   return asked;
+}
+
+Result<std::vector<std::optional<Carriers>>> carriers_by_policy(const CarriersAsked& asked, size_t policies) {
+  std::vector<std::optional<Carriers>> each(policies);
+  for (const auto& [number, mode] : asked.of_policies) {
+    if (number > policies) {
+      return bad_value(kFlag, std::to_string(number),
+                       fmt::format("the number of a policy, from 1 to {}", policies));
+    }
+    each[number - 1] = mode;
+  }
+  return each;
 }
 
 }  // namespace vmm

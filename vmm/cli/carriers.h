@@ -12,9 +12,12 @@ namespace vmm {
 
 struct CarriersAsked {
   Carriers standard = Carriers::kAuto;
-  std::vector<std::optional<Carriers>> by_policy;  // in order; none: the standard
+  std::vector<std::pair<size_t, Carriers>> of_policies;  // by number, from 1; a later one replaces an earlier
 };
-// `policies`: how many there are, 0: none can be named.
-[[nodiscard]] Result<CarriersAsked> parse_carriers(std::string_view text, size_t policies);
+[[nodiscard]] Result<CarriersAsked> parse_carriers(std::string_view text);
+
+// For each of so many policies, in order; nothing: the standard. Fails if one is named that is not there.
+[[nodiscard]] Result<std::vector<std::optional<Carriers>>> carriers_by_policy(const CarriersAsked& asked,
+                                                                              size_t policies);
 
 }  // namespace vmm

@@ -5,7 +5,6 @@
 #include <memory>
 #include <ostream>
 
-#include "vmm/cli/carriers.h"
 #include "vmm/cli/changes.h"
 #include "vmm/cli/command.h"
 #include "vmm/cli/linux_guest.h"
@@ -48,7 +47,10 @@ Result<Single> single_run(const RunOptions& options, Services& services) {
   if (request->policies.size() != 1) {
     return bad_value("--policy", options.flags.policies, "one policy; `kvmux compare` takes a list");
   }
-  if (auto one = parse_carriers(options.flags.carriers, 0); !one) return Failure(one.error());
+  if (request->carriers.front()) {
+    return bad_value("--carriers", options.flags.carriers,
+                     "auto, on or off; `kvmux compare` takes one for each policy");
+  }
   print_warnings(*request, services.err);
   if (auto able = prepare_linux_guests(*request, options.flags.force, services); !able) {
     return Failure(able.error());
@@ -72,7 +74,8 @@ Result<int> execute(const RunOptions& options, Services& services) {
   RunSpec* const spec = &single->spec;
   const bool simulated = spec->backend == Backend::kSim;
   const CpuChoice cpus = simulated ? CpuChoice{} : services.choose_cpus(spec->workers, single->cpus);
-  if (!simulated) (void)services.move_cost(*spec);  // measured while a file may still be written that keeps it
+  if (!simulated)
+    (void)services.move_cost(*spec);  // measured while a file may still be written that keeps it
   const auto tracer = RunTracer::open(options.trace, services.command_line);
   if (!tracer) return tl::unexpected(tracer.error());
   std::unique_ptr<LiveView> view;

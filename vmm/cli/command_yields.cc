@@ -1,5 +1,5 @@
-// `kvmux yields`: how often each reason to choose a target chose as the oracle would have: one that the yielder
-// needs, as its guest publishes it (guest/abi.h, struct kvmux_sync).
+// `kvmux yields`: how often each reason to choose a target chose as the oracle would have: one that the
+// yielder needs, as its guest publishes it (guest/abi.h, struct kvmux_sync).
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -76,8 +76,10 @@ std::string text_of(const std::vector<Judged>& runs) {
     }
   }
   return table.text() +
-         "\nright: the target is one that the yielder needs, by what its guest publishes. Of done: precision. Of\n"
-         "possible: recall, of the spin exits, and of the sends at which the policy yields, when one that it needed waited.\n";
+         "\nright: the target is one that the yielder needs, by what its guest publishes. Of done: "
+         "precision. Of\n"
+         "possible: recall, of the spin exits, and of the sends at which the policy yields, when one that it "
+         "needed waited.\n";
 }
 
 Json json_of(const std::vector<Judged>& runs) {
@@ -104,12 +106,13 @@ Result<std::vector<RunSpec>> specs_of(const Request& request) {
     for (size_t i = 0; i < request.policies.size(); ++i) {
       const sched::Policy& policy = request.policies[i];
       if (sched::is_host_queue(policy.features.queue)) {
-        return bad_value("--policies", policy.name, "policies of ours: the host's scheduler makes no directed yields");
+        return bad_value("--policies", policy.name,
+                         "policies of ours: the host's scheduler makes no directed yields");
       }
       auto spec = with_policy(setup, policy);
       if (!spec) return tl::unexpected(spec.error());
       spec->judges_yields = true;
-      if (i < request.carriers.size() && request.carriers[i]) spec->carriers = *request.carriers[i];
+      if (request.carriers[i]) spec->carriers = *request.carriers[i];
       specs.push_back(std::move(*spec));
     }
   }
@@ -120,7 +123,8 @@ Result<int> execute(const YieldsOptions& options, Services& services) {
   auto request = interpret(options.flags, 1s, services.limits);
   if (!request) return tl::unexpected(request.error());
   if (has_linux_guests(*request)) {
-    return bad_value("--guest", kLinuxGuest, "a built-in guest, or an image that publishes what it waits for");
+    return bad_value("--guest", kLinuxGuest,
+                     "a built-in guest, or an image that publishes what it waits for");
   }
   print_warnings(*request, services.err);
   const auto specs = specs_of(*request);

@@ -16,10 +16,9 @@ namespace {
 Result<Slot> reference_slot(const Setup& setup) {
   RunSpec spec = setup.spec;
   const VmSpec& model = spec.vms.front();
-  const bool alike = std::all_of(spec.vms.begin(), spec.vms.end(),
-                                 [&model](const VmSpec& vm) {
-                                   return vm.guest == model.guest && vm.linux_guest == model.linux_guest;
-                                 });
+  const bool alike = std::all_of(spec.vms.begin(), spec.vms.end(), [&model](const VmSpec& vm) {
+    return vm.guest == model.guest && vm.linux_guest == model.linux_guest;
+  });
   if (!alike) {
     return usage_error("--efficiency",
                        fmt::format("'{}' has no single guest to run alone; accepted are VMs that all "
@@ -50,7 +49,7 @@ Result<std::vector<Slot>> make_slots(const Request& request, const Setup& setup,
     if (i < options.handicaps.size() && options.handicaps[i]) {
       for (VmSpec& vm : spec->vms) vm.handicap_percent = options.handicaps[i];
     }
-    if (i < request.carriers.size() && request.carriers[i]) spec->carriers = *request.carriers[i];
+    if (request.carriers[i]) spec->carriers = *request.carriers[i];
     slots.push_back({labels[i], std::move(*spec), false});
   }
   if (!options.with_reference) return slots;

@@ -11,6 +11,7 @@
 #include "vmm/cli/spec.h"
 #include "vmm/linux/guest_image.h"
 #include "vmm/linux/loads.h"
+#include "vmm/run/setup.h"
 
 namespace vmm {
 namespace {
@@ -104,11 +105,6 @@ Result<void> make_linux_guest(std::string_view flag, const KeyValues& keys, VmSp
   return {};
 }
 
-bool has_linux_guests(const RunSpec& spec) {
-  return std::any_of(spec.vms.begin(), spec.vms.end(),
-                     [](const VmSpec& vm) { return vm.linux_guest.has_value(); });
-}
-
 bool has_linux_guests(const Request& request) {
   return std::any_of(request.setups.begin(), request.setups.end(),
                      [](const Setup& setup) { return has_linux_guests(setup.spec); });
@@ -141,7 +137,5 @@ Result<void> prepare_linux_guests(Request& request, bool force, Services& servic
   }
   return {};
 }
-
-std::string linux_title(const LinuxGuest& guest) { return guest.load; }
 
 }  // namespace vmm

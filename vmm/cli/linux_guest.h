@@ -19,15 +19,11 @@ namespace vmm {
 // where no key says otherwise. Files are only named.
 [[nodiscard]] Result<void> make_linux_guest(std::string_view flag, const KeyValues& keys, VmSpec& vm);
 
-[[nodiscard]] bool has_linux_guests(const RunSpec& spec);
 [[nodiscard]] bool has_linux_guests(const Request& request);
 
 // The host runs their kernels, or the user wants it all the same (--force): then says what to expect. Files
 // that the user named are there; who named no kernel gets that of our image, which may have to be built
 // first.
 [[nodiscard]] Result<void> prepare_linux_guests(Request& request, bool force, Services& services);
-
-// "dbench:8": what titles call it.
-std::string linux_title(const LinuxGuest& guest);
 
 }  // namespace vmm

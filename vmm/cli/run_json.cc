@@ -5,6 +5,7 @@
 #include "vmm/cli/linux_guest.h"
 #include "vmm/cli/spec.h"
 #include "vmm/run/sections.h"
+#include "vmm/run/setup.h"
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"

@@ -111,8 +111,8 @@ std::string vcpu_table(const RunResult& result) {
       const VcpuResult& vcpu = vm.vcpus[i];
       auto row = ledger_row(fmt::format("vm{}/vcpu{}", v, i), vcpu.ledger, columns, result.window);
       const std::string throughput = grouped(per_second(vcpu.operations, result.window)) + "/s";
-      row.insert(row.begin() + 1, {vm.linux_guest ? "-" : throughput,
-                                   human_time(vcpu.sched.worst_wait), grouped(vcpu.sched.spin_exits)});
+      row.insert(row.begin() + 1, {vm.linux_guest ? "-" : throughput, human_time(vcpu.sched.worst_wait),
+                                   grouped(vcpu.sched.spin_exits)});
       table.add(std::move(row));
     }
     if (v + 1 < result.vms.size()) table.add_rule();
@@ -260,7 +260,7 @@ std::string run_title(const RunSpec& spec) {
   if (alike) {
     const VmSpec& vm = spec.vms.front();
     const std::string workload =
-        vm.linux_guest ? linux_title(*vm.linux_guest) : describe_workload(vm.guest, vm.workload);
+        vm.linux_guest ? vm.linux_guest->load : describe_workload(vm.guest, vm.workload);
     title += ", " + vm.guest + (workload.empty() ? "" : " (" + workload + ")");
   }
   return title;

@@ -12,7 +12,7 @@ namespace vmm {
 namespace {
 
 std::string guest_title(const VmSpec& vm) {
-  if (vm.linux_guest) return fmt::format("{} ({})", vm.guest, linux_title(*vm.linux_guest));
+  if (vm.linux_guest) return fmt::format("{} ({})", vm.guest, vm.linux_guest->load);
   const std::string details = vm.guest == "abuse" ? vm.args : describe_workload(vm.guest, vm.workload);
   return details.empty() ? vm.guest : vm.guest + " (" + details + ")";
 }

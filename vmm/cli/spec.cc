@@ -12,13 +12,13 @@
 #include "vmm/cli/setup_name.h"
 #include "vmm/run/abuse_kind.h"
 #include "vmm/run/os_thread.h"
+#include "vmm/run/setup.h"
 
 namespace vmm {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kMaxPolicies = 1000;  // that can be told apart by a number; there are as many as are listed
 constexpr std::array<std::string_view, 2> kBackendWords{"kvm", "sim"};
 constexpr std::array<std::string_view, 2> kIrqchipWords{"user", "split"};
 constexpr std::array<std::string_view, 5> kDetectWords{"doorbell", "sample", "both", "off", "auto"};
@@ -113,9 +113,6 @@ RunSpec read_common(Reader& reader, const RunFlags& flags, Nanos default_seconds
   if (flags.spin_detect != kAuto) spec.spin_detect = static_cast<SpinDetect>(detect);
   spec.irqchip = static_cast<Irqchip>(irqchip);
   spec.event_loop = static_cast<EventLoopKind>(event_loop);
-  CarriersAsked carriers;
-  reader.read(parse_carriers(flags.carriers, kMaxPolicies), carriers);
-  spec.carriers = carriers.standard;
   spec.spin_window = read_spin_window(reader, flags.spin_window);
   spec.rotate = read_rotate(reader, flags.rotate);
   reader.read(parse_stall(flags.stall), spec.stall);
@@ -283,7 +280,10 @@ HostLimits host_limits() { return {allowed_cpus()}; }
 Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimits limits) {
   Reader reader;
   Request request;
-  const RunSpec common = read_common(reader, flags, default_seconds);
+  RunSpec common = read_common(reader, flags, default_seconds);
+  CarriersAsked carriers;
+  reader.read(parse_carriers(flags.carriers), carriers);
+  common.carriers = carriers.standard;
   request.cpus = read_cpus(reader, flags, limits, common.backend);
   WorkloadFlags workload;
   for (const auto& [key, value] : flags.workload) {
@@ -297,11 +297,7 @@ Result<Request> interpret(const RunFlags& flags, Nanos default_seconds, HostLimi
   reader.read(parse_counts("--vcpus", flags.vcpus, {1, kMaxVcpusPerVm}), vcpus);
   const auto weights = read_weights(reader, flags.weights);
   request.policies = read_policies(reader, flags);
-  if (flags.carriers.find('=') != std::string::npos) {
-    CarriersAsked asked;
-    reader.read(parse_carriers(flags.carriers, request.policies.size()), asked);
-    request.carriers = std::move(asked.by_policy);
-  }
+  reader.read(carriers_by_policy(carriers, request.policies.size()), request.carriers);
   if (reader.error()) return tl::unexpected(*reader.error());
 
   if (!flags.vm.empty()) {

@@ -24,7 +24,7 @@ inline constexpr uint32_t kMaxVms = 16384;
 inline constexpr uint32_t kMaxTotalVcpus = 16384;
 inline constexpr uint32_t kMaxWorkers = 1024;
 inline constexpr std::array<std::string_view, 3> kEventLoopWords{"auto", "io_uring",
-                                                                 "epoll"};  // EventLoopKind
+                                                                 "epoll"};            // EventLoopKind
 inline constexpr std::array<std::string_view, 3> kCarrierWords{"auto", "on", "off"};  // Carriers
 
 // One configuration without the policy under comparison.
@@ -39,8 +39,7 @@ struct Setup {
 struct Request {
   std::vector<Setup> setups;  // a grid in the order guest, vCPUs, VMs
   std::vector<sched::Policy> policies;
-  std::vector<std::optional<Carriers>>
-      carriers;           // by policy, where it differs from the setups'; may be shorter
+  std::vector<std::optional<Carriers>> carriers;  // by policy; nothing: the setups'
   std::vector<int> cpus;  // to choose those of the runs from; empty: all that are allowed
   std::vector<std::string> warnings;
 };

@@ -21,10 +21,6 @@ struct GuestImage {
   std::string versions;  // path of the list of package versions that they were made of
 };
 
-// What the kernel's command line needs for a load ("kvmux.load=dbench:8"); the rest of it, console and panic,
-// is the caller's.
-[[nodiscard]] std::string command_line_for(const Load& load);
-
 // Gets whole lines of progress, without newline; nothing is said where all is in the cache.
 using Say = std::function<void(std::string_view line)>;
 

@@ -134,10 +134,6 @@ Result<GuestImage> make_image(const ImageRequest& request, const Say& say) {
   return files;
 }
 
-std::string command_line_for(const Load& load) {
-  return fmt::format("{}={}", KVMUX_LINUX_PARAMETER, load.text());
-}
-
 Result<GuestImage> default_image(std::span<const Load> loads, const Say& say) {
   ImageRequest request;
   request.suite = default_suite();

@@ -34,7 +34,7 @@ struct RunningVm {
   uint32_t handicap_percent = 0;                   // handicap.h
   std::atomic<uint64_t>* vcpus_running = nullptr;  // in guest memory; null: the guest is not told
   std::atomic<uint64_t>* hint_place = nullptr;     // where it would be told
-  sched::GuestPages pages = {};                    // what the guest publishes, and where it is told; may be empty
+  sched::GuestPages pages = {};  // what the guest publishes, and where it is told; may be empty
 };
 
 class Engine : public Notifier {
@@ -86,6 +86,8 @@ class Engine : public Notifier {
 
   // Any thread, between start() and stop(): the machine as it is now. Its vectors are used again.
   virtual void look(MachineView& view) const = 0;
+  // Between start() and stop(): all threads that a worker may be on (WorkerView::thread).
+  [[nodiscard]] virtual std::vector<pid_t> threads() const = 0;
   // What became of a vCPU's state of late, oldest first; nothing is known where the host has the queues and
   // KVM the LAPICs.
   virtual const sched::StateHistory& history(const Vcpu& vcpu) const = 0;

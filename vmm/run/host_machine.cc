@@ -80,6 +80,12 @@ void HostMachine::look(MachineView& view) const {
   }
 }
 
+std::vector<pid_t> HostMachine::threads() const {
+  std::vector<pid_t> all;
+  for (const auto& thread : threads_) all.push_back(thread->thread());
+  return all;
+}
+
 void HostMachine::interrupt_posted(sched::VcpuId target) {
   threads_[index_of(target)]->kick(HostThread::kLook);
 }

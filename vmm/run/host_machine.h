@@ -30,6 +30,7 @@ class HostMachine final : public Engine {
   void reset_peaks() override {}
   std::optional<uint64_t> sleep_mark(const Vcpu& vcpu) const override;
   void look(MachineView& view) const override;
+  std::vector<pid_t> threads() const override;
   const sched::StateHistory& history(const Vcpu& vcpu) const override { return thread_of(vcpu).history(); }
 
   // Notifier

@@ -98,6 +98,7 @@ class HostThread {
 
   // Any thread.
   WorkerView view(Nanos now) const;
+  pid_t thread() const { return thread_id_; }
   const sched::StateHistory& history() const { return history_; }
 
   // Parked threads only.

@@ -27,7 +27,7 @@ Machine::~Machine() { stop(); }
 
 void Machine::stop() {
   if (workers_.empty()) return;
-  pause();  // so that no worker kicks another that is already gone
+  pause();            // so that no worker kicks another that is already gone
   carriers_.clear();  // the workers are at home, and the last carriers are through with giving them
   for (const auto& worker : workers_) worker->kick(Worker::kStop);
   barrier_.open();
@@ -136,6 +136,13 @@ std::vector<Engine::CpuUse> Machine::cpu_use(Nanos) const {
     if (!use) trouble_.report(use.error());
     all.push_back({.busy = worker->busy(), .involuntary_switches = use ? use->preemptions : 0});
   }
+  return all;
+}
+
+std::vector<pid_t> Machine::threads() const {
+  std::vector<pid_t> all;
+  for (const auto& worker : workers_) all.push_back(worker->home_thread());
+  for (const auto& carrier : carriers_) all.push_back(carrier->thread());
   return all;
 }
 

@@ -32,6 +32,7 @@ class Machine final : public sched::Host, public Engine {
   void trace_into(TraceRecorder* recorder) override;
   void change_policies(std::span<const VmChange> vms, Nanos now) override;
   void look(MachineView& view) const override;
+  std::vector<pid_t> threads() const override;
   const sched::StateHistory& history(const Vcpu& vcpu) const override { return scheduler_.history(vcpu.id); }
   bool awaits(const Vcpu& sender, const Vcpu& receiver, Nanos now) const override {
     return scheduler_.awaits(sender.vm, index_of(sender.index), index_of(receiver.index), now);
@@ -57,7 +58,7 @@ class Machine final : public sched::Host, public Engine {
 
   PauseBarrier barrier_;
   mutable sched::Scheduler scheduler_;  // looking at a queue takes its lock
-  const Nanos sample_cost_;  // 0: nobody looks whether guests busy-wait
+  const Nanos sample_cost_;             // 0: nobody looks whether guests busy-wait
   const EventLoopKind event_loop_;
   const bool has_carriers_;
   Rotation rotation_;

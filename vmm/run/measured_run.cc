@@ -51,11 +51,6 @@ struct Bench {
   ~Bench() { plan.engine->stop(); }
 };
 
-bool has_pcs(const RunSpec& spec) {
-  return std::any_of(spec.vms.begin(), spec.vms.end(),
-                     [](const VmSpec& vm) { return vm.linux_guest.has_value(); });
-}
-
 Result<std::unique_ptr<RunVm>> build_vm(const System& system, const RunSpec& spec, VmId id,
                                         sched::VcpuId first, bool traced, Bench& bench) {
   const VmSpec& vm = spec.vms[index_of(id)];
@@ -82,7 +77,7 @@ Result<std::unique_ptr<RunVm>> build_vm(const System& system, const RunSpec& spe
 Result<void> build(const RunSpec& spec, const RunControl& control, Bench& bench) {
   const auto system = System::open();
   if (!system) return Failure(system.error());
-  if (has_pcs(spec)) {
+  if (has_linux_guests(spec)) {
     if (!control.pcs) return usage_error("--guest linux", "this program has no PCs for its runs");
     bench.pcs = control.pcs(spec);
   }

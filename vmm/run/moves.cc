@@ -44,13 +44,15 @@ bool has_carriers(const RunSpec& spec, Nanos move_cost) {
 }
 
 std::optional<MovesWeighed> weigh_moves(RunSpec& spec, const MoveCosts& costs) {
+  if (spec.vms.empty() || is_host_run(spec)) return std::nullopt;
   const Nanos cost = costs.move;
   const bool carried = has_carriers(spec, cost);
-  if ((cost < kDearMove && !carried) || spec.vms.empty() || is_host_run(spec)) return std::nullopt;
+  if (cost < kDearMove && !carried) return std::nullopt;
   const auto policies = policies_of(spec);
   // All agree on it, or the run is refused.
-  const auto given = std::find_if(policies.begin(), policies.end(),
-                                  [](const sched::Policy* policy) { return policy->gives("migration-cost"); });
+  const auto given = std::find_if(policies.begin(), policies.end(), [](const sched::Policy* policy) {
+    return policy->gives("migration-cost");
+  });
   if (given != policies.end()) {
     const sched::Tuning& tuning = (*given)->tuning;
     return MovesWeighed{.cost = cost,

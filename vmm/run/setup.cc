@@ -217,6 +217,11 @@ Result<void> check_change(std::span<const VmChange> from, std::span<const VmChan
   return {};
 }
 
+bool has_linux_guests(const RunSpec& spec) {
+  return std::any_of(spec.vms.begin(), spec.vms.end(),
+                     [](const VmSpec& vm) { return vm.linux_guest.has_value(); });
+}
+
 bool is_host_run(const RunSpec& spec) {
   return std::any_of(spec.vms.begin(), spec.vms.end(),
                      [](const VmSpec& vm) { return sched::is_host_queue(vm.policy.features.queue); });

@@ -22,6 +22,8 @@ namespace vmm {
 
 // The run is left to the host's scheduler: a thread for each vCPU.
 [[nodiscard]] bool is_host_run(const RunSpec& spec);
+// Some of its VMs are PCs with Linux in them.
+[[nodiscard]] bool has_linux_guests(const RunSpec& spec);
 
 // Checks as above, and refuses a bad or repeated group path and the host presets, which have no run queue of
 // ours. vCPU ids are dealt in the order of the VMs.

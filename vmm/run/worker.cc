@@ -51,7 +51,8 @@ void Worker::join() {
 Result<void> Worker::set_up() {
   this_worker = this;
   if (context_.recorder != nullptr) context_.recorder->attach(index_of(id_));
-  thread_id_.store(os_thread_id(), std::memory_order_relaxed);
+  home_thread_ = os_thread_id();
+  thread_id_.store(home_thread_, std::memory_order_relaxed);
   stolen_.emplace(monotonic_now(), use_.cpu());
   cpu_ = context_.rotation.cpu_of(id_);
   if (auto settled = settle_thread(fmt::format("kvmux-w{}", index_of(id_)), std::array{cpu_}); !settled)
@@ -114,7 +115,6 @@ void Worker::arrive(Carrier& here) {
   here_ = &here;
   this_worker = this;
   if (context_.recorder != nullptr) context_.recorder->attach(index_of(id_));
-  thread_id_.store(here.thread(), std::memory_order_relaxed);
   here.be_on(cpu_);
   kicks_.come(here.timer());
   stolen_->slept(use_.arrives(monotonic_now(), is_away()));
@@ -126,6 +126,7 @@ bool Worker::go(Carrier& there, const Token& token) {
   kicks_.leave();
   TraceRecorder::detach();
   this_worker = nullptr;
+  thread_id_.store(there.thread(), std::memory_order_relaxed);
   there.give(token, cpu_);
   return false;
 }
@@ -210,7 +211,7 @@ WorkerView Worker::view(Nanos now) const {
 
 // Parked at home, whose own thread's switches are those since its start.
 Result<ThreadUse> Worker::host_use() const {
-  auto use = thread_use(thread_id_.load(std::memory_order_relaxed));
+  auto use = thread_use(home_thread_);
   if (use) use->preemptions += use_.preemptions();
   return use;
 }

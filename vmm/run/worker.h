@@ -34,7 +34,7 @@ struct WorkerContext {
   Notifier& notifier;
   PauseBarrier& barrier;
   const std::vector<RunningVm>& vms;  // by VmId
-  Nanos sample_cost;  // of a look whether a vCPU busy-waits; 0: nobody looks
+  Nanos sample_cost;                  // of a look whether a vCPU busy-waits; 0: nobody looks
   Rotation& rotation;
   const std::vector<std::unique_ptr<Worker>>& workers;  // all of them, as soon as a vCPU runs
   Trouble& trouble;
@@ -71,6 +71,7 @@ class Worker {
 
   // Any thread.
   WorkerView view(Nanos now) const;
+  pid_t home_thread() const { return home_thread_; }
 
   // Parked workers only.
   Nanos busy() const { return pulse_.busy(); }
@@ -119,7 +120,9 @@ class Worker {
   Alarms alarms_;
   sched::SampleClock samples_;
   alignas(64) Kicks kicks_{kPause};  // a worker begins at the pause barrier; others write here
-  std::atomic<pid_t> thread_id_{0};  // of its owner; relaxed: for those who look on
+  pid_t home_thread_ = 0;
+  // Of its owner, or where it is on its way to; relaxed: for those who look on.
+  std::atomic<pid_t> thread_id_{0};
   Pulse pulse_;
   std::optional<StolenTime> stolen_;  // made on the thread, whose clock it reads
   HeldUse use_;

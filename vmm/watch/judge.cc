@@ -76,6 +76,7 @@ void Judge::follow(const MachineView& view, std::span<const ThreadHost> threads,
     track.beats = view.workers[i].beats;
     track.parked = view.workers[i].parked;
     track.host = host;
+    track.thread = view.workers[i].thread;
     // Queues shrink: what waits long came when it was longer.
     track.runnable = std::max(view.workers[i].runnable, track.runnable - track.runnable / 16);
   }
@@ -89,7 +90,8 @@ void Judge::follow_worker(const WorkerView& view, const ThreadHost& host, Nanos 
   const Nanos rest = std::max(Nanos{}, stretch - late);  // when the watcher ran, and so could this one
   Nanos waited{};
   Nanos stopped{};
-  if (host.known && track.host.known) {
+  // A worker that has changed threads (carriers) has beaten meanwhile.
+  if (host.known && track.host.known && view.thread == track.thread) {
     const Nanos ran = host.ran - track.host.ran;
     track.taken.ran += ran;
     waited = std::min(rest, host.waited - track.host.waited);

@@ -92,6 +92,7 @@ class Judge {
     uint64_t beats = 0;
     Nanos still_since{};  // no beat since
     Nanos parked{};
+    pid_t thread = 0;
     ThreadHost host;
     Taken taken;
     uint32_t runnable = 0;

@@ -46,8 +46,7 @@ StallWatch::StallWatch(Engine& engine, WatchSetup setup)
 
 Result<std::unique_ptr<StallWatch>> StallWatch::start(Engine& engine, WatchSetup setup) {
   auto watch = std::unique_ptr<StallWatch>(new StallWatch(engine, std::move(setup)));
-  engine.look(watch->view_);
-  for (const WorkerView& worker : watch->view_.workers) watch->files_.emplace_back(worker.thread);
+  for (const pid_t thread : engine.threads()) watch->files_.emplace(thread, thread);
   std::promise<Result<void>> ready;
   auto set_up = ready.get_future();
   try {
@@ -108,7 +107,10 @@ void StallWatch::loop() {
 
 void StallWatch::read_threads() {
   threads_.clear();
-  for (const ThreadFiles& files : files_) threads_.push_back(files.read());
+  for (const WorkerView& worker : view_.workers) {
+    const auto files = files_.find(worker.thread);
+    threads_.push_back(files == files_.end() ? ThreadHost{} : files->second.read());
+  }
 }
 
 void StallWatch::look(Nanos planned) {
@@ -117,8 +119,8 @@ void StallWatch::look(Nanos planned) {
   // Who waits for a CPU is late as well, but not stopped.
   const bool stopped = !own.known || own.waited - own_before_.waited < late / 2;
   own_before_ = own;
-  read_threads();
   engine_.look(view_);
+  read_threads();
   const auto fresh = judge_.look(view_, threads_, late, stopped);
   if (setup_.stall > Nanos{} && !fresh.empty()) report(fresh);
 }

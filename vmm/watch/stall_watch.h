@@ -11,6 +11,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -73,7 +74,7 @@ class StallWatch {
   Engine& engine_;
   const WatchSetup setup_;
   const Nanos started_;
-  std::vector<ThreadFiles> files_;  // by worker
+  std::map<pid_t, ThreadFiles> files_;
   std::optional<ThreadFiles> own_;
 
   // The watcher's.

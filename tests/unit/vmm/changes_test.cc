@@ -12,8 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 const std::vector<std::string> kRun = {"sim", "run", "--policy", "v2", "--seconds", "0.2", "--workers", "2"};
 
 std::vector<std::string> with(std::initializer_list<std::string> more) {

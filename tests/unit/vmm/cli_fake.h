@@ -14,6 +14,18 @@
 
 namespace vmm {
 
+inline bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A command line, taken apart at its spaces.
+inline std::vector<std::string> words(std::string_view line) {
+  std::vector<std::string> result;
+  std::istringstream stream{std::string{line}};
+  for (std::string word; stream >> word;) result.push_back(word);
+  return result;
+}
+
 // A plausible result: `ops` operations a second in each VM, the ledger full.
 inline RunResult fake_result(const RunSpec& spec, double ops) {
   RunResult result;

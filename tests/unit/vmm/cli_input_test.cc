@@ -7,19 +7,6 @@
 using namespace vmm;
 using namespace std::chrono_literals;
 
-namespace {
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-std::vector<std::string> words(std::string_view line) {
-  std::vector<std::string> result;
-  std::istringstream stream{std::string{line}};
-  for (std::string word; stream >> word;) result.push_back(word);
-  return result;
-}
-
-}  // namespace
-
 TEST_CASE("bad input: names the flag, the value and what is accepted, exits with 2, runs nothing") {
   struct Case {
     std::string_view line;

@@ -9,19 +9,6 @@
 using namespace vmm;
 using namespace std::chrono_literals;
 
-namespace {
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-std::vector<std::string> words(std::string_view line) {
-  std::vector<std::string> result;
-  std::istringstream stream{std::string{line}};
-  for (std::string word; stream >> word;) result.push_back(word);
-  return result;
-}
-
-}  // namespace
-
 TEST_CASE("run: flags reach the spec") {
   FakeProgram program;
   CHECK(
@@ -302,7 +289,8 @@ TEST_CASE("lists: guests, policies and doctor") {
 }
 
 TEST_CASE("--trace: a section a run, named; its file is opened before anything runs") {
-  const std::string path = std::tmpnam(nullptr);
+  const TemporaryFile file("sections.trace");
+  const std::string path = file.path();
   FakeProgram program;
   REQUIRE(program.run({"sim", "run", "--guest", "lock", "--repeat", "2", "--trace", path}) == 0);
   auto reader = TraceReader::open(path);
@@ -324,7 +312,7 @@ TEST_CASE("--trace: a section a run, named; its file is opened before anything r
   CHECK(program.err.str().find("--run") != std::string::npos);
   CHECK(program.run({"trace", "dump", path, "--from", "3ms", "--to", "2ms"}) == 2);
   CHECK(program.err.str().find("--to") != std::string::npos);
-  std::remove(path.c_str());
+  std::filesystem::remove(path);
 
   FakeProgram refused;
   CHECK(refused.run({"run", "--guest", "lock", "--trace", "/nowhere/x.trace"}) == 3);

@@ -10,8 +10,6 @@ using namespace vmm;
 
 namespace {
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 // Fair is half as fast; every run has some noise of its own, the same for the same run.
 Result<RunResult> noisy_backend(const RunSpec& spec) {
   const std::string& policy = spec.vms.front().policy.name;

@@ -248,6 +248,20 @@ TEST_CASE("watchdog: a worker that the host starves, and one that has half of it
   CHECK(says(found[0], "the host gave worker 0 (thread 100) "));
 }
 
+TEST_CASE(
+    "watchdog: a worker that goes from thread to thread is not excused by what the host took from each") {
+  Rig rig;
+  rig.becomes(2, RunState::kQueued);
+  std::vector<Finding> found;
+  for (int i = 1; i <= 80 && found.empty(); ++i) {
+    rig.view.workers[0].thread = 100 + i % 2;
+    rig.hosts[0].waited = i * Nanos{30s};  // of this thread, before it had the worker
+    found = rig.look();
+  }
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].kind == Kind::kEndlessTurn);
+}
+
 TEST_CASE("watchdog: a wait that the host makes endless is told as the host's doing in the end") {
   Rig rig;
   rig.becomes(2, RunState::kQueued);

@@ -10,15 +10,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-std::vector<std::string> words(std::string_view line) {
-  std::vector<std::string> result;
-  std::istringstream stream{std::string{line}};
-  for (std::string word; stream >> word;) result.push_back(word);
-  return result;
-}
-
 // A host with hardware virtualization, and the files of an image.
 struct LinuxProgram : FakeProgram {
   TemporaryFile kernel{"kernel"};

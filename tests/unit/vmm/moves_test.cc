@@ -59,10 +59,6 @@ double throughput(const RunResult& result) {
   return sum;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("moves: one that was cheap says that all are; grace periods by their median") {

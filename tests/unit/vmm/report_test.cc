@@ -16,8 +16,6 @@ using namespace vmm;
 
 namespace {
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 // v2 is slower, kvmux the same; every run has some noise.
 Result<RunResult> noisy_backend(const RunSpec& spec) {
   const std::string& policy = spec.vms.front().policy.name;

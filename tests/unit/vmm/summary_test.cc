@@ -12,8 +12,6 @@ using namespace vmm;
 
 namespace {
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 const std::vector<std::string> kCompare = {
     "compare",    "--guest", "lock,lock=ticket,ipi", "--policies", "host-yield,v2,kvmux", "--plain",
     "--max-time", "60s"};

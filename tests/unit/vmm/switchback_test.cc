@@ -16,8 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 // A flag that is there already gets the new value.
 std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
   for (const std::string& word : more) {
