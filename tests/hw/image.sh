@@ -28,7 +28,7 @@ make_root() {
   mv "$root/hw/init" "$root/init"
   chmod +x "$root/init" "$root"/hw/*
   cp "$here/../cli/cli_test.sh" "$root/hw/"
-  for probe in spin_vm sti_hlt; do
+  for probe in spin_vm sti_hlt first_exit cmpxchg16b; do
     cc -O2 -static -pthread -o "$root/hw/$probe" "$here/probe/$probe.c"
   done
   cc -O2 -static -o "$root/hw/keep_vms" "$here/keep_vms.c"

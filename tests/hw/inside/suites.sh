@@ -95,6 +95,8 @@ for suite in $suites; do
     linux) linux_suite ;;
     probe)
       one_command probe 'no interrupt window between STI and HLT' /hw/sti_hlt 1000
+      one_command probe 'the first exit behind a delivered event' /hw/first_exit
+      one_command probe 'LOCK CMPXCHG16B faults as a write' /hw/cmpxchg16b
       one_command probe 'an address space stays, 8 vCPUs' /hw/spin_vm 8 240
       ;;
     script) . /hw/script ;;
