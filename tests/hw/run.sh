@@ -2,7 +2,7 @@
 # The suites on real kvm_amd and kvm_intel, without the hardware: Debian's kernels in emulators. README.md beside this file.
 #   test-hw [--short | --matrix [--afresh]] [--kernels LIST] [--cpus LIST] [--machine svm|vmx] [--npt on|off]
 #     [--ignore-msrs on|off] [--irqchip user|split] [--suites LIST] [--select FILE] [--seconds N] [--case-seconds N] [--silence N]
-#     [--linux-image DIR] [--script FILE] [--qemu auto|installed|fetched]
+#     [--linux-image DIR] [--guest-kernel VERSION] [--script FILE] [--qemu auto|installed|fetched]
 # Prints a line a case. Exit status: 0 all passed, 1 a case failed, 2 bad flags, 3 nothing could be run.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,6 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/kernel.sh"
 # shellcheck source=image.sh
 . "$here/image.sh"
+# shellcheck source=linux_image.sh
+. "$here/linux_image.sh"
 # shellcheck source=emulator.sh
 . "$here/emulator.sh"
 # shellcheck source=machine.sh
@@ -18,7 +20,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(realpath "$1")
 shift
 mode=full kernels=6.1 cpu_list=4 machine=svm npt=on ignore_msrs=off irqchip=user suites='kvm,boot,cli,smoke' selection=
-seconds= case_seconds=300 silence= script= linux_image= afresh=0 qemu_choice=auto
+seconds= case_seconds=300 silence= script= linux_image= guest_kernel= afresh=0 qemu_choice=auto
 
 usage() { echo "$1" >&2; exit 2; }
 
@@ -36,7 +38,7 @@ read_flags() {
       --matrix) mode=matrix; shift; continue ;;
       --afresh) afresh=1; shift; continue ;;
       --kernels | --cpus | --machine | --npt | --ignore-msrs | --irqchip | --suites | --select | --seconds | --case-seconds | --silence | \
-        --linux-image | --script | --qemu) ;;
+        --linux-image | --guest-kernel | --script | --qemu) ;;
       *) usage "$1: not a flag of test-hw; accepted: $(sed -n '3,5s/^# *//p' "${BASH_SOURCE[0]}" | tr -s ' \n' ' ')" ;;
     esac
     (($# > 1)) || usage "$1 needs a value"
@@ -54,13 +56,14 @@ read_flags() {
       --silence) silence=$2 ;;
       --qemu) one_of "$1" "$2" auto installed fetched; qemu_choice=$2 ;;
       --linux-image) [[ -r $2/vmlinuz && -r $2/initrd ]] || usage "--linux-image $2: a folder with vmlinuz and initrd is needed"; linux_image=$2 ;;
+      --guest-kernel) guest_kernel=$2 ;;
       --script) [[ -r $2 ]] || usage "--script $2: no such file"; script=$2; suites=script ;;
     esac
     shift 2
   done
   local value suite
   for value in ${cpu_list//,/ } ${seconds:-1} "$case_seconds" ${silence:-1}; do [[ $value =~ ^[1-9][0-9]*$ ]] || usage "$value: a whole number from 1 is needed"; done
-  for suite in ${suites//,/ }; do one_of --suites "$suite" kvm boot cli smoke linux probe script; done
+  for suite in ${suites//,/ }; do one_of --suites "$suite" kvm boot cli smoke linux linux_presets probe script; done
 }
 
 needs() {  # PROGRAM_OR_FILE PACKAGE: sets $missing
@@ -252,17 +255,6 @@ publish_table() {
   sed -i "/^<!-- matrix -->\$/r $work/page" "$page"
 }
 
-# What the suite `linux` boots: the folder that was given, or an image that kvmux makes now.
-add_linux_image() {
-  local to=$work/tree/hw/linux
-  mkdir -p "$to"
-  if [[ -n $linux_image ]]; then
-    cp "$linux_image"/{vmlinuz,initrd} "$to/"
-  elif [[ ,${suites// /,}, == *,linux,* ]]; then
-    "$build/kvmux" linux-image --load hackbench,dbench,busy --output "$work/guest" && mv "$work/guest.vmlinuz" "$to/vmlinuz" && mv "$work/guest" "$to/initrd" ||
-      echo "SKIP linux: there is no image of a guest"
-  fi
-}
 
 read_flags "$@"
 check_tools || exit 0
@@ -278,7 +270,7 @@ kept_cells=$build/hw-matrix/$(sha256sum "$build/kvmux" "$build/kvm" "$build/kvm_
 [[ $mode != matrix ]] || mkdir -p "$kept_cells"
 no_boot=0 not_had=0 total_passed=0 total_failed=0 total_skipped=0
 make_root "$work/tree" "$build"
-add_linux_image
+[[ -z $linux_image && $suites != *linux* ]] || add_linux_image "$work/tree"
 case $mode in
   short) short_selection ;;
   matrix) whole_matrix ;;

@@ -57,6 +57,19 @@ one_command() { # SUITE NAME COMMAND...
   report "$suite" "$name" "$(status_of $?)" "$start"
 }
 
+# The same of a shell function, which bounds its own time: with `limited`.
+one_function() { # SUITE NAME FUNCTION...
+  local suite=$1 name=$2 start
+  shift 2
+  wanted "$suite" "$name" || return
+  echo "hw|begin|$suite|$name"
+  start=$(now_ms)
+  "$@" </dev/null >/tmp/out 2>&1
+  report "$suite" "$name" "$(status_of $?)" "$start"
+}
+
+limited() { timeout -s KILL "$case_seconds" "$@"; }
+
 # What a user would call first, with LAPICs where `--irqchip` of run.sh says.
 smoke_suite() {
   local kvmux=$build/kvmux policy
@@ -68,17 +81,7 @@ smoke_suite() {
     "$kvmux" run --guest ipi --vms 2 --vcpus 4 --seconds 1 --policy host --irqchip "$irqchip"
 }
 
-# Unmodified Linux VMs on our scheduler: a boot for each run, so give --case-seconds more than for the others.
-linux_suite() {
-  local image=kernel=/hw/linux/vmlinuz,initrd=/hw/linux/initrd
-  [ -e /hw/linux/vmlinuz ] || { echo 'hw|log|no image of a guest'; return; }
-  one_command linux "run hackbench, 1 x 2, kvmux" \
-    "$build/kvmux" run --guest "linux,$image,load=hackbench" --vms 1 --vcpus 2 --seconds 2 --policy kvmux
-  one_command linux "compare hackbench, 2 x 2" \
-    "$build/kvmux" compare --guest "linux,$image,load=hackbench" --vms 2 --vcpus 2 --workers 2 \
-    --policies host,yield,kvmux --repeat 1 --seconds 6 --max-steal 99% --report off
-  cat /tmp/out | sed 's/^/hw|log|/'
-}
+. /hw/linux.sh
 
 # Whoever watches knows a long case from a machine that has died.
 while sleep 20; do echo 'hw|alive'; done &
@@ -93,6 +96,7 @@ for suite in $suites; do
     cli) one_command cli 'command line' bash /hw/cli_test.sh "$build/kvmux" "$build/guests/doc_token.elf" ;;
     smoke) smoke_suite ;;
     linux) linux_suite ;;
+    linux_presets) linux_presets_suite ;;
     probe)
       one_command probe 'no interrupt window between STI and HLT' /hw/sti_hlt 1000
       one_command probe 'the first exit behind a delivered event' /hw/first_exit
