@@ -156,6 +156,7 @@ Json linux_json(const VmResult& vm) {
     json["guest_time_ns"] = result.guest_time.count();
     json["steal_ns"] = result.steal.count();
     json["waiting_ns"] = totals(vm).ledger.waiting.count();
+    json["ledger_steal_ns"] = ledger_steal(vm).count();
     for (const auto& [name, time] : result.latencies) json["latency_ns"][name] = time.count();
   }
   json["findings"] = result.findings;

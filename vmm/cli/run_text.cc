@@ -210,7 +210,7 @@ std::string linux_lines(const VmResult& vm, const std::string& name) {
   std::string text = fmt::format("{}: Linux was ready after {:.1f} s", name, seconds(result.boot_time));
   if (result.counted) {
     text += fmt::format("; steal by its own account {} ms", grouped(seconds(result.steal) * 1000));
-    text += fmt::format(", by the ledger {} ms", grouped(seconds(totals(vm).ledger.waiting) * 1000));
+    text += fmt::format(", by the ledger {} ms", grouped(seconds(ledger_steal(vm)) * 1000));
     for (const auto& [quantile, time] : result.latencies)
       text += fmt::format(", {} {}", quantile, human_time(time));
   }

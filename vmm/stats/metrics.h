@@ -67,6 +67,10 @@ struct Totals {
   [[nodiscard]] Nanos on_worker() const;  // time with a worker, VMM work included
 };
 Totals totals(const VmResult& vm);
+
+// What the guest should have counted as steal time, by the ledger: runnable without a worker, or on one that the host
+// had taken from its CPU; summed over the vCPUs.
+Nanos ledger_steal(const VmResult& vm);
 Totals totals(const RunResult& result);
 
 }  // namespace vmm

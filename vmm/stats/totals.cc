@@ -79,6 +79,11 @@ Totals totals(const VmResult& vm) {
   return sum;
 }
 
+Nanos ledger_steal(const VmResult& vm) {
+  const Ledger sum = totals(vm).ledger;
+  return sum.waiting + sum.stolen;
+}
+
 Totals totals(const RunResult& result) {
   Totals sum;
   for (const VmResult& vm : result.vms) {
