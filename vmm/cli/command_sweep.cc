@@ -81,7 +81,7 @@ std::string sweep_table(const CellGroup& cells) {
     const uint32_t ratio = cell->cell.vcpus_in_all / cell->cell.workers;
     for (const PolicyFindings& policy : cell->policies) {
       published =
-          published || (cell->cell.guest.starts_with("lock") && published_overcommit(policy.label, ratio));
+          published || (published_guest(cell->cell.guest) == "lock" && published_overcommit(policy.label, ratio));
     }
   }
   std::vector<std::string> titles{"ratio",    "<VMs × vCPUs", "<policy", "throughput", "change (95 %)",

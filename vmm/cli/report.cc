@@ -14,13 +14,9 @@ namespace {
 // Medians shown beside throughput.
 constexpr std::string_view kBeside[] = {"efficiency", "useful", "fairness", "spin_waste", "ipi_p99"};
 
-std::string_view guest_name(const CellInfo& cell) {
-  return std::string_view{cell.guest}.substr(0, cell.guest.find(' '));
-}
-
 std::string published_text(const CellFindings& cell, const PolicyFindings& policy, bool everywhere) {
   if (!everywhere && !is_published_setup(cell.cell)) return "";
-  const auto gain = published_gain(guest_name(cell.cell), policy.label, cell.cell.vms);
+  const auto gain = published_gain(cell.cell.guest, policy.label, cell.cell.vms);
   return gain ? fmt::format("{:+.1f} % ({}, {})", gain->gain_percent, gain->workload, gain->source) : "";
 }
 

@@ -42,10 +42,27 @@ std::string_view as_posted(std::string_view policy) {
   return policy;
 }
 
+struct Load {
+  std::string_view name;
+  std::string_view guest;
+};
+constexpr Load kLoads[] = {{"dbench", "lock"}, {"pigz", "ipi"}, {"zstd", "ipi"}, {"vips", "mixed"}};
+
 }  // namespace
+
+std::string_view published_guest(std::string_view guest) {
+  constexpr std::string_view kLinux = "linux (";
+  if (!guest.starts_with(kLinux)) return guest.substr(0, guest.find(' '));
+  guest.remove_prefix(kLinux.size());
+  const std::string_view load = guest.substr(0, guest.find_first_of(":)"));
+  const auto* const end = std::end(kLoads);
+  const auto* const found = std::find_if(std::begin(kLoads), end, [load](const Load& l) { return l.name == load; });
+  return found == end ? load : found->guest;
+}
 
 std::optional<PublishedGain> published_gain(std::string_view guest, std::string_view policy, uint32_t vms) {
   if (vms < 2 || vms > 4) return std::nullopt;
+  guest = published_guest(guest);
   policy = as_posted(policy);
   for (const Row& row : kRows) {
     if (row.guest == guest && row.policy == policy)

@@ -18,7 +18,11 @@ struct PublishedGain {
   std::string_view source;
 };
 
-// Gain in throughput over mainline for this guest, policy and number of VMs; for v3 on ipi and mixed the
+// The tiny guest whose figures a guest's description ("lock (think 50.0 us)", "linux (dbench:8)") is compared with: its own name,
+// or for a load of a Linux guest the stand-in of what it is or stands for; the load's name where nothing was published.
+std::string_view published_guest(std::string_view guest);
+
+// Gain in throughput over mainline for this guest (its description), policy and number of VMs; for v3 on ipi and mixed the
 // published figure is a latency reduction, and says so in `source`. Nothing where none is published. Policies
 // are named by their labels; "v2,forfeit=off" counts as v2, because the series were posted before the
 // forfeit.
