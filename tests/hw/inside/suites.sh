@@ -47,17 +47,9 @@ doctest_suite() { # SUITE PROGRAM
   done </tmp/cases
 }
 
-one_command() { # SUITE NAME COMMAND...
-  local suite=$1 name=$2 start
-  shift 2
-  wanted "$suite" "$name" || return
-  echo "hw|begin|$suite|$name"
-  start=$(now_ms)
-  timeout -s KILL "$case_seconds" "$@" </dev/null >/tmp/out 2>&1
-  report "$suite" "$name" "$(status_of $?)" "$start"
-}
+limited() { timeout -s KILL "$case_seconds" "$@"; }
 
-# The same of a shell function, which bounds its own time: with `limited`.
+# A function bounds its own time, by calling what takes long with `limited`.
 one_function() { # SUITE NAME FUNCTION...
   local suite=$1 name=$2 start
   shift 2
@@ -68,7 +60,11 @@ one_function() { # SUITE NAME FUNCTION...
   report "$suite" "$name" "$(status_of $?)" "$start"
 }
 
-limited() { timeout -s KILL "$case_seconds" "$@"; }
+one_command() { # SUITE NAME COMMAND...
+  local suite=$1 name=$2
+  shift 2
+  one_function "$suite" "$name" limited "$@"
+}
 
 # What a user would call first, with LAPICs where `--irqchip` of run.sh says.
 smoke_suite() {
