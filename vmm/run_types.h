@@ -34,6 +34,7 @@ struct LinuxGuest {
   std::string initrd;   // a file; empty: none
   std::string cmdline;  // the kernel's
   std::string load;     // "dbench:8": what the agent is to run
+  std::string symbols = {};  // a file with its kernel's symbols (vmm/load/symbols.h); empty: what `kernel` has
   bool operator==(const LinuxGuest&) const = default;
 };
 inline constexpr const char* kLinuxGuest = "linux";  // its name as VmSpec::guest
@@ -147,6 +148,21 @@ struct LinuxResult {
   std::vector<std::string> last_lines;                   // of its console, where it failed
 };
 
+// A piece of a guest's code in which its vCPUs were found: a function, or, where no name is known, an
+// instruction.
+struct CodeSite {
+  std::string symbol;    // empty: not known
+  uint64_t address = 0;  // where it begins, as the guest has it
+  uint64_t bytes = 0;    // from there; 0: no single place ("(user space)")
+  uint64_t samples = 0;
+  bool operator==(const CodeSite&) const = default;
+};
+
+struct CodeSites {
+  std::vector<CodeSite> sites;  // most samples first, no function twice
+  uint64_t other = 0;           // samples of which the place was not kept
+};
+
 struct VmResult {
   std::string guest;
   std::string policy;
@@ -159,6 +175,9 @@ struct VmResult {
   double ops_per_second = 0;     // all vCPUs together
   // Of a Linux guest: its vCPUs' operations, and all else that a tiny guest counts, are not known.
   std::optional<LinuxResult> linux_guest;
+  // Where vCPUs were found busy-waiting, and where their turns ended (vmm/run/code_sites.h). Of a whole run.
+  CodeSites spinning;
+  CodeSites taken_off;
 };
 
 struct HostNoise {

@@ -30,6 +30,57 @@ uint64_t sampled_in(const std::string& policy, uint32_t workers, Nanos duration)
 
 }  // namespace
 
+TEST_CASE("sampling says where vCPUs spin and where their turns end: a function, or an address") {
+  REQUIRE_KVM(system);
+  const GuestFile nameless(spins());
+  for (Nanos duration = ms(300); ; duration *= 2) {
+    RunSpec spec = short_run(duration);
+    spec.workers = 1;
+    spec.spin_detect = SpinDetect::kSample;
+    add_vm(spec, "lock", 4, "yield");
+    add_vm(spec, nameless.path(), 2, "yield");
+    const RunResult result = run_it(spec);
+    const auto samples = [](const CodeSites& sites) {
+      uint64_t sum = sites.other;
+      for (const CodeSite& site : sites.sites) sum += site.samples;
+      return sum;
+    };
+    bool all_seen = true;
+    for (const VmResult& vm : result.vms) {
+      CHECK(vm.failure == "");
+      uint64_t spin_exits = 0;
+      uint64_t preemptions = 0;
+      for (const VcpuResult& vcpu : vm.vcpus) {
+        spin_exits += vcpu.sched.spin_exits;
+        preemptions += vcpu.sched.preemptions;
+      }
+      CHECK(samples(vm.spinning) == spin_exits);
+      CHECK(samples(vm.taken_off) <= preemptions);
+      all_seen = all_seen && spin_exits > 0 && samples(vm.taken_off) > 0;
+    }
+    if (!all_seen && duration < ms(3'000)) continue;  // a busy host leaves few turns
+    REQUIRE(all_seen);
+    const CodeSites& lock = result.vms[0].spinning;
+    CHECK(lock.sites.front().symbol == "spin_turns");
+    for (const CodeSite& site : result.vms[1].spinning.sites) {
+      CHECK(site.symbol.empty());
+      CHECK(site.address >= 0x100000);
+      CHECK(site.address < 0x101000);
+    }
+    return;
+  }
+}
+
+TEST_CASE("without sampling nobody looks where a tiny guest stands") {
+  REQUIRE_KVM(system);
+  RunSpec spec = short_run(ms(200));
+  spec.workers = 1;
+  add_vm(spec, "lock", 4, "yield");
+  const RunResult result = run_it(spec);
+  CHECK(result.vms[0].spinning.sites.empty());
+  CHECK(result.vms[0].taken_off.sites.empty());
+}
+
 TEST_CASE("sampling finds no more spin exits than vCPUs came out of the guest") {
   REQUIRE_KVM(system);
   constexpr Nanos kMost = ms(3'000);  // a busy host leaves few turns

@@ -151,6 +151,10 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
       ->type_name("FILE")
       ->allow_extra_args(false);
   app.add_option("--cmdline", o.cmdline, "the kernel's command line")->type_name(kTextType);
+  app.add_option("--symbols", o.symbols,
+                 "names of the kernel's code: a vmlinux, a System.map or the text of /proc/kallsyms; says at the end "
+                 "where vCPUs were found spinning and taken off, and names places in dumps")
+      ->type_name("FILE");
   const auto add = [&app](const char* flag, std::string& value, const char* help, const char* type) {
     CLI::Option* option = app.add_option(flag, value, help)->type_name(type);
     if (!value.empty()) option->default_str(value);

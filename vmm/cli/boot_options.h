@@ -20,6 +20,7 @@ struct BootOptions {
   std::string image;
   std::vector<std::string> modules;
   std::string cmdline;
+  std::string symbols;
   std::string memory = "128M";
   std::string vcpus = "1";
   std::string workers = "2";

@@ -18,6 +18,7 @@
 #include "vmm/platform/boot_engine.h"
 #include "vmm/run/moves.h"
 #include "vmm/run/setup.h"
+#include "vmm/stats/site_figures.h"
 
 namespace vmm {
 namespace {
@@ -56,6 +57,11 @@ Result<void> read_files(const BootOptions& options, Loaded& loaded) {
   if (!image) return Failure(image.error());
   loaded.image = std::move(*image);
   if (auto read = read_modules(options, loaded); !read) return read;
+  if (!options.symbols.empty()) {
+    auto symbols = read_symbols(options.symbols);
+    if (!symbols) return usage_error("--symbols", symbols.error().text());
+    loaded.spec.symbols = std::move(*symbols);
+  }
   loaded.spec.image.file = loaded.image;
   loaded.spec.image.modules = loaded.modules;
   return {};
@@ -165,6 +171,17 @@ void report_sections(const BootResult& result, Services& services) {
   services.err << table.text("kvmux: ");
 }
 
+// For who gave names.
+void report_sites(const BootResult& result, const BootSpec& spec, Services& services) {
+  if (spec.symbols.empty()) return;
+  for (const auto& [how, sites] :
+       {std::pair{"found spinning", &result.sites.spinning}, {"taken off", &result.sites.taken_off}}) {
+    const std::string words = site_words(*sites);
+    services.err << fmt::format("kvmux: vCPUs were {} {} times{}{}\n", how, grouped(samples_of(*sites)),
+                                words.empty() ? "" : " in ", words);
+  }
+}
+
 int report(const BootResult& result, const BootSpec& spec, Services& services) {
   if (const uint64_t count = result.unclaimed.total(); count > 0) {
     services.err << fmt::format(
@@ -242,6 +259,7 @@ Result<int> execute(const BootOptions& options, Services& services) {
   }
   report_losses(*result, options, services);
   report_sections(*result, services);
+  report_sites(*result, loaded.spec, services);
   return report(*result, loaded.spec, services);
 }
 

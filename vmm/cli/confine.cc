@@ -19,7 +19,9 @@ std::vector<std::string> files_read_by(const RunSpec& spec) {
   for (const VmSpec& vm : spec.vms) {
     if (vm.linux_guest) {
       files.push_back(vm.linux_guest->kernel);
-      if (!vm.linux_guest->initrd.empty()) files.push_back(vm.linux_guest->initrd);
+      for (const std::string& file : {vm.linux_guest->initrd, vm.linux_guest->symbols}) {
+        if (!file.empty()) files.push_back(file);
+      }
     } else if (find_guest(vm.guest) == nullptr) {
       files.push_back(vm.guest);
     }

@@ -38,7 +38,7 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   const std::string more = lists ? "[,…]" : "";
   add(app, "--guest", flags.guests, "NAME|FILE[,key=value]" + more,
       "guest: see `kvmux guests`, or an ELF64 file; workload keys may follow. linux: keys kernel, initrd, "
-      "memory, load, cmdline",
+      "memory, load, cmdline, symbols",
       group);
   if (set != FlagSet::kSweep) add(app, "--vms", flags.vms, "N" + more, "number of VMs", group);
   add(app, "--vcpus", flags.vcpus, "N" + more, "vCPUs of each VM, at most 1024", group);
@@ -47,8 +47,8 @@ void add_machine_flags(CLI::App& app, RunFlags& flags, FlagSet set) {
   app.add_option(
          "--vm", flags.vm,
          "one VM; repeat it. Keys: guest, vcpus, policy (its keys after colons: v2:deboost=off), "
-         "weight, group, slice, ring, memory, args, handicap, kernel, initrd, load, cmdline and the workload "
-         "keys")
+         "weight, group, slice, ring, memory, args, handicap, kernel, initrd, load, cmdline, symbols and the "
+         "workload keys")
       ->type_name("key=value,…")
       ->group(group)
       ->allow_extra_args(false);

@@ -11,6 +11,7 @@
 #include "vmm/cli/spec.h"
 #include "vmm/linux/guest_image.h"
 #include "vmm/linux/loads.h"
+#include "vmm/load/symbols.h"
 #include "vmm/run/setup.h"
 
 namespace vmm {
@@ -18,7 +19,7 @@ namespace {
 
 constexpr uint64_t kStandardMemory = uint64_t{256} << 20;
 constexpr uint64_t kLeastMemory = uint64_t{4} << 20;
-constexpr std::array<std::string_view, 5> kKeys{"kernel", "initrd", "load", "cmdline", "memory"};
+constexpr std::array<std::string_view, 6> kKeys{"kernel", "initrd", "load", "cmdline", "symbols", "memory"};
 constexpr std::string_view kMemoryKey = "memory";
 
 Result<void> set_key(const std::string& flag, const std::string& key, const std::string& value, VmSpec& vm) {
@@ -36,16 +37,23 @@ Result<void> set_key(const std::string& flag, const std::string& key, const std:
     guest.load = load->text();
     return {};
   }
-  (key == "kernel" ? guest.kernel : key == "initrd" ? guest.initrd : guest.cmdline) = value;
+  std::string& text = key == "kernel"    ? guest.kernel
+                      : key == "initrd"  ? guest.initrd
+                      : key == "symbols" ? guest.symbols
+                                         : guest.cmdline;
+  text = value;
   return {};
 }
 
 Result<void> check_files(const LinuxGuest& guest) {
-  for (const auto& [key, path] : {std::pair{"kernel", guest.kernel}, {"initrd", guest.initrd}}) {
+  for (const auto& [key, path] : {std::pair{"kernel", guest.kernel}, {"initrd", guest.initrd}, {"symbols", guest.symbols}}) {
     std::error_code ignored;
     if (path.empty() || std::filesystem::is_regular_file(path, ignored)) continue;
     return usage_error(fmt::format("--guest linux,{}", key), fmt::format("'{}' is not a file", path));
   }
+  if (guest.symbols.empty()) return {};
+  const auto symbols = read_symbols(guest.symbols);
+  if (!symbols) return usage_error("--guest linux,symbols", symbols.error().text());
   return {};
 }
 

@@ -12,7 +12,7 @@
 
 namespace vmm {
 
-// kernel, initrd, load, cmdline.
+// kernel, initrd, load, cmdline, symbols.
 [[nodiscard]] bool is_linux_key(std::string_view key);
 
 // Makes `vm` a Linux guest; keys besides those above: memory. `vm` may be one already, whose own values stay

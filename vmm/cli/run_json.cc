@@ -9,6 +9,7 @@
 #include "vmm/stats/detail.h"
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
+#include "vmm/stats/site_figures.h"
 
 namespace vmm {
 namespace {
@@ -43,6 +44,7 @@ Json vm_spec_json(const VmSpec& vm) {
     const LinuxGuest& guest = *vm.linux_guest;
     json["linux"] = {
         {"kernel", guest.kernel}, {"initrd", guest.initrd}, {"cmdline", guest.cmdline}, {"load", guest.load}};
+    if (!guest.symbols.empty()) json["linux"]["symbols"] = guest.symbols;
     if (vm.handicap_percent) json["handicap_percent"] = *vm.handicap_percent;
     return json;
   }
@@ -164,6 +166,15 @@ Json linux_json(const VmResult& vm) {
   return json;
 }
 
+// Absent: no samples were taken.
+void add_sites(const VmResult& vm, Json& json) {
+  for (const auto& [name, sites] : {std::pair{"spin_sites", &vm.spinning}, {"taken_off_sites", &vm.taken_off}}) {
+    if (samples_of(*sites) == 0) continue;
+    json[name] = sites_json(*sites);
+    if (sites->other > 0) json[std::string{name} + "_other"] = sites->other;
+  }
+}
+
 Json vm_json(const VmResult& vm, double tsc_khz) {
   Json json;
   json["guest"] = vm.guest;
@@ -172,6 +183,7 @@ Json vm_json(const VmResult& vm, double tsc_khz) {
   if (vm.exit_code) json["exit_code"] = *vm.exit_code;
   if (!vm.failure.empty()) json["failure"] = vm.failure;
   if (!vm.note.empty()) json["note"] = vm.note;
+  add_sites(vm, json);
   if (vm.linux_guest) {
     json["linux"] = linux_json(vm);
     Json& vcpus = json["vcpus"] = Json::array();

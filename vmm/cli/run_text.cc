@@ -14,6 +14,7 @@
 #include "vmm/stats/histogram.h"
 #include "vmm/stats/metrics.h"
 #include "vmm/stats/sample.h"
+#include "vmm/stats/site_figures.h"
 
 namespace vmm {
 namespace {
@@ -147,6 +148,22 @@ std::string yields_line(const RunResult& result) {
   return line + "\n";
 }
 
+// Only where names are known; JSON has the addresses.
+std::string site_table(const RunResult& result) {
+  Table table({"<VM", "<vCPUs were found", "samples", "<in"});
+  bool any = false;
+  for (size_t i = 0; i < result.vms.size(); ++i) {
+    const VmResult& vm = result.vms[i];
+    for (const auto& [how, sites] : {std::pair{"spinning", &vm.spinning}, {"when taken off", &vm.taken_off}}) {
+      const std::string words = site_words(*sites);
+      if (words.empty()) continue;
+      any = true;
+      table.add({vm_name(i), how, grouped(samples_of(*sites)), words});
+    }
+  }
+  return any ? table.text() : std::string{};
+}
+
 std::string ipi_table(const RunResult& result) {
   Table table({"<VM", "IPIs sent", "acknowledged", "wake-ups", "p50", "p99", "p99.9"});
   bool any = false;
@@ -272,6 +289,7 @@ std::string run_text(const RunSpec& spec, const RunResult& result, VcpuDetail de
   for (const std::string& part : {throughput_table(spec, result), ledger_table(result)}) text += part + "\n";
   if (detail == VcpuDetail::kAlways || vcpu_count(result) < kManyVcpus) text += vcpu_table(result) + "\n";
   text += spin_table(result) + yields_line(result) + "\n";
+  if (const std::string sites = site_table(result); !sites.empty()) text += sites + "\n";
   if (const std::string ipis = ipi_table(result); !ipis.empty()) text += ipis + "\n";
   text += section_tables(spec, result);
   return text + summary_lines(spec, result) + guest_lines(result);

@@ -32,6 +32,15 @@ std::vector<int64_t> running_of(const RunSpec& spec, const VmResult& vm) {
   return running;
 }
 
+// What the events' places belong to.
+std::vector<TraceFunction> functions_of(const CodeSites& spinning) {
+  std::vector<TraceFunction> functions;
+  for (const CodeSite& site : spinning.sites) {
+    if (!site.symbol.empty() && site.bytes > 0) functions.push_back({site.symbol, site.address, site.bytes});
+  }
+  return functions;
+}
+
 Trace description_of(const RunSpec& spec) {
   Trace trace;
   for (const VmSpec& vm : spec.vms) {
@@ -173,6 +182,7 @@ Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const 
   Trace trace = description_of(spec);
   for (size_t i = 0; i < std::min(result.vms.size(), trace.vms.size()); ++i) {
     trace.vms[i].running = running_of(spec, result.vms[i]);
+    trace.vms[i].functions = functions_of(result.vms[i].spinning);
   }
   trace.exit_cost = result.exit_cost.count();
   trace.spin_window = result.spin_window.count();
@@ -184,6 +194,7 @@ Result<void> RunTracer::end(const RunSpec& spec, const RunResult& result, const 
 
 Result<void> RunTracer::end(const BootSpec& spec, const BootResult& result) {
   Trace trace = description_of(spec);
+  trace.vms.front().functions = functions_of(result.sites.spinning);
   trace.window_begin = result.began.count();
   trace.window_end = result.ended.count();
   return add(std::move(trace));

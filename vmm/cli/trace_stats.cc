@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "vmm/cli/table.h"
+#include "vmm/stats/site_figures.h"
 #include "vmm/trace/dump.h"
 
 namespace vmm {
@@ -171,6 +172,18 @@ std::string ipi_tables(const Trace& trace, const TraceStats& stats) {
          fanout_table(stats) + chains;
 }
 
+std::string site_table(const Trace& trace, const TraceStats& stats) {
+  Table table({"<VM", "samples", "<found busy-waiting in"});
+  bool any = false;
+  for (size_t i = 0; i < std::min(trace.vms.size(), kMostVms); ++i) {
+    const std::string words = site_words(stats.spin_sites[i]);
+    if (words.empty()) continue;
+    any = true;
+    table.add({fmt::format("{} {}", i, trace.vms[i].guest), grouped(samples_of(stats.spin_sites[i])), words});
+  }
+  return any ? "\nWhere vCPUs spin\n" + table.text() + vms_left(trace) : std::string{};
+}
+
 }  // namespace
 
 std::string stats_text(const Trace& trace, const TraceStats& stats) {
@@ -178,7 +191,7 @@ std::string stats_text(const Trace& trace, const TraceStats& stats) {
   std::string text = fmt::format("{} events in {:.3f} s", grouped(stats.events), seconds);
   if (!trace.run.empty()) text += " of " + trace.run;
   text += "\n\n" + latency_table(trace, stats) + histogram_table(stats) + preemption_table(trace, stats);
-  return text + yield_table(stats) + wake_table(trace, stats) + ipi_tables(trace, stats);
+  return text + yield_table(stats) + site_table(trace, stats) + wake_table(trace, stats) + ipi_tables(trace, stats);
 }
 
 }  // namespace vmm

@@ -90,7 +90,7 @@ Result<void> set_handicap(VmBuilder& builder, const std::string& flag, const std
 
 template <size_t kKey>
 Result<void> set_linux(VmBuilder& builder, const std::string&, const std::string& value) {
-  constexpr std::array<std::string_view, 4> kNames{"kernel", "initrd", "load", "cmdline"};
+  constexpr std::array<std::string_view, 5> kNames{"kernel", "initrd", "load", "cmdline", "symbols"};
   builder.linux_keys.emplace_back(kNames[kKey], value);
   return {};
 }
@@ -99,7 +99,7 @@ constexpr VmKey kVmKeys[] = {
     {"guest", set_guest}, {"vcpus", set_vcpus},       {"policy", set_policy}, {"weight", set_weight},
     {"group", set_group}, {"slice", set_slice},       {"ring", set_ring},     {"memory", set_memory},
     {"args", set_args},   {"handicap", set_handicap}, {"kernel", set_linux<0>}, {"initrd", set_linux<1>},
-    {"load", set_linux<2>}, {"cmdline", set_linux<3>},
+    {"load", set_linux<2>}, {"cmdline", set_linux<3>}, {"symbols", set_linux<4>},
 };
 
 std::vector<std::string_view> vm_key_names() {

@@ -67,6 +67,11 @@ class VcpuFd {
   }
   [[nodiscard]] const kvm_vcpu_events& events() const { return area_->s.regs.events; }
   [[nodiscard]] uint64_t rip() const { return regs().rip; }
+  // RIP, if it costs nothing: the registers are kept, or somebody has looked since the last exit.
+  [[nodiscard]] std::optional<uint64_t> rip_at_hand() const {
+    if ((fresh_ & KVM_SYNC_X86_REGS) == 0) return std::nullopt;
+    return area_->s.regs.regs.rip;
+  }
   // Where the last run() began, if the registers were at hand (keep_regs()).
   [[nodiscard]] std::optional<uint64_t> entered_at() const { return entered_at_; }
   // SS.DPL is the CPL in every mode but real mode (SDM vol. 3, 5.5).

@@ -13,11 +13,16 @@ namespace {
 // the VM by a reset.
 constexpr std::string_view kCmdline = "console=ttyS0 loglevel=5 panic=-1 reboot=t";
 
+// Where the kernel lies is not in its symbols, if it moves itself.
+bool keeps_its_place(const LinuxGuest& guest) {
+  return !guest.symbols.empty() && guest.cmdline.find("kaslr") == std::string::npos;
+}
+
 }  // namespace
 
 std::string kernel_cmdline(const LinuxGuest& guest) {
-  return fmt::format("{} {}={}{}{}", kCmdline, KVMUX_LINUX_PARAMETER, guest.load,
-                     guest.cmdline.empty() ? "" : " ", guest.cmdline);
+  return fmt::format("{} {}={}{}{}{}", kCmdline, KVMUX_LINUX_PARAMETER, guest.load,
+                     keeps_its_place(guest) ? " nokaslr" : "", guest.cmdline.empty() ? "" : " ", guest.cmdline);
 }
 
 }  // namespace vmm

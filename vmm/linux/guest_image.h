@@ -10,7 +10,8 @@ namespace vmm {
 
 inline constexpr const char* kStandardLoad = "hackbench";
 
-// What its kernel gets: what every guest needs, its load for the agent, and the user's own.
+// What its kernel gets: what every guest needs, its load for the agent, `nokaslr` where symbols are given and the user
+// says nothing of kaslr, and the user's own.
 [[nodiscard]] std::string kernel_cmdline(const LinuxGuest& guest);
 
 }  // namespace vmm

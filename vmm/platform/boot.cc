@@ -9,7 +9,6 @@
 #include <cerrno>
 
 #include "sched/policy/parse.h"
-#include "vmm/load/symbols.h"
 #include "vmm/platform/boot_engine.h"
 #include "vmm/platform/pc_vm.h"
 #include "vmm/platform/policy_course.h"
@@ -181,6 +180,7 @@ BootResult result_of(const Bench& bench, BootEnd end) {
                     .began = {},
                     .ended = {},
                     .sections = {},
+                    .sites = {},
                     .stalls = {},
                     .stalled = false};
   if (end != BootEnd::kExit) return result;
@@ -195,7 +195,7 @@ BootResult result_of(const Bench& bench, BootEnd end) {
 
 // Null: nobody listens.
 Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const BootSpec& spec, const BootConsole& console,
-                                                        const Bench& bench) {
+                                                        const Bench& bench, const SymbolTable& symbols) {
   if (!console.say) return nullptr;
   return watch::StallWatch::start(
       *bench.engine,
@@ -204,7 +204,7 @@ Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const BootSpec& spec, co
        .cpus = static_cast<uint32_t>(chosen_cpus(spec.workers).cpus.size()),
        .say = console.say,
        .keep_trace = console.keep_trace,
-       .symbolize = [file = spec.image.file](VmId, uint64_t address) { return symbol_at(file, address); },
+       .symbolize = [&symbols](VmId, uint64_t address) { return symbols.name_at(address); },
        .call_driver = [&wakeup = *bench.wakeup] { wakeup.ring(); }});
 }
 
@@ -238,10 +238,12 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   const Nanos started_at = monotonic_now();
   const Nanos end = spec.timeout ? started_at + *spec.timeout : sched::kForever;
   SilenceWatch watch(*bench.engine);
+  const SymbolTable of_image = spec.symbols.empty() ? elf_symbols(spec.image.file) : SymbolTable{};
+  const SymbolTable& symbols = spec.symbols.empty() ? of_image : spec.symbols;
   bench.engine->trace_into(spec.trace);
   const Nanos began = monotonic_now();
   if (auto started = bench.engine->start(); !started) return Failure(started.error());
-  const auto watching = watch_stalls(spec, console, bench);
+  const auto watching = watch_stalls(spec, console, bench, symbols);
   if (!watching) return Failure(watching.error());
   watch::StallWatch* const stalls = watching->get();
   if (stalls != nullptr) {
@@ -263,6 +265,7 @@ Result<BootResult> boot(const BootSpec& spec, const BootConsole& console, const 
   if (const auto trouble = bench.engine->trouble().first()) return Failure(*trouble);
   BootResult result = result_of(bench, how);
   result.sections = std::move(sections);
+  result.sites = sites_of(*bench.pc.vm, symbols);
   result.began = began;
   result.ended = monotonic_now();
   if (stalls != nullptr) {

@@ -16,7 +16,9 @@
 #include "vmm/kvm/cpuid.h"
 #include "vmm/load/boot_image.h"
 #include "vmm/platform/pc_board.h"
+#include "vmm/load/symbols.h"
 #include "vmm/result.h"
+#include "vmm/run/code_sites.h"
 #include "vmm/run_types.h"
 
 namespace vmm {
@@ -26,6 +28,7 @@ class TraceRecorder;
 
 struct BootSpec {
   BootImage image;
+  SymbolTable symbols = {};  // of the guest's code; empty: those of the image itself, if it has any
   uint64_t memory_bytes = uint64_t{128} << 20;  // a multiple of 2 MiB
   uint32_t vcpus = 1;
   uint32_t workers = 2;
@@ -93,6 +96,7 @@ struct BootResult {
   Nanos began{};  // of its vCPUs, by monotonic_now()
   Nanos ended{};
   std::vector<BootSection> sections;  // none without changes
+  SitesOfVm sites;                    // since the start
   std::vector<std::string> stalls;    // as in RunResult
   bool stalled = false;               // as in RunResult
 };

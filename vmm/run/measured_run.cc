@@ -4,9 +4,8 @@
 
 #include "guest/embedded.h"
 #include "sched/policy/parse.h"
-#include "vmm/load/elf.h"
-#include "vmm/load/symbols.h"
 #include "vmm/output/standard.h"
+#include "vmm/run/code_sites.h"
 #include "vmm/run/cpu_choice.h"
 #include "vmm/run/no_progress.h"
 #include "vmm/run/observer.h"
@@ -98,18 +97,9 @@ Result<void> build(const RunSpec& spec, const RunControl& control, Bench& bench)
   return {};
 }
 
-// A guest's address by its image; built-in, or the file that was loaded.
-std::string symbol_of(const RunSpec& spec, VmId vm, uint64_t address) {
-  const VmSpec& its = spec.vms[index_of(vm)];
-  const std::string& guest = its.linux_guest ? its.linux_guest->kernel : its.guest;
-  if (const auto embedded = guests::find(guest)) return symbol_at(embedded->image, address);
-  const auto file = read_image_file(guest);
-  return file ? symbol_at(*file, address) : std::string{};
-}
-
 // Null: nobody listens.
 Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const RunSpec& spec, const RunControl& control,
-                                                        Engine& engine) {
+                                                        Engine& engine, GuestSymbols& symbols) {
   if (!control.say) return nullptr;
   return watch::StallWatch::start(
       engine, {.stall = spec.stall,
@@ -117,7 +107,7 @@ Result<std::unique_ptr<watch::StallWatch>> watch_stalls(const RunSpec& spec, con
                .cpus = static_cast<uint32_t>(chosen_cpus(spec.workers).cpus.size()),
                .say = control.say,
                .keep_trace = control.keep_trace,
-               .symbolize = [&spec](VmId vm, uint64_t address) { return symbol_of(spec, vm, address); },
+               .symbolize = [&symbols](VmId vm, uint64_t address) { return symbols.of(vm).name_at(address); },
                .call_driver = {}});
 }
 
@@ -180,9 +170,11 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   if (auto built = build(spec, control, bench); !built) return Failure(built.error());
   SilenceWatch watch(engine);
   engine.trace_into(control.trace);
+  GuestSymbols symbols(spec);
+  for (const auto& one : bench.vms) (void)symbols.of(one->vm().id());  // no files while guests run
   if (auto started = engine.start(); !started) return Failure(started.error());
 
-  const auto watching = watch_stalls(spec, control, engine);
+  const auto watching = watch_stalls(spec, control, engine, symbols);
   if (!watching) return Failure(watching.error());
   watch::StallWatch* const stalls = watching->get();
   if (stalls != nullptr) {
@@ -196,6 +188,7 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   pcs.ask();
   engine.pause();
   engine.reset_peaks();
+  for (const auto& one : bench.vms) forget_sites(one->vm());
   const Snapshot start = take_snapshot(engine, bench.vms);
   engine.resume();
   Sections<Snapshot> sections(spec, [&](const Snapshot& from, const Snapshot& to) {
@@ -213,12 +206,18 @@ Result<RunResult> measured_run(const RunSpec& spec, RunControl& control, RunPlan
   engine.pause();
   const Snapshot end = take_snapshot(engine, bench.vms);
   watch.judge_paused(end.at);
+  std::vector<SitesOfVm> sites;
+  for (const auto& one : bench.vms) sites.push_back(sites_of(one->vm(), symbols.of(one->vm().id())));
   engine.resume();
   if (stalls != nullptr) stalls->stop();
   engine.stop();
   if (const auto trouble = engine.trouble().first()) return Failure(*trouble);
 
   RunResult result = difference(spec, bench.plan.calibrations, bench.vms, start, end);
+  for (size_t i = 0; i < sites.size(); ++i) {
+    result.vms[i].spinning = std::move(sites[i].spinning);
+    result.vms[i].taken_off = std::move(sites[i].taken_off);
+  }
   add_notes(bench, watch, start, end, result);
   sections.finish(end, result);
   result.changes_made = changes.take_made();

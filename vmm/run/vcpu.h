@@ -21,6 +21,7 @@
 #include "vmm/run/clock.h"
 #include "vmm/run/guest_marks.h"
 #include "vmm/run/refusals.h"
+#include "vmm/run/site_counts.h"
 #include "vmm/run/sleep_mark.h"
 #include "vmm/run/steal_time.h"
 
@@ -124,6 +125,8 @@ struct Vcpu {
   Refusals refusals;
   GuestMarks marks;  // of a tiny guest whose run is traced
   std::optional<StealTime> steal;  // nothing: KVM keeps it, or nobody does
+  SiteCounts spun_at;       // RIP where it was found busy-waiting
+  SiteCounts taken_off_at;  // … and where its turn was over
 
  private:
   friend class VcpuLease;

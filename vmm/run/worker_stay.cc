@@ -10,6 +10,14 @@
 #include "vmm/run/worker.h"
 
 namespace vmm {
+namespace {
+
+// Where it stands (code_sites.h).
+void count_site(const Vcpu& vcpu, SiteCounts& counts) {
+  if (const auto rip = vcpu.kvm.rip_at_hand()) counts.count(*rip);
+}
+
+}  // namespace
 
 static_assert(Kicks::kNotEntered == VcpuFd::kOnlyFinished, "both: look again before you enter");
 
@@ -152,6 +160,7 @@ std::optional<Worker::Departure> Worker::after_exit(Vcpu& vcpu, Next next, Nanos
       if (vcpu.has_reason_to_wake()) return std::nullopt;  // the next entry takes it
       return Departure::kHalt;
     case Next::kSpin:
+      count_site(vcpu, vcpu.spun_at);
       trace_.spins(vcpu, now, vcpu.wait);
       if (!context_.scheduler.spin(id_, now, is_in_kernel(vcpu), vcpu.wait)) return std::nullopt;
       return Departure::kYield;
@@ -182,11 +191,14 @@ bool Worker::turn_over(Vcpu& vcpu, Nanos now, bool has_run) {
   const bool tick = kicks_.take_fired() && now >= kicks_.tick_at();
   post_due(now, &vcpu);
   if (samples_.is_due(now, kicks_.tick_at()) && sampled(vcpu, now, has_run)) {
+    count_site(vcpu, vcpu.spun_at);
     trace_.spins(vcpu, now, sched::Wait::kUnknown);
     if (context_.scheduler.spin(id_, now, is_in_kernel(vcpu))) return true;
   }
   if (!tick && (reasons & kTick) == 0) return false;
-  return !context_.scheduler.tick(id_, now).has_value();
+  if (context_.scheduler.tick(id_, now)) return false;
+  count_site(vcpu, vcpu.taken_off_at);
+  return true;
 }
 
 bool Worker::sampled(const Vcpu& vcpu, Nanos now, bool has_run) {

@@ -41,7 +41,7 @@ class WorkerTrace {
       say_marks(vcpu, entered, exited);
   }
   void spins(const Vcpu& vcpu, Nanos at, sched::Wait wait) const {
-    say(vcpu, at, sched::TraceKind::kSpin, static_cast<uint8_t>(wait));
+    if (is_on()) say(vcpu, at, sched::TraceKind::kSpin, static_cast<uint8_t>(wait), vcpu.kvm.rip_at_hand().value_or(0));
   }
   void stolen(const Vcpu& vcpu, Nanos at, Nanos lost) const {
     say(vcpu, at, sched::TraceKind::kStolen, 0, static_cast<uint64_t>(lost.count()));

@@ -74,8 +74,18 @@ std::string why_of(const TraceEvent& event) {
   return event.why < words.size() ? std::string{words[event.why]} : std::to_string(event.why);
 }
 
-std::string value_of(const TraceEvent& event) {
+std::string code_name(const Trace& trace, uint32_t vcpu, uint64_t rip) {
+  const size_t vm = trace.vm_of(vcpu);
+  const TraceFunction* const function = vm < trace.vms.size() ? trace.vms[vm].function_at(rip) : nullptr;
+  if (function == nullptr) return fmt::format("{:#x}", rip);
+  const uint64_t past = rip - function->address;
+  return past == 0 ? function->name : fmt::format("{}+{:#x}", function->name, past);
+}
+
+std::string value_of(const Trace& trace, const TraceEvent& event) {
   switch (event.kind) {
+    case TraceKind::kSpin:
+      return event.value == 0 ? std::string{} : "at " + code_name(trace, event.vcpu, event.value);
     case TraceKind::kYield:
       return std::string{event.value < kYieldHow.size() ? kYieldHow[event.value] : "?"};
     case TraceKind::kIpiSend:
@@ -118,7 +128,7 @@ void dump_trace(const Trace& trace, const TraceFilter& filter, std::ostream& out
         has_worker ? fmt::format("w{}", event.worker) : "-", trace.name_of(event.vcpu), name_of(event.kind));
     if (const std::string why = why_of(event); !why.empty()) line += " " + why;
     if (event.other != sched::kNoOne) line += " → " + trace.name_of(event.other);
-    if (const std::string value = value_of(event); !value.empty()) line += "  " + value;
+    if (const std::string value = value_of(trace, event); !value.empty()) line += "  " + value;
     out << line << '\n';
   }
 }

@@ -26,7 +26,9 @@ std::vector<std::string_view> trace_kind_names();
 // The word for `why`, or its number.
 std::string why_of(const sched::TraceEvent& event);
 // `value` with its unit; empty where it says nothing.
-std::string value_of(const sched::TraceEvent& event);
+std::string value_of(const Trace& trace, const sched::TraceEvent& event);
+// "spin_turns+0x8", or the address alone where the trace does not name it.
+std::string code_name(const Trace& trace, uint32_t vcpu, uint64_t rip);
 
 void dump_trace(const Trace& trace, const TraceFilter& filter, std::ostream& out);
 

@@ -196,7 +196,7 @@ class Exporter {
     if (event.other < vcpus_) name += fmt::format(" to {}", trace_.name_of(event.other));
     std::vector<Note> notes;
     if (const std::string why = why_of(event); !why.empty()) notes.push_back({"why", why});
-    if (const std::string value = value_of(event); !value.empty()) notes.push_back({"value", value});
+    if (const std::string value = value_of(trace_, event); !value.empty()) notes.push_back({"value", value});
     const bool early = event.kind == TraceKind::kYield || event.kind == TraceKind::kSpin;
     writer_.instant(track, event.at, name, notes, {found(flows_, place), found(ends_, place)}, early);
   }

@@ -171,6 +171,26 @@ void add_marks(const Trace& trace, TraceStats& stats) {
   }
 }
 
+// Of those spin exits of which the trace says where.
+void add_sites(const Trace& trace, TraceStats& stats) {
+  std::vector<std::map<uint64_t, CodeSite>> sites(trace.vms.size());
+  for (const TraceEvent& event : trace.events) {
+    if (event.at < stats.from || event.at >= stats.to || event.kind != TraceKind::kSpin || event.value == 0) continue;
+    const size_t vm = trace.vm_of(event.vcpu);
+    if (vm >= sites.size()) continue;
+    const TraceFunction* const function = trace.vms[vm].function_at(event.value);
+    CodeSite site{.symbol = {}, .address = event.value, .bytes = 1, .samples = 0};
+    if (function != nullptr) site = {.symbol = function->name, .address = function->address, .bytes = function->bytes, .samples = 0};
+    ++sites[vm].try_emplace(site.address, std::move(site)).first->second.samples;
+  }
+  for (size_t vm = 0; vm < sites.size(); ++vm) {
+    auto& sorted = stats.spin_sites[vm].sites;
+    for (auto& [address, site] : sites[vm]) sorted.push_back(std::move(site));
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const CodeSite& a, const CodeSite& b) { return a.samples > b.samples; });
+  }
+}
+
 void finish(TraceLatencies& latencies) {
   for (Latencies* each :
        {&latencies.wait, &latencies.run, &latencies.wakeup, &latencies.ipi, &latencies.injection,
@@ -204,6 +224,7 @@ TraceStats stats_of(const Trace& trace, int64_t from, int64_t to) {
   stats.to = to;
   const size_t vms = trace.vms.size();
   stats.vms.resize(vms);
+  stats.spin_sites.resize(vms);
   stats.running.resize(trace.vcpus());
   Walk walk(trace, stats);
   for (const TraceEvent& event : trace.events) {
@@ -215,6 +236,7 @@ TraceStats stats_of(const Trace& trace, int64_t from, int64_t to) {
   add_spans(trace, stats);
   add_ipis(trace, stats);
   add_marks(trace, stats);
+  add_sites(trace, stats);
   finish(stats.all);
   for (TraceLatencies& vm : stats.vms) finish(vm);
   for (auto& [pair, latencies] : stats.wakers) latencies.finish();

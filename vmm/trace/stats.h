@@ -11,6 +11,7 @@
 
 #include "sched/base/stats.h"
 #include "vmm/json.h"
+#include "vmm/run_types.h"
 #include "vmm/trace/trace_file.h"
 
 namespace vmm {
@@ -64,6 +65,7 @@ struct TraceStats {
   uint64_t events = 0;
   TraceLatencies all;
   std::vector<TraceLatencies> vms;                            // by the VM of the vCPU (IPIs: of the sender)
+  std::vector<CodeSites> spin_sites;                          // by VM: of spin exits that say where they were
   std::vector<int64_t> running;                               // by vCPU: time on a worker
   std::map<std::pair<size_t, size_t>, uint64_t> preempted;    // (who came, whose turn was cut short), by VM
   std::map<uint8_t, YieldCount> yields;                       // by sched::YieldReason

@@ -1,3 +1,4 @@
+#include "vmm/stats/site_figures.h"
 #include "vmm/trace/dump.h"
 #include "vmm/trace/stats.h"
 
@@ -88,6 +89,7 @@ Json stats_json(const Trace& trace, const TraceStats& stats) {
     vms.push_back({{"guest", trace.vms[i].guest},
                    {"policy", trace.vms[i].policy},
                    {"latencies", all_of(stats.vms[i])}});
+    if (!stats.spin_sites[i].sites.empty()) vms.back()["spin_sites"] = sites_json(stats.spin_sites[i]);
   }
   Json vcpus = Json::array();
   for (uint32_t vcpu = 0; vcpu < trace.vcpus(); ++vcpu) {

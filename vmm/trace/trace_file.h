@@ -19,6 +19,14 @@ namespace vmm {
 inline constexpr uint32_t kTraceVersion = 2;     // of a section that is written at once
 inline constexpr uint32_t kStreamedVersion = 3;  // piece by piece; the newest that is read
 
+// Code of a guest's in which its vCPUs were found (run_types.h, CodeSite), so that a trace can name it without the
+// guest's files.
+struct TraceFunction {
+  std::string name;
+  uint64_t address = 0;
+  uint64_t bytes = 0;
+};
+
 struct TraceVm {
   std::string guest;
   std::string policy;
@@ -27,6 +35,10 @@ struct TraceVm {
   // of each vCPU; ns. Empty: not known.
   std::vector<int64_t> running = {};
   std::string lock = {};  // kind of the guest's locks; empty: not known
+  std::vector<TraceFunction> functions = {};
+
+  // The one that this instruction belongs to; null: not known.
+  const TraceFunction* function_at(uint64_t rip) const;
 };
 
 struct Trace {

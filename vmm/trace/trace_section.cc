@@ -20,6 +20,16 @@ bool is_instant(int64_t at) {
   return at > -kFar && at < kFar;
 }
 
+// May be missing.
+std::vector<TraceFunction> functions_of(const Json& vm) {
+  std::vector<TraceFunction> functions;
+  for (const Json& entry : vm.value("functions", Json::array())) {
+    functions.push_back({entry.at("name").get<std::string>(), entry.at("address").get<uint64_t>(),
+                         entry.at("bytes").get<uint64_t>()});
+  }
+  return functions;
+}
+
 Result<void> read_info(const Json& info, Trace& trace, const std::string& name) {
   bool good = true;
   try {
@@ -37,7 +47,8 @@ Result<void> read_info(const Json& info, Trace& trace, const std::string& name) 
     trace.complete_from = info.value("complete_from", INT64_MIN);
     for (const Json& vm : info.at("vms")) {
       trace.vms.push_back({vm.at("guest").get<std::string>(), vm.at("policy").get<std::string>(),
-                           vm.at("vcpus").get<uint32_t>(), vm.value("running", std::vector<int64_t>{}), vm.value("lock", "")});
+                           vm.at("vcpus").get<uint32_t>(), vm.value("running", std::vector<int64_t>{}), vm.value("lock", ""),
+                           functions_of(vm)});
       good = good && trace.vms.back().vcpus <= kMostVcpus && trace.workers <= kMostWorkers &&
              (trace.vms.back().running.empty() || trace.vms.back().running.size() == trace.vms.back().vcpus);
     }
@@ -60,6 +71,13 @@ bool fits(const sched::TraceEvent& event, uint32_t vcpus, uint32_t workers) {
 }
 
 }  // namespace
+
+const TraceFunction* TraceVm::function_at(uint64_t rip) const {
+  for (const TraceFunction& function : functions) {
+    if (rip >= function.address && rip - function.address < function.bytes) return &function;
+  }
+  return nullptr;
+}
 
 size_t Trace::vm_of(uint32_t vcpu) const {
   size_t vm = 0;
@@ -84,6 +102,10 @@ Json info_of(const Trace& trace) {
     Json& entry = vms.emplace_back(Json{{"guest", vm.guest}, {"policy", vm.policy}, {"vcpus", vm.vcpus}});
     if (!vm.running.empty()) entry["running"] = vm.running;
     if (!vm.lock.empty()) entry["lock"] = vm.lock;
+    for (const TraceFunction& function : vm.functions) {
+      entry["functions"].push_back(
+          {{"name", function.name}, {"address", function.address}, {"bytes", function.bytes}});
+    }
   }
   Json info{{"backend", trace.backend},
             {"command", trace.command},

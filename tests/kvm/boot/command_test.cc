@@ -76,6 +76,23 @@ TEST_CASE("a Multiboot image starts its processors with the LAPICs inside KVM") 
   check_multiboot("split");
 }
 
+TEST_CASE("--symbols names where vCPUs were found, and is refused by name if it is something else") {
+  REQUIRE_KVM(system);
+  const ScratchFile map("0000000000100000 T all_of_the_image\n");
+  const std::string smp = guest_path("smp8.elf");
+  const Finished named = run_program({"boot", smp, "--vcpus", "8", "--workers", "1", "--mem", "64M", "--symbols",
+                                      map.path(), "--timeout", "240s"});
+  CHECK_MESSAGE(named.status == 1, named.output);  // the guest's 0
+  CHECK_MESSAGE(named.says(" times in all_of_the_image 100 %"), named.output);
+  const Finished plain =
+      run_program({"boot", smp, "--vcpus", "8", "--workers", "1", "--mem", "64M", "--timeout", "240s"});
+  CHECK_MESSAGE(!plain.says("vCPUs were"), plain.output);
+  const ScratchFile text("nothing of what is accepted as symbols");
+  const Finished refused = run_program({"boot", smp, "--symbols", text.path()});
+  CHECK_MESSAGE(refused.status == 2, refused.output);
+  CHECK_MESSAGE(refused.says("--symbols: " + text.path() + ": this is a text file; accepted are"), refused.output);
+}
+
 // The writers of outputs are older than the sandbox, the workers and what watches them younger.
 TEST_CASE("no thread is without a filter while a guest runs") {
   REQUIRE_KVM(system);

@@ -155,6 +155,27 @@ TEST_CASE("a Linux guest that is never ready ends the run, with the end of its c
   CHECK_MESSAGE(outcome.said.find("vm1| agent: ") != std::string::npos, outcome.said);
 }
 
+TEST_CASE("places of a Linux guest's code have the names of its kernel, or of the file that is given") {
+  REQUIRE_KVM(system);
+  const auto map =
+      std::filesystem::temp_directory_path() / ("kvmux-map-" + std::to_string(::getpid()) + ".txt");
+  std::ofstream(map) << "0000000000100000 T all_of_the_agent\n";
+  vmm::RunSpec spec = run_of(ms(1000));
+  spec.workers = 1;
+  add_agent(spec, "");
+  add_agent(spec, "").linux_guest->symbols = map.string();
+  const vmm::RunResult result = run_well(spec);
+  std::filesystem::remove(map);
+  for (const vmm::VmResult& vm : result.vms) {
+    check_agent(vm);
+    REQUIRE(!vm.taken_off.sites.empty());
+    CHECK(vm.taken_off.sites.front().samples > 0);
+  }
+  CHECK(result.vms[0].taken_off.sites.front().symbol == "delay_us");
+  CHECK(result.vms[1].taken_off.sites.front().symbol == "all_of_the_agent");
+  CHECK(result.vms[1].taken_off.sites.size() == 1);
+}
+
 TEST_CASE("what is no protocol ends the run before anything is measured") {
   REQUIRE_KVM(system);
   vmm::RunSpec spec = run_of(ms(300));

@@ -232,6 +232,35 @@ TEST_CASE("run: a VM that got nowhere is noted in text and JSON, and is no failu
   CHECK(vms[1]["note"] == "its vCPUs slept through the whole window of 2 s");
 }
 
+TEST_CASE("run: where vCPUs were found is told where names are known, and is in JSON") {
+  FakeProgram program;
+  program.backend = [](const RunSpec& spec) {
+    RunResult result = fake_result(spec, 1);
+    result.vms[0].spinning = {.sites = {{.symbol = "spin_turns", .address = 0x101000, .bytes = 0x20, .samples = 1500},
+                                        {.symbol = "think", .address = 0x102000, .bytes = 0x40, .samples = 400}},
+                              .other = 100};
+    result.vms[0].taken_off = {.sites = {{.symbol = "hold", .address = 0x103000, .bytes = 0x40, .samples = 7}},
+                               .other = 0};
+    result.vms[1].spinning = {.sites = {{.symbol = {}, .address = 0x7000, .bytes = 1, .samples = 3}}, .other = 0};
+    return result;
+  };
+  CHECK(program.run(words("run --vms 2")) == 0);
+  const std::string text = program.out.str();
+  CAPTURE(text);
+  CHECK(contains(text, "spin_turns 75 %, think 20 %, others 5 %"));
+  CHECK(contains(text, "2,000"));
+  CHECK(contains(text, "hold 100 %"));
+  CHECK_FALSE(contains(text, "0x7000"));
+  CHECK(program.run(words("run --vms 2 --json -")) == 0);
+  const Json vms = Json::parse(program.out.str())["runs"][0]["result"]["vms"];
+  CHECK(vms[0]["spin_sites"][0] == Json{{"symbol", "spin_turns"}, {"address", "0x101000"}, {"samples", 1500}});
+  CHECK(vms[0]["spin_sites_other"] == 100);
+  CHECK(vms[0]["taken_off_sites"][0]["symbol"] == "hold");
+  CHECK_FALSE(vms[0].contains("taken_off_sites_other"));
+  CHECK(vms[1]["spin_sites"][0] == Json{{"address", "0x7000"}, {"samples", 3}});
+  CHECK_FALSE(vms[1].contains("taken_off_sites"));
+}
+
 TEST_CASE("run --json: complete, versioned, and equal for equal runs") {
   FakeProgram program;
   CHECK(program.run(words("sim run --json - --seed 9 --policy v2,deboost=off")) == 0);

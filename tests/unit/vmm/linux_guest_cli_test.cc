@@ -4,6 +4,7 @@
 
 #include "cli_fake.h"
 #include "vmm/json.h"
+#include "vmm/linux/guest_image.h"
 
 using namespace vmm;
 using namespace std::chrono_literals;
@@ -219,6 +220,40 @@ TEST_CASE("linux: nothing is said of what its vCPUs counted") {
   CHECK(run["result"]["metrics"].contains("throughput"));
   CHECK(!run["result"]["metrics"].contains("useful"));
   CHECK(!run["result"]["metrics"].contains("vcpu_fairness"));
+}
+
+TEST_CASE("linux: symbols are checked before anything runs, and keep the kernel where it is") {
+  LinuxProgram program;
+  TemporaryFile map{"System.map"};
+  map.write("ffffffff81000000 T _text\nffffffff81000100 t native_queued_spin_lock_slowpath\n");
+  REQUIRE(program.run_line("run --guest linux," + program.image + ",symbols=" + map.path() + " --json -") == 0);
+  CHECK(program.asked.front().vms[0].linux_guest->symbols == map.path());
+  CHECK(Json::parse(program.out.str())["runs"][0]["spec"]["vms"][0]["linux"]["symbols"] == map.path());
+  REQUIRE(program.run_line("run --vm guest=linux,vcpus=2,symbols=" + map.path() + "," + program.image) == 0);
+  CHECK(program.asked.back().vms[0].linux_guest->symbols == map.path());
+
+  LinuxGuest guest = *program.asked.back().vms[0].linux_guest;
+  const auto has = [&guest](std::string_view word) { return contains(" " + kernel_cmdline(guest) + " ", word); };
+  CHECK(has(" nokaslr "));
+  guest.cmdline = "quiet kaslr";
+  CHECK_FALSE(has(" nokaslr "));
+  guest.cmdline = "nokaslr";
+  CHECK(has(" nokaslr "));
+  CHECK_FALSE(has(" nokaslr nokaslr "));
+  guest.cmdline = "";
+  guest.symbols = "";
+  CHECK_FALSE(has(" nokaslr "));
+
+  program.asked.clear();
+  CHECK(program.run_line("run --guest linux," + program.image + ",symbols=/nowhere/map") == 2);
+  CHECK(contains(program.err.str(), "--guest linux,symbols: '/nowhere/map' is not a file"));
+  map.write("ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n");
+  CHECK(program.run_line("run --guest linux," + program.image + ",symbols=" + map.path()) == 2);
+  CHECK(contains(program.err.str(), "--guest linux,symbols"));
+  CHECK(contains(program.err.str(), "-dbg package"));
+  CHECK(program.run_line("run --vm guest=lock,symbols=" + map.path()) == 2);
+  CHECK(contains(program.err.str(), "--vm symbols: needs guest=linux"));
+  CHECK(program.asked.empty());
 }
 
 TEST_CASE("linux: findings and last lines are printed, a failure ends with 1") {

@@ -70,6 +70,29 @@ TEST_CASE("spans: runs, waits, sleeps and is woken") {
   CHECK(spans.guests[0].why == TraceExit::kIpi);
 }
 
+TEST_CASE("trace stats: where vCPUs spin, by VM and function") {
+  const auto spin = [](int64_t at, uint32_t vcpu, uint64_t rip) {
+    return TraceEvent{.at = at, .vcpu = vcpu, .value = rip, .worker = 0, .kind = TraceKind::kSpin};
+  };
+  Trace trace = made_of({spin(10, 0, 0x1000), spin(20, 0, 0x1008), spin(30, 1, 0x2000), spin(40, 1, 0),
+                         spin(50, 2, 0x1000), spin(60, 0, 0x100f), spin(700, 0, 0x1000)});
+  trace.vms[0].functions = {{.name = "spin_turns", .address = 0x1000, .bytes = 0x10}};
+  const TraceStats stats = stats_of(trace, 0, 600);
+  REQUIRE(stats.spin_sites.size() == 2);
+  REQUIRE(stats.spin_sites[0].sites.size() == 2);
+  CHECK(stats.spin_sites[0].sites[0] ==
+        CodeSite{.symbol = "spin_turns", .address = 0x1000, .bytes = 0x10, .samples = 3});
+  CHECK(stats.spin_sites[0].sites[1] == CodeSite{.symbol = {}, .address = 0x2000, .bytes = 1, .samples = 1});
+  REQUIRE(stats.spin_sites[1].sites.size() == 1);
+  CHECK(stats.spin_sites[1].sites[0].symbol.empty());
+  const Json json = stats_json(trace, stats);
+  CHECK(json["vms"][0]["spin_sites"][0] ==
+        Json{{"symbol", "spin_turns"}, {"address", "0x1000"}, {"samples", 3}});
+  const std::string exported = perfetto_trace(trace, 0, 600);
+  CHECK(exported.find("at spin_turns+0x8") != std::string::npos);
+  CHECK(exported.find("at 0x2000") != std::string::npos);
+}
+
 TEST_CASE("spans: workers whose clocks were read in another order do not make a vCPU be at two places") {
   const Trace trace =
       made_of({event(50, 0, 0, TraceKind::kIn), event(51, 0, 0, TraceKind::kEnter),

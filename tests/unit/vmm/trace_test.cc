@@ -219,6 +219,28 @@ TEST_CASE("trace file: what is damaged is refused by name") {
   refused(other, "damaged");
 }
 
+TEST_CASE("trace file: it brings the names of the places where vCPUs spun") {
+  Trace trace = two_vcpus();
+  trace.vms[0].functions = {{.name = "spin_turns", .address = 0xffffffff81000040, .bytes = 0x20}};
+  for (sched::TraceEvent& event : trace.events) {
+    if (event.kind == TraceKind::kSpin) event.value = 0xffffffff81000048;
+  }
+  trace.events.push_back({.at = 990, .vcpu = 0, .value = 0x7000, .worker = 0, .kind = TraceKind::kSpin});
+  const auto read = parse_traces(bytes_of(trace), "x.trace");
+  REQUIRE(read);
+  const Trace& back = read->front();
+  REQUIRE(back.vms[0].function_at(0xffffffff8100005f) != nullptr);
+  CHECK(back.vms[0].function_at(0xffffffff8100005f)->name == "spin_turns");
+  CHECK(back.vms[0].function_at(0xffffffff81000060) == nullptr);
+  CHECK(code_name(back, 1, 0xffffffff81000040) == "spin_turns");
+  CHECK(code_name(back, 9, 0xffffffff81000040) == "0xffffffff81000040");
+  CHECK(value_of(back, {.vcpu = 0, .value = 0xffffffff81000048, .kind = TraceKind::kSpin}) == "at spin_turns+0x8");
+  CHECK(value_of(back, {.vcpu = 0, .kind = TraceKind::kSpin}).empty());
+  std::ostringstream out;
+  dump_trace(back, {.from = 990, .kinds = {TraceKind::kSpin}}, out);
+  CHECK_MESSAGE(out.str().find("spin     unknown  at 0x7000\n") != std::string::npos, out.str());
+}
+
 TEST_CASE("timeline: stays, waits, and a lock that is held by who does not run") {
   const Timeline timeline = timeline_of(two_vcpus(), 150, 800);
   REQUIRE(timeline.stays.size() == 3);
