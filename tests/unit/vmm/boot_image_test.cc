@@ -9,6 +9,7 @@
 #include "tests/unit/vmm/boot_image_bytes.h"
 #include "tests/unit/vmm/elf_builder.h"
 #include "vmm/load/elf.h"
+#include "vmm/load/multiboot.h"
 
 using vmm::BootFormat;
 using vmm::BootImage;
