@@ -119,7 +119,7 @@ Result<void> write_all(const GuestImage& files, const BuiltImage& image, const B
 std::vector<const LoadKind*> usual_loads() {
   std::vector<const LoadKind*> loads;
   for (const LoadKind& kind : load_kinds()) {
-    if (kind.name != "vips") loads.push_back(&kind);
+    if (kind.name != "vips" && kind.name != "compile") loads.push_back(&kind);
   }
   return loads;
 }
