@@ -58,7 +58,7 @@ void set_address(ElfSections& sections, uint32_t index, Gpa at) {
 }  // namespace
 
 Result<ElfSections> read_elf_sections(ImageBytes file) {
-  if (!is_elf(file)) return ElfSections{};
+  if (!is_elf(file) || file.size() < EI_NIDENT) return ElfSections{};
   return file[EI_CLASS] == std::byte{ELFCLASS64} ? read_class<Elf64_Ehdr, Elf64_Shdr>(file)
                                                  : read_class<Elf32_Ehdr, Elf32_Shdr>(file);
 }

@@ -34,11 +34,11 @@ std::vector<ProgramHeader> headers_of_class(ImageBytes file) {
 }  // namespace
 
 bool is_elf(ImageBytes file) {
-  return file.size() >= EI_NIDENT && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
+  return file.size() >= SELFMAG && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
 }
 
 std::vector<ProgramHeader> program_headers(ImageBytes file) {
-  if (!is_elf(file)) return {};
+  if (!is_elf(file) || file.size() < EI_NIDENT) return {};
   return file[EI_CLASS] == std::byte{ELFCLASS64} ? headers_of_class<Elf64_Ehdr, Elf64_Phdr>(file)
                                                  : headers_of_class<Elf32_Ehdr, Elf32_Phdr>(file);
 }

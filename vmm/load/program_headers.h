@@ -18,6 +18,7 @@ struct ProgramHeader {
   ImageBytes content;  // empty where it lies outside of the file
 };
 
+// By its magic number alone: one that is cut off behind it is a broken ELF file, not something else.
 [[nodiscard]] bool is_elf(ImageBytes file);
 
 // At most kMaxProgramHeaders; none: no ELF file, or none that lies in it.
