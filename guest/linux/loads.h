@@ -19,4 +19,5 @@ KVMUX_LINUX_LOAD(sysbench_cpu, "sysbench-cpu", "[THREADS]", "/usr/bin/sysbench",
 KVMUX_LINUX_LOAD(pigz, "pigz", "[THREADS]", "/usr/bin/pigz", "a KiB taken in for compression (stands for dedup)")
 KVMUX_LINUX_LOAD(zstd, "zstd", "[THREADS]", "/usr/bin/zstd", "a KiB taken in for compression (stands for dedup)")
 KVMUX_LINUX_LOAD(vips, "vips", "[THREADS]", "/usr/bin/vips", "a picture sharpened")
+KVMUX_LINUX_LOAD(compile, "compile", "[JOBS]", "/usr/bin/tcc", "a C file of 5,200 lines compiled, JOBS at once, each by a process of its own")
 KVMUX_LINUX_LOAD(stress_ng, "stress-ng", "[STRESSOR[:WORKERS]]", "/usr/bin/stress-ng", "a bogo operation of the stressor (switch)")

@@ -6,7 +6,7 @@
 set -uo pipefail
 build=$(readlink -f "${1:?BUILD_DIR}")
 shift
-loads=idle,busy:2,hackbench,cyclictest,dbench:2,sysbench-mutex,sysbench-threads,sysbench-cpu,pigz:2,zstd:2,stress-ng,vips
+loads=idle,busy:2,hackbench,cyclictest,dbench:2,sysbench-mutex,sysbench-threads,sysbench-cpu,pigz:2,zstd:2,compile:2,stress-ng,vips
 window=5 cpus=2 memory=512 limit=300 image_flags=()
 while (($# > 0)); do
   case $1 in

@@ -22,7 +22,9 @@ constexpr std::array<std::string_view, 2> kProfiles{"host", "minimal"};
 constexpr std::array<std::string_view, 2> kParavirts{"none", "kvm"};
 constexpr std::array<std::string_view, 2> kIrqchips{"user", "split"};
 constexpr std::array<std::string_view, 2> kConsoles{"wait", "drop"};
-constexpr std::array<std::string_view, 6> kFormats{"auto", "flat", "elf", "multiboot", "linux", "pvh"};
+// Behind auto in the order of BootFormat.
+constexpr std::array<std::string_view, 8> kFormats{"auto",  "flat", "elf",        "multiboot",
+                                                   "linux", "pvh",  "multiboot2", "vmlinux"};
 
 Result<void> read_image_flags(const BootOptions& options, BootImage& boot) {
   constexpr uint64_t kMostAddress = 0xffffffff;
@@ -142,7 +144,8 @@ Result<std::string> module_file(const std::string& text) {
 }
 
 void add_boot_flags(CLI::App& app, BootOptions& o) {
-  app.add_option("image", o.image, "Multiboot or PVH image, Linux bzImage, ELF or flat binary")
+  app.add_option("image", o.image,
+                 "Multiboot (1 or 2) or PVH image, Linux bzImage or vmlinux, ELF or flat binary")
       ->required()
       ->type_name("IMAGE");
   app.add_option("--initrd,--module", o.modules,
@@ -180,7 +183,7 @@ void add_boot_flags(CLI::App& app, BootOptions& o) {
   add("--timeout", o.timeout, "end the guest after this time, with status 1", "TIME");
   add("--stall", o.stall, kStallHelp, kStallType);
   app.add_option(kLosesWakeups, o.loses_wakeups)->group("");  // not in --help
-  add("--format", o.format, "what the image is", "auto|flat|elf|multiboot|linux|pvh");
+  add("--format", o.format, "what the image is", "auto|flat|elf|multiboot|multiboot2|linux|vmlinux|pvh");
   add("--load-at", o.load_at, "where a flat image goes: real mode below 1 MiB, protected mode above",
       "ADDRESS");
   add("--seed", o.seed, "of the scheduler", "N");

@@ -93,7 +93,7 @@ Command add_linux_image(CLI::App& parent) {
   CLI::App* app = parent.add_subcommand(
       "linux-image", "make a kernel and a RAM disk for Linux guests of Debian packages, without root");
   app->add_option("--load", flags->loads,
-                  "loads that it can run (default: all but vips, which needs many libraries)")
+                  "loads that it can run (default: all but vips, which needs many libraries, and compile)")
       ->type_name("LOAD,LOAD,...");
   app->add_option("--output", flags->output,
                   "the RAM disk; FILE.vmlinuz and FILE.versions beside it (default: files in the cache)")

@@ -29,7 +29,7 @@ constexpr std::array kHomes{
     Home{"/usr/bin/hackbench", "rt-tests"}, Home{"/usr/bin/cyclictest", "rt-tests"},
     Home{"/usr/bin/sysbench", "sysbench"},  Home{"/usr/bin/stress-ng", "stress-ng"},
     Home{"/usr/bin/pigz", "pigz"},          Home{"/usr/bin/zstd", "zstd"},
-    Home{"/usr/bin/vips", "libvips-tools"},
+    Home{"/usr/bin/vips", "libvips-tools"}, Home{"/usr/bin/tcc", "tcc"},
 };
 // Where Debian's loader looks without being told.
 constexpr std::string_view kLibraries = "lib/x86_64-linux-gnu/";

@@ -9,6 +9,7 @@
 #include "vmm/linux/guest_image.h"
 #include "vmm/load/elf.h"
 #include "vmm/run/retry.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 namespace {
@@ -29,6 +30,12 @@ Result<BootImage> read_files(const LinuxGuest& guest, Files& files) {
     if (!initrd) return Failure(initrd.error());
     files.initrd = std::move(*initrd);
     files.modules.push_back({files.initrd, guest.initrd});
+  }
+  const auto known = sandbox::in_loader([&] { return check_kernel(files.kernel); });
+  if (!known) {
+    Error error = known.error();
+    error.operation = "--guest linux,kernel=" + guest.kernel;
+    return Failure(std::move(error));
   }
   BootImage image;
   image.file = files.kernel;

@@ -14,8 +14,10 @@
 #include "vmm/linux/build_image.h"
 #include "vmm/linux/cache.h"
 #include "vmm/linux/ram_disk.h"
+#include "vmm/load/image_kind.h"
 #include "vmm/load/linux_boot.h"
 #include "vmm/load/pvh.h"
+#include "vmm/load/vmlinux.h"
 #include "vmm/stats/plan.h"
 
 namespace vmm::linux_guest {
@@ -61,8 +63,12 @@ Result<BuiltKernel> kernel_at(const std::string& path) {
   if (!bytes)
     return usage_error("--kernel " + path, bytes.error().text() + "; accepted are a path, debian and boot");
   const std::span file(reinterpret_cast<const std::byte*>(bytes->data()), bytes->size());
-  if (!is_linux(file) && !is_pvh(file)) {
-    return usage_error("--kernel " + path, "no Linux kernel: neither a bzImage nor an ELF with a PVH entry");
+  if (!is_linux(file) && !is_pvh(file) && !is_vmlinux(file)) {
+    const auto other = foreign_kind(file);
+    return usage_error(
+        "--kernel " + path,
+        "no Linux kernel: " + (other ? foreign_words(*other)
+                                     : "neither a bzImage, nor a vmlinux, nor an ELF with a PVH entry"));
   }
   return BuiltKernel{std::move(*bytes), path};
 }
@@ -113,7 +119,7 @@ Result<void> write_all(const GuestImage& files, const BuiltImage& image, const B
 std::vector<const LoadKind*> usual_loads() {
   std::vector<const LoadKind*> loads;
   for (const LoadKind& kind : load_kinds()) {
-    if (kind.name != "vips") loads.push_back(&kind);
+    if (kind.name != "vips" && kind.name != "compile") loads.push_back(&kind);
   }
   return loads;
 }

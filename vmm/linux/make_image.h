@@ -19,7 +19,7 @@ struct ImageRequest {
   bool reuse = false;    // what the cache has is taken as it is, else it is made anew
 };
 
-// All loads but those whose libraries are many (vips).
+// All loads but those that are in an image only when named: vips, whose libraries are many, and compile.
 [[nodiscard]] std::vector<const LoadKind*> usual_loads();
 
 [[nodiscard]] Result<GuestImage> make_image(const ImageRequest& request, const Say& say);

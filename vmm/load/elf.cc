@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "vmm/load/elf_kind.h"
+#include "vmm/load/image_kind.h"
 
 namespace vmm {
 
@@ -43,6 +44,7 @@ Result<Elf64_Ehdr> read_header(Bytes file) {
   }
   const auto header = read_at<Elf64_Ehdr>(file, 0);
   if (auto ok = check_elf_kind(header); !ok) return Failure(ok.error());
+  if (const auto kind = foreign_kind(file)) return refuse(foreign_words(*kind));
   return header;
 }
 

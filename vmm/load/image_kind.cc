@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <array>
 
+#include "vmm/load/linux_boot.h"
+#include "vmm/load/multiboot.h"
+#include "vmm/load/multiboot2.h"
 #include "vmm/load/pvh.h"
+#include "vmm/load/vmlinux.h"
 
 namespace vmm {
 namespace {
@@ -14,6 +18,9 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kUnpack = "unpack it first";
 constexpr std::string_view kDisk = "there is no disk: take kernel and initrd out of it";
+constexpr std::string_view kBoot = "`kvmux boot` starts it as such";
+constexpr std::string_view kBootLinux =
+    "`kvmux boot` starts it as such, and so does --guest linux,kernel=FILE";
 constexpr std::string_view kOtherMachine = "it needs another processor: take an x86 build";
 
 struct Magic {
@@ -66,15 +73,14 @@ bool has(ImageBytes file, uint64_t offset, std::string_view bytes) {
          std::memcmp(file.data() + offset, bytes.data(), bytes.size()) == 0;
 }
 
-// Multiboot 2.0, 3.1.1: in the first 32 KiB, 8-byte aligned; magic, architecture (0: i386), length and
-// checksum add up to 0.
-bool has_multiboot2(ImageBytes file) {
-  constexpr uint32_t kMagic = 0xe85250d6;
-  for (uint64_t at = 0; at + 16 <= std::min<uint64_t>(file.size(), 32768); at += 8) {
-    const auto h = *read_field<std::array<uint32_t, 4>>(file, at);
-    if (h[0] == kMagic && h[0] + h[1] + h[2] + h[3] == 0) return true;
-  }
-  return false;
+// In the order in which boot_image.h asks.
+std::optional<ForeignKind> kernel_kind(ImageBytes file) {
+  if (is_linux(file)) return ForeignKind{"a Linux kernel (bzImage)", kBootLinux};
+  if (find_multiboot(file)) return ForeignKind{"a Multiboot kernel", kBoot};
+  if (is_pvh(file)) return ForeignKind{"a kernel with a PVH entry", kBootLinux};
+  if (find_multiboot2(file)) return ForeignKind{"a Multiboot 2 kernel", kBoot};
+  if (is_vmlinux(file)) return ForeignKind{"a Linux kernel (vmlinux)", kBootLinux};
+  return std::nullopt;
 }
 
 // Linux' EFI stub makes a PE file of a bzImage too; that is asked about before.
@@ -126,12 +132,7 @@ std::optional<ForeignKind> foreign_kind(ImageBytes file) {
   for (const Magic& magic : kMagics) {
     if (has(file, magic.offset, magic.bytes)) return magic.kind;
   }
-  if (has_multiboot2(file)) {
-    return ForeignKind{"a Multiboot 2 kernel", "take a build with a Multiboot 1 header"};
-  }
-  if (is_pvh(file))
-    return ForeignKind{"a kernel with a PVH entry", "start it with `kvmux boot`, by this entry"};
-  for (const auto& kind : {dos_kind(file), aout_kind(file), text_kind(file)}) {
+  for (const auto& kind : {kernel_kind(file), dos_kind(file), aout_kind(file), text_kind(file)}) {
     if (kind) return kind;
   }
   return std::nullopt;

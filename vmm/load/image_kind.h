@@ -1,5 +1,6 @@
-// Names files that are no images which kvmux starts, so that they are not started as something else: by magic
-// numbers, from a table. Used by both `boot` and `run`, and for Linux's initrd. Pure; any thread.
+// Names files that are something else than what is wanted, so that they are not started as that: by magic
+// numbers, from a table, and kernels by their loaders' own signs. Used by both `boot` and `run`, and for
+// Linux's initrd. Pure; any thread.
 #pragma once
 
 #include <optional>
@@ -16,8 +17,8 @@ struct ForeignKind {
   bool is_initrd = false;   // Linux takes it for an initrd: an archive or a compressed one, or a file system
 };
 
-// Nothing: not known to be anything else than what its loader thinks. Looks at ELF files for notes and
-// headers that ask for another way to be started (PVH, Multiboot 2).
+// Nothing: not known. Kernels that `kvmux boot` starts have a kind too, for those who wanted something else;
+// an ELF file that is no kernel of a known protocol has none.
 [[nodiscard]] std::optional<ForeignKind> foreign_kind(ImageBytes file);
 
 // "this is a gzip file: unpack it first (gunzip)".

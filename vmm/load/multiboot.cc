@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "vmm/load/program_headers.h"
 #include "vmm/platform/firmware.h"
 
 namespace vmm {
@@ -52,7 +53,8 @@ struct __attribute__((packed)) MapEntry {
 };
 static_assert(sizeof(MapEntry) == 24);
 
-Failure refuse(std::string why) { return usage_error("load Multiboot image", std::move(why)); }
+constexpr const char* kOperation = "load Multiboot image";
+Failure refuse(std::string why) { return usage_error(kOperation, std::move(why)); }
 
 uint32_t low32(Gpa at) { return static_cast<uint32_t>(at.value); }
 
@@ -78,11 +80,7 @@ std::optional<MultibootHeader> find_multiboot(ImageBytes file) {
     if ((flags & kAddressFields) == 0) return header;
     const auto fields = read_field<std::array<uint32_t, 5>>(start, at + 12);
     if (!fields) continue;  // "the header must be contained completely" in the first 8 KiB
-    header.header_address = (*fields)[0];
-    header.load_address = (*fields)[1];
-    header.load_end = (*fields)[2];
-    header.bss_end = (*fields)[3];
-    header.entry = (*fields)[4];
+    header.address = {(*fields)[0], (*fields)[1], (*fields)[2], (*fields)[3], (*fields)[4]};
     return header;
   }
   return std::nullopt;
@@ -91,29 +89,9 @@ std::optional<MultibootHeader> find_multiboot(ImageBytes file) {
 Result<PhysicalImage> parse_multiboot(ImageBytes file, const MultibootHeader& h) {
   const uint32_t unknown = h.flags & kRequired & ~(kAlignModules | kWantMemory | kWantVideo);
   if (unknown != 0) return refuse(fmt::format("the header requires unknown features: flags {:#x}", unknown));
-  if ((h.flags & kAddressFields) == 0) return parse_elf_physical(file);
-  const auto bad = [&](const char* why) {
-    return refuse(fmt::format("address fields of the header at offset {:#x}: {}", h.offset, why));
-  };
-  if (h.load_address > h.header_address) return bad("the load address lies above the header's");
-  const uint64_t before = h.header_address - h.load_address;
-  if (before > h.offset) return bad("the load address lies before the file's beginning");
-  PhysicalSegment segment{.start = Gpa{h.load_address}, .file_offset = h.offset - before};
-  segment.file_bytes = file.size() - segment.file_offset;
-  if (h.load_end != 0) {
-    if (h.load_end <= h.load_address) return bad("the load end lies below the load address");
-    const uint64_t wanted = h.load_end - h.load_address;
-    if (wanted > segment.file_bytes) return bad("the load end lies behind the file's end");
-    segment.file_bytes = wanted;
-  }
-  segment.memory_bytes = segment.file_bytes;
-  if (h.bss_end != 0) {
-    if (h.bss_end < h.load_address + segment.file_bytes) return bad("the bss ends inside the loaded part");
-    segment.memory_bytes = h.bss_end - h.load_address;
-  }
-  if (h.entry - uint64_t{h.load_address} >= segment.memory_bytes)
-    return bad("the entry is outside of the image");
-  return PhysicalImage{.segments = {segment}, .entry = Gpa{h.entry}, .is_64bit = false};
+  if ((h.flags & kAddressFields) != 0) return parse_address_fields(file, h.offset, h.address, kOperation);
+  if (!is_elf(file)) return refuse("neither an ELF file, nor are there address fields in its header");
+  return parse_elf_physical(file);
 }
 
 Result<Gpa> write_multiboot_info(Gpa kernel_end, std::span<const BootModule> modules,

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "vmm/load/address_fields.h"
 #include "vmm/load/handover.h"
 #include "vmm/load/physical_image.h"
 #include "vmm/load/start_state.h"
@@ -20,12 +21,7 @@ namespace vmm {
 struct MultibootHeader {
   uint64_t offset = 0;  // in the file
   uint32_t flags = 0;
-  // Only with address fields (flags bit 16).
-  uint32_t header_address = 0;
-  uint32_t load_address = 0;
-  uint32_t load_end = 0;
-  uint32_t bss_end = 0;
-  uint32_t entry = 0;
+  AddressFields address = {};  // only with flags bit 16
 };
 
 // The first valid header in the first 8 KiB, if there is one.

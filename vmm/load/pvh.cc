@@ -3,12 +3,11 @@
 #include <elf.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <vector>
 
-#include "vmm/load/elf.h"
+#include "vmm/load/program_headers.h"
 #include "vmm/platform/firmware.h"
 
 namespace vmm {
@@ -58,24 +57,12 @@ std::optional<ImageBytes> find_note(ImageBytes notes, uint64_t align) {
   return std::nullopt;
 }
 
-template <class Ehdr, class Phdr>
-std::optional<ImageBytes> find_in_class(ImageBytes file) {
-  const auto header = read_field<Ehdr>(file, 0);
-  if (!header) return std::nullopt;
-  for (unsigned i = 0; i < std::min<unsigned>(header->e_phnum, kMaxProgramHeaders); ++i) {
-    const uint64_t at = uint64_t{header->e_phoff} + uint64_t{i} * header->e_phentsize;
-    const auto p = at >= header->e_phoff ? read_field<Phdr>(file, at) : std::nullopt;
-    if (!p || p->p_type != PT_NOTE || !inside(file, p->p_offset, p->p_filesz)) continue;
-    const auto note = find_note(file.subspan(p->p_offset, p->p_filesz), p->p_align == 8 ? 8 : 4);
-    if (note) return note;
+std::optional<ImageBytes> find_entry_note(ImageBytes file) {
+  for (const ProgramHeader& header : program_headers(file)) {
+    if (header.type != PT_NOTE) continue;
+    if (const auto note = find_note(header.content, header.align == 8 ? 8 : 4)) return note;
   }
   return std::nullopt;
-}
-
-std::optional<ImageBytes> find_entry_note(ImageBytes file) {
-  if (file.size() < EI_NIDENT || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) return std::nullopt;
-  const bool is_64 = file[EI_CLASS] == std::byte{ELFCLASS64};
-  return is_64 ? find_in_class<Elf64_Ehdr, Elf64_Phdr>(file) : find_in_class<Elf32_Ehdr, Elf32_Phdr>(file);
 }
 
 std::vector<MapEntry> make_map(uint64_t memory_bytes) {

@@ -63,9 +63,9 @@ void enter_real(Gpa entry, kvm_regs& regs, kvm_sregs& s) {
 }
 
 void enter_flat(bool is_long, kvm_sregs& s) {
-  s.cs = flat_segment(is_long ? kBootCode64 : kBootCode32, kCodeType, is_long);
+  s.cs = flat_segment(kBootCode, kCodeType, is_long);
   s.ds = s.es = s.fs = s.gs = s.ss = flat_segment(kBootData, kDataType, false);
-  s.gdt.base = kBootGdt.value;
+  s.gdt.base = (is_long ? kBootGdt64 : kBootGdt32).value;
   s.gdt.limit = kBootGdtBytes - 1;
   s.idt.base = 0;
   s.idt.limit = 0;

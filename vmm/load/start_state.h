@@ -1,5 +1,5 @@
 // Register states in which guests of other formats than guest/abi.h begin: real mode, 32-bit protected mode,
-// and 64-bit mode on the firmware's identity map. GDT and page tables are the firmware's
+// and 64-bit mode on the firmware's identity map. GDTs and page tables are the firmware's
 // (platform/firmware.h).
 //
 // Each turns reset state into the state at the entry; what is not named (APIC base among it) stays as it is.
@@ -33,7 +33,7 @@ struct StartState {
 };
 
 // Interrupts are off in all modes. Real mode: CS:IP is 0:entry below 64 KiB, entry/16:entry%16 above; the
-// other segments are 0. Protected and long mode: flat segments with the firmware GDT's selectors.
+// other segments are 0. Protected and long mode: flat segments, CS 10H and the others 18H.
 void enter_start_state(const StartState& start, kvm_regs& regs, kvm_sregs& sregs);
 
 }  // namespace vmm

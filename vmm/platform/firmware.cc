@@ -48,14 +48,14 @@ Result<void> copy(const GuestMemory& memory, Gpa from, Gpa to) {
 }
 
 Result<void> write_descriptors(const GuestMemory& memory) {
-  constexpr std::array<uint64_t, 4> kGdt{
-      0,
-      0x00af9b000000ffff,  // 64-bit code
-      0x00cf9b000000ffff,  // 32-bit code
-      0x00cf93000000ffff,  // data
-  };
-  static_assert(sizeof(kGdt) == kBootGdtBytes);
-  return memory.store(kBootGdt, kGdt);
+  constexpr uint64_t kCode64 = 0x00af9b000000ffff;
+  constexpr uint64_t kCode32 = 0x00cf9b000000ffff;
+  constexpr uint64_t kData = 0x00cf93000000ffff;
+  using Gdt = std::array<uint64_t, 4>;
+  static_assert(sizeof(Gdt) == kBootGdtBytes && kBootCode == 2 * 8 && kBootData == 3 * 8);
+  return memory.store(kBootGdt32, Gdt{0, kCode64, kCode32, kData}).and_then([&] {
+    return memory.store(kBootGdt64, Gdt{0, kCode32, kCode64, kData});
+  });
 }
 
 // Identity map of 4 GiB in 2 MiB pages: PML4, PDPT, four directories.

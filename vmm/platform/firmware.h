@@ -5,7 +5,7 @@
 //   0x90000  what a loader hands over (boot information, command line): loaders place it
 //   0x9fc00  extended BIOS data area with copies of RSDP and MP pointer
 //   0xe0000  ACPI: RSDP and tables;  0xf0000 MP tables
-//   0xf8000  page tables for starts in 64-bit mode;  0xff000 GDT;  0xffff0 reset vector: halts
+//   0xf8000  page tables for starts in 64-bit mode;  0xff000 GDTs;  0xffff0 reset vector: halts
 //   1 MiB …  the guest's;  4 GiB - 32 MiB … devices
 //
 // Pure; set-up, one thread.
@@ -25,16 +25,17 @@ inline constexpr Gpa kEbda{0x9fc00};
 inline constexpr Gpa kAcpiStart{0xe0000};
 inline constexpr Gpa kMpStart{0xf0000};
 inline constexpr Gpa kBootPageTables{0xf8000};
-inline constexpr Gpa kBootGdt{0xff000};
+inline constexpr Gpa kBootGdt32{0xff000};
+inline constexpr Gpa kBootGdt64{0xff040};
 inline constexpr Gpa kHighMemoryStart{0x100000};
 inline constexpr Gpa kIoApicAddress{0xfec00000};
 inline constexpr Gpa kLapicAddress{0xfee00000};
 inline constexpr uint16_t kCom1Port = 0x3f8;
 inline constexpr uint16_t kCom2Port = 0x2f8;
 
-// Selectors of the GDT at kBootGdt; 10H and 18H are what the Linux boot protocol asks for.
-inline constexpr uint16_t kBootCode64 = 0x08;
-inline constexpr uint16_t kBootCode32 = 0x10;
+// Selectors in which guests start, as the Linux boot protocol asks for them: in kBootGdt32 10H is 32-bit
+// code, in kBootGdt64 it is 64-bit code. 08H is the code of the other kind.
+inline constexpr uint16_t kBootCode = 0x10;
 inline constexpr uint16_t kBootData = 0x18;
 inline constexpr uint16_t kBootGdtBytes = 32;
 

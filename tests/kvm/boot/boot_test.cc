@@ -38,11 +38,42 @@ TEST_CASE("a PVH image is entered by its note and gets a correct hvm_start_info"
   const Booted guest = boot_guest("pvh.elf", {.cmdline = "root=none", .modules = {{initrd, "initrd x"}}});
   CHECK(guest.result.end == BootEnd::kExit);
   CHECK(guest.result.exit_code == 0x41);
+  for (const char* line : {"magic: 336ec578", "version: 00000001", "paging and protection: 00000001",
+                           "at the RSDP: 20445352", "memory ranges: 00000005", "bytes above 1 MiB: 01f00000",
+                           "modules: 00000001", "module bytes: 00000016", "module begins with: 37303730",
+                           "module text: initrd x", "command line: root=none"}) {
+    CHECK_MESSAGE(guest.has_line(line), line, " is missing in\n", guest.text());
+  }
+}
+
+TEST_CASE("a vmlinux is entered by the 64-bit boot protocol and gets correct boot parameters") {
+  REQUIRE_KVM(system);
+  const auto initrd = bytes_of("0707 is how they begin");
+  const Booted guest =
+      boot_guest("vmlinux.elf", {.cmdline = "console=ttyS0 panic=-1", .modules = {{initrd, "initrd"}}});
+  CHECK(guest.result.end == BootEnd::kExit);
+  CHECK(guest.result.exit_code == 0x41);
   for (const char* line :
-       {"magic: 336ec578", "version: 00000001", "paging and protection: 00000001", "at the RSDP: 20445352",
-        "memory ranges: 00000005", "bytes above 1 MiB: 01f00000", "modules: 00000001",
-        "module bytes: 00000016", "module begins with: 37303730", "module text: initrd x",
-        "command line: root=none"}) {
+       {"interrupts: 00000000", "CS: 00000010", "DS: 00000018", "ES: 00000018", "SS: 00000018",
+        "long mode: 00000500", "paging and protection: 80000001", "CS loaded again: 00000010",
+        "below 4 GiB: ffffffff", "boot flag: 0000aa55", "magic: 53726448", "protocol: 0000020c",
+        "loader: 000000ff", "memory ranges: 00000005", "bytes above 1 MiB: 01f00000", "at the RSDP: 20445352",
+        "initrd bytes: 00000016", "initrd begins with: 37303730", "command line: console=ttyS0 panic=-1"}) {
+    CHECK_MESSAGE(guest.has_line(line), line, " is missing in\n", guest.text());
+  }
+}
+
+TEST_CASE("a Multiboot 2 image is entered by its tag and finds all of its boot information") {
+  REQUIRE_KVM(system);
+  const auto module = bytes_of("abc");
+  const Booted guest =
+      boot_guest("multiboot2.elf", {.cmdline = "root=none", .modules = {{module, "m.img x"}}});
+  CHECK_MESSAGE(guest.good(), guest.text(), guest.result.failure);
+  for (const char* line :
+       {"command line [root=none]", "loader kvmux", "module [m.img x] of 3 bytes, aligned 1",
+        "its bytes add up to 294", "lower memory 639 KiB, upper memory 31744 KiB", "memory 0 + 9fc00 type 1",
+        "memory 100000 + 1f00000 type 1", "ok the symbols are loaded",
+        "ok the tags end where the information does", "ok ACPI 2 RSDP"}) {
     CHECK_MESSAGE(guest.has_line(line), line, " is missing in\n", guest.text());
   }
 }

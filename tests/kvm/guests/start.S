@@ -1,4 +1,4 @@
-// Start-up code of the test guests: a Multiboot 1 image (ELF64) that enters long mode at CPL 0 on the bootstrap
+// Start-up code of the test guests: a Multiboot 1 image (ELF64), or with MULTIBOOT2 defined a Multiboot 2 image, that enters long mode at CPL 0 on the bootstrap
 // processor and, through a real-mode trampoline at 0x8000, on every application processor that is sent INIT and SIPI.
 //
 // Calls guest_main(magic, info) on the bootstrap processor and ap_main(index) on the others, each on its own stack.
@@ -10,14 +10,39 @@
 
     .section .multiboot, "a"
     .p2align 3
+#ifdef MULTIBOOT2
+header:
+    .long 0xe85250d6, 0, header_end - header, -(0xe85250d6 + header_end - header)
+    .word 1, 0                   // information request
+    .long 8 + 8 * 4
+    .long 1, 2, 3, 4, 6, 9, 14, 15
+    .word 3, 0                   // entry address
+    .long 12, multiboot2_start, 0
+    .word 6, 0                   // module alignment
+    .long 8
+    .word 7, 1                   // EFI boot services, optional
+    .long 8
+    .word 0, 0
+    .long 8
+header_end:
+#else
     .long 0x1badb002
     .long 0x00000003
     .long -(0x1badb002 + 0x00000003)
+#endif
 
     .section .text
     .code32
     .globl _start
+#ifdef MULTIBOOT2
+_start:                          // not the entry that the header asks for
+    cli
+    hlt
+    jmp _start
+multiboot2_start:
+#else
 _start:
+#endif
     cli
     mov %eax, boot_magic
     mov %ebx, boot_info

@@ -9,6 +9,7 @@
 #include "tests/unit/vmm/boot_image_bytes.h"
 #include "tests/unit/vmm/elf_builder.h"
 #include "vmm/load/elf.h"
+#include "vmm/load/multiboot.h"
 
 using vmm::BootFormat;
 using vmm::BootImage;
@@ -53,6 +54,10 @@ TEST_CASE("formats are told apart") {
   CHECK(vmm::detect_format(multiboot_elf()) == BootFormat::kMultiboot);
   CHECK(vmm::detect_format(ElfBuilder().bytes()) == BootFormat::kElf);
   CHECK(vmm::detect_format(bzimage()) == BootFormat::kLinux);
+  const Bytes whole = ElfBuilder().bytes();
+  for (size_t size = 4; size < 80; ++size) {  // broken, and no flat image
+    CHECK(vmm::detect_format(std::span(whole).first(size)) == BootFormat::kElf);
+  }
   CHECK(vmm::detect_format(Bytes(3)) == BootFormat::kFlat);
   CHECK(vmm::detect_format({}) == BootFormat::kFlat);
 }

@@ -8,7 +8,7 @@ using namespace vmm::linux_guest;
 TEST_CASE("linux loads: what is accepted is what the agent is told") {
   for (const std::string_view text :
        {"idle", "busy", "busy:3", "dbench:8", "hackbench:2", "cyclictest", "sysbench-mutex:4", "pigz:2",
-        "zstd", "vips:1", "stress-ng", "stress-ng:switch", "stress-ng:cpu:2"}) {
+        "zstd", "vips:1", "compile:4", "stress-ng", "stress-ng:switch", "stress-ng:cpu:2"}) {
     CAPTURE(text);
     const auto load = parse_load("--load", text);
     REQUIRE(load);
