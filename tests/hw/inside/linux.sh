@@ -1,5 +1,5 @@
 # The suites `linux` and `linux_presets` (sourced by suites.sh): unmodified Linux under kvmux. In /hw/linux: vmlinuz and initrd (what `kvmux
-# linux-image` made), vmlinux (another kernel, unpacked: it starts by PVH) and check.cpio (tests/hw/guest/check as a first program).
+# linux-image` made), vmlinux (another kernel, unpacked: it starts by PVH and by the 64-bit protocol) and check.cpio (tests/hw/guest/check as a first program).
 readonly image=kernel=/hw/linux/vmlinuz,initrd=/hw/linux/initrd
 readonly kvmux=$build/kvmux
 
@@ -78,6 +78,7 @@ linux_suite() {
   boot_case 'boot, 2 vCPUs, LAPICs in KVM, x2APIC' vmlinuz 2 x2apic off --irqchip split
   boot_case 'boot, 2 vCPUs, LAPICs in KVM, xAPIC' vmlinuz 2 xapic off --irqchip split
   boot_case 'boot, 2 vCPUs, PVH' vmlinux 2 x2apic off --format pvh
+  boot_case 'boot, 2 vCPUs, vmlinux by the 64-bit protocol' vmlinux 2 x2apic off --format vmlinux
   boot_case 'boot, 2 vCPUs, reboot' vmlinuz 2 x2apic reboot
   boot_case 'boot, 2 vCPUs, panic' vmlinuz 2 x2apic panic
   shown 'guest: preempted' 'vcpu_is_preempted is true for vCPUs that are off, 4 on 1 worker' sees_preempted kvmux
