@@ -7,7 +7,7 @@ readonly kernel_options="console=ttyS0 quiet panic=-1 nokaslr tsc=reliable edd=o
 
 # QEMU's TCG emulates SVM with nested paging. Emulated hosts of 2 CPUs with more memory have locked up while booting (6.1).
 boot_svm() {
-  exec "$qemu" -accel tcg,thread=multi -cpu max -smp "$cpus" \
+  exec "$qemu" -accel "tcg,thread=multi${KVMUX_HW_ACCEL-}" -cpu max -smp "$cpus" \
     -m $((cpus < 4 ? 2 : 3))G -kernel "$kernel_dir/vmlinuz" -initrd "$1" -append "$kernel_options ${KVMUX_HW_APPEND-}" \
     -nographic -no-reboot -monitor none -serial stdio ${KVMUX_HW_QEMU-} </dev/null
 }
