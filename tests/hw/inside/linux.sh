@@ -1,7 +1,6 @@
 # The suites `linux` and `linux_presets` (sourced by suites.sh): unmodified Linux under kvmux. In /hw/linux: vmlinuz and initrd (what `kvmux
 # linux-image` made), vmlinux (another kernel, unpacked: it starts by PVH and by the 64-bit protocol) and check.cpio (tests/hw/guest/check as a first program).
-readonly image=kernel=/hw/linux/vmlinuz,initrd=/hw/linux/initrd
-readonly kvmux=$build/kvmux
+image=kernel=/hw/linux/vmlinuz,initrd=/hw/linux/initrd
 
 # A guest that boots, says what it sees, and ends.
 boots() { # KERNEL VCPUS APIC END [FLAGS...]

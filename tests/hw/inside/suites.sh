@@ -4,6 +4,7 @@
 # From settings: suites, selection (a file in /hw with regular expressions of the names wanted, or nothing), case_seconds, resume_at
 # (SUITE|NAME with which to begin, or nothing), resume_behind (1: with what comes after it).
 build=$(cat /hw/build)
+kvmux=$build/kvmux
 now_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 
 report() { # SUITE NAME STATUS START_MS: the case's output is in /tmp/out
@@ -68,7 +69,7 @@ one_command() { # SUITE NAME COMMAND...
 
 # What a user would call first, with LAPICs where `--irqchip` of run.sh says.
 smoke_suite() {
-  local kvmux=$build/kvmux policy
+  local policy
   one_command smoke doctor "$kvmux" doctor
   for policy in $smoke_policies; do
     one_command smoke "run lock, 2 x 4, $policy" "$kvmux" run --guest lock --vms 2 --vcpus 4 --seconds 1 --policy "$policy"
@@ -89,7 +90,7 @@ for suite in $suites; do
   case $suite in
     kvm) doctest_suite kvm "$build/kvm" ;;
     boot) doctest_suite boot "$build/kvm_boot" ;;
-    cli) one_command cli 'command line' bash /hw/cli_test.sh "$build/kvmux" "$build/guests/doc_token.elf" ;;
+    cli) one_command cli 'command line' bash /hw/cli_test.sh "$kvmux" "$build/guests/doc_token.elf" ;;
     smoke) smoke_suite ;;
     linux) linux_suite ;;
     linux_presets) linux_presets_suite ;;
