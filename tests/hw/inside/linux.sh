@@ -8,7 +8,7 @@ boots() { # KERNEL VCPUS APIC END [FLAGS...]
   shift 4
   [ "$apic" = x2apic ] || quiet=nox2apic
   limited "$kvmux" boot "/hw/linux/$kernel" --initrd /hw/linux/check.cpio --vcpus "$vcpus" --mem 384M --timeout 200s "$@" \
-    --cmdline "console=ttyS0 loglevel=5 panic=-1 rdinit=/check $quiet kvmux.end=$end" >/tmp/guest 2>&1
+    --cmdline "console=ttyS0 loglevel=5 panic=-1 tsc=reliable rdinit=/check $quiet kvmux.end=$end" >/tmp/guest 2>&1
   local status=$? wanted failed=0
   cat /tmp/guest
   [ "$status" = 0 ] || { echo "FAILED: status $status"; failed=1; }

@@ -234,6 +234,7 @@ TEST_CASE("linux: symbols are checked before anything runs, and keep the kernel 
 
   LinuxGuest guest = *program.asked.back().vms[0].linux_guest;
   const auto has = [&guest](std::string_view word) { return contains(" " + kernel_cmdline(guest) + " ", word); };
+  CHECK(has(" tsc=reliable "));
   CHECK(has(" nokaslr "));
   guest.cmdline = "quiet kaslr";
   CHECK_FALSE(has(" nokaslr "));
