@@ -1,5 +1,6 @@
 // Spin detection by sampling: what is sampled has run.
 #include "tests/kvm/real_run.h"
+#include "vmm/stats/site_figures.h"
 
 using namespace kvm_test;
 using namespace vmm;
@@ -40,11 +41,6 @@ TEST_CASE("sampling says where vCPUs spin and where their turns end: a function,
     add_vm(spec, "lock", 4, "yield");
     add_vm(spec, nameless.path(), 2, "yield");
     const RunResult result = run_it(spec);
-    const auto samples = [](const CodeSites& sites) {
-      uint64_t sum = sites.other;
-      for (const CodeSite& site : sites.sites) sum += site.samples;
-      return sum;
-    };
     bool all_seen = true;
     for (const VmResult& vm : result.vms) {
       CHECK(vm.failure == "");
@@ -54,9 +50,9 @@ TEST_CASE("sampling says where vCPUs spin and where their turns end: a function,
         spin_exits += vcpu.sched.spin_exits;
         preemptions += vcpu.sched.preemptions;
       }
-      CHECK(samples(vm.spinning) == spin_exits);
-      CHECK(samples(vm.taken_off) <= preemptions);
-      all_seen = all_seen && spin_exits > 0 && samples(vm.taken_off) > 0;
+      CHECK(samples_of(vm.spinning) == spin_exits);
+      CHECK(samples_of(vm.taken_off) <= preemptions);
+      all_seen = all_seen && spin_exits > 0 && samples_of(vm.taken_off) > 0;
     }
     if (!all_seen && duration < ms(3'000)) continue;  // a busy host leaves few turns
     REQUIRE(all_seen);

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cstring>
 #include <iterator>
 
 #include "vmm/load/elf.h"
+#include "vmm/load/program_headers.h"
 #include "vmm/load/symbols.h"
 
 namespace vmm {
@@ -90,7 +90,7 @@ SymbolTable symbols_of(ImageBytes file) {
 }  // namespace
 
 SymbolTable elf_symbols(ImageBytes file) {
-  if (file.size() < EI_NIDENT || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) return {};
+  if (!is_elf(file) || file.size() < EI_NIDENT) return {};
   switch (static_cast<unsigned char>(file[EI_CLASS])) {
     case ELFCLASS64:
       return symbols_of<Elf64_Ehdr, Elf64_Shdr, Elf64_Sym>(file);

@@ -9,6 +9,7 @@
 #include "vmm/load/elf.h"
 #include "vmm/load/image_kind.h"
 #include "vmm/load/linux_boot.h"
+#include "vmm/load/program_headers.h"
 #include "vmm/load/symbol_text.h"
 
 namespace vmm {
@@ -19,7 +20,7 @@ constexpr uint64_t kFarthest = 1 << 20;  // from a symbol without a size
 // What a file is that has no symbols.
 std::string other_kind(ImageBytes file) {
   if (file.empty()) return "an empty file";
-  if (read_field<uint32_t>(file, 0) == uint32_t{0x464c457f}) return "an ELF file without a symbol table (it is stripped)";
+  if (is_elf(file)) return "an ELF file without a symbol table (it is stripped)";
   if (is_linux(file)) return "a Linux bzImage, which has no symbols";
   if (const auto foreign = foreign_kind(file)) return std::string{foreign->name};
   return "something else";

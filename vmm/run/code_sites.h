@@ -2,7 +2,7 @@
 // (site_counts.h), by function.
 //
 // Counted are: looks that found a busy wait (spin_sample.h), rings of the doorbell, and ends of turns by the
-// scheduler's will, each only where the registers are at hand: PC boards always, tiny guests where vCPUs are sampled.
+// scheduler's will, each only where the registers are at hand: PC boards always, tiny guests after a look that fetched them.
 // The driver's thread, the engine paused or stopped.
 #pragma once
 

@@ -87,9 +87,7 @@ Result<void> Machine::start() {
 // What a worker looks at after most exits.
 void Machine::keep_registers(Vm& vm) const {
   for (uint32_t i = 0; i < vm.vcpu_count(); ++i) {
-    VcpuFd& kvm = vm.vcpu(VcpuIndex{i}).kvm;
-    kvm.keep_sregs(needs_cpl(scheduler_.policy(vm.id()).features));
-    if (sample_cost_ > Nanos{}) kvm.keep_regs();
+    vm.vcpu(VcpuIndex{i}).kvm.keep_sregs(needs_cpl(scheduler_.policy(vm.id()).features));
   }
 }
 

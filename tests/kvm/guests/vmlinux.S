@@ -4,6 +4,13 @@
     .text
 banner: .asciz "Linux version 0.0 (which is none)\n"
 
+// A line of what an instruction puts into EAX, behind its text.
+.macro say instruction:req, text:req
+    \instruction
+    lea \text(%rip), %rdx
+    call line
+.endm
+
     .code64
     .globl start
 start:
@@ -11,30 +18,16 @@ start:
     lea stack_top(%rip), %rsp
     pushfq
     pop %rax
-    and $0x200, %eax
-    lea text_interrupts(%rip), %rdx
-    call line
-    mov %cs, %eax
-    lea text_cs(%rip), %rdx
-    call line
-    mov %ds, %eax
-    lea text_ds(%rip), %rdx
-    call line
-    mov %es, %eax
-    lea text_es(%rip), %rdx
-    call line
-    mov %ss, %eax
-    lea text_ss(%rip), %rdx
-    call line
+    say "and $0x200, %eax", text_interrupts
+    say "mov %cs, %eax", text_cs
+    say "mov %ds, %eax", text_ds
+    say "mov %es, %eax", text_es
+    say "mov %ss, %eax", text_ss
     mov $0xc0000080, %ecx        // EFER: LME, LMA
     rdmsr
-    and $0x500, %eax
-    lea text_efer(%rip), %rdx
-    call line
+    say "and $0x500, %eax", text_efer
     mov %cr0, %rax
-    and $0x80000001, %eax
-    lea text_cr0(%rip), %rdx
-    call line
+    say "and $0x80000001, %eax", text_cr0
     // The descriptors are in the GDT, for whoever loads the selectors again.
     mov $0x18, %eax
     mov %eax, %ds
@@ -45,39 +38,19 @@ start:
     push %rax
     lretq
 reloaded:
-    mov %cs, %eax
-    lea text_reloaded(%rip), %rdx
-    call line
+    say "mov %cs, %eax", text_reloaded
     // The identity map has the last page below 4 GiB: nobody's, so it reads as ones.
     mov $0xffffff00, %eax
-    mov (%rax), %eax
-    lea text_map(%rip), %rdx
-    call line
-    movzwl 0x1fe(%rsi), %eax
-    lea text_flag(%rip), %rdx
-    call line
-    mov 0x202(%rsi), %eax
-    lea text_magic(%rip), %rdx
-    call line
-    movzwl 0x206(%rsi), %eax
-    lea text_version(%rip), %rdx
-    call line
-    movzbl 0x210(%rsi), %eax
-    lea text_loader(%rip), %rdx
-    call line
-    movzbl 0x1e8(%rsi), %eax
-    lea text_entries(%rip), %rdx
-    call line
-    mov 0x2d0 + 3 * 20 + 8(%rsi), %eax
-    lea text_high(%rip), %rdx
-    call line
+    say "mov (%rax), %eax", text_map
+    say "movzwl 0x1fe(%rsi), %eax", text_flag
+    say "mov 0x202(%rsi), %eax", text_magic
+    say "movzwl 0x206(%rsi), %eax", text_version
+    say "movzbl 0x210(%rsi), %eax", text_loader
+    say "movzbl 0x1e8(%rsi), %eax", text_entries
+    say "mov 0x2d0 + 3 * 20 + 8(%rsi), %eax", text_high
     mov 0x70(%rsi), %rax
-    mov (%rax), %eax
-    lea text_rsdp(%rip), %rdx
-    call line
-    mov 0x21c(%rsi), %eax
-    lea text_initrd(%rip), %rdx
-    call line
+    say "mov (%rax), %eax", text_rsdp
+    say "mov 0x21c(%rsi), %eax", text_initrd
     mov 0x218(%rsi), %eax
     test %eax, %eax
     jz 1f

@@ -1,10 +1,16 @@
-// Multiboot 2 headers from tags, for tests.
+// Multiboot 2 images, their headers from tags, and the information that they are handed, for tests.
 #pragma once
 
-#include <initializer_list>
+#include <doctest/doctest.h>
+
+#include <array>
+#include <functional>
 #include <vector>
 
 #include "tests/unit/vmm/boot_image_bytes.h"
+#include "tests/unit/vmm/elf_builder.h"
+#include "vmm/load/boot_image.h"
+#include "vmm/platform/firmware.h"
 
 namespace vmm_test {
 
@@ -32,6 +38,56 @@ inline Bytes multiboot2_header(const std::vector<Multiboot2Tag>& tags, uint32_t 
   put(b, 0, std::array{kMagic, architecture, size, 0u - kMagic - architecture - size});
   return b;
 }
+
+using Multiboot2TagList = std::vector<Multiboot2Tag>;
+
+// Of a header (Multiboot2 Specification 2.0, 3.1.3 to 3.1.12).
+enum Multiboot2TagType : uint16_t {
+  kRequest = 1,
+  kAddress = 2,
+  kEntry = 3,
+  kConsole = 4,
+  kFramebuffer = 5,
+  kAlign = 6,
+  kEfiServices = 7,
+  kEfi32 = 8,
+  kEfi64 = 9,
+  kRelocatable = 10,
+};
+
+// An ELF64 at 2 MiB with a header in its payload.
+inline Bytes mb2_elf(const Multiboot2TagList& tags = {}, const std::function<void(ElfBuilder&)>& change = {}) {
+  ElfBuilder elf;
+  elf.payload_bytes = 256;
+  if (change) change(elf);
+  Bytes bytes = elf.bytes();
+  const Bytes header = multiboot2_header(tags);
+  const uint64_t at = (elf.payload_offset() + 7) / 8 * 8;
+  REQUIRE(at + header.size() <= bytes.size());
+  std::copy(header.begin(), header.end(), bytes.begin() + static_cast<ptrdiff_t>(at));
+  return bytes;
+}
+
+// A file of 512 bytes, no ELF, with its header at 16.
+inline Bytes mb2_flat(const Multiboot2TagList& tags) {
+  Bytes bytes(512, std::byte{0x90});
+  const Bytes header = multiboot2_header(tags);
+  REQUIRE(16 + header.size() <= bytes.size());
+  std::copy(header.begin(), header.end(), bytes.begin() + 16);
+  return bytes;
+}
+
+inline vmm::GuestMemory firmware_memory() {
+  vmm::GuestMemory memory = make_memory();
+  REQUIRE(vmm::write_firmware({2, 2}, memory));
+  return memory;
+}
+
+inline vmm::Result<vmm::StartState> load(const Bytes& file, const vmm::GuestMemory& memory) {
+  return vmm::load_boot_image({.file = file, .format = {}}, memory);
+}
+
+inline uint32_t word(const vmm::GuestMemory& memory, uint64_t at) { return memory.load<uint32_t>(vmm::Gpa{at}).value(); }
 
 // Those of a tag in the boot information, behind type and size; a number counts from 0 among those of the
 // type.
